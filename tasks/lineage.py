@@ -553,8 +553,8 @@ def record_stage(
 
 def _declared_metrics(root: Path, paths: Iterable[str]) -> dict[str, float]:
     """Return the numbers in the declared metrics files, with `group/name` keys; a file prefix where several clash."""
-    from dvc.utils.serialize import load_path
     from dvc.fs import localfs
+    from dvc.utils.serialize import load_path
 
     found: dict[str, float] = {}
     for path in paths:
