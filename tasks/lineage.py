@@ -309,7 +309,7 @@ class Tracker:
         log.warning(
             "MLflow at %s cannot be used (%s): going on untracked; outs are not affected. "
             "Check MLFLOW_TRACKING_URI or unset it to use mlruns/mlflow.db",
-            re.sub(r"//[^/@]*@", "//***@", uri),
+            without_password(uri),
             _first_line(error),
         )
 
@@ -408,8 +408,13 @@ def _user() -> str:
         return "unknown"
 
 
+def without_password(text: str) -> str:
+    """Return the text with user and password of each URL in it left out."""
+    return re.sub(r"//[^/@\s]*@", "//***@", text)
+
+
 def _first_line(error: BaseException) -> str:
-    text = str(error).strip()
+    text = without_password(str(error).strip())
     return f"{type(error).__name__}: {text.splitlines()[0][:200]}" if text else type(error).__name__
 
 

@@ -125,7 +125,6 @@ class Stage:
             raise StageError(
                 f"{path} is missing: make it with 'dvc repro {self.info.address}', which runs what it needs first"
             )
-        self._require_own_data(path, found)
         return found
 
     def out(self, path: str) -> Path:
@@ -195,17 +194,6 @@ class Stage:
                 f"under 'stages: {self.name}: {key}:' (declared: {', '.join(declared) or 'nothing'})"
             )
 
-    def _require_own_data(self, path: str, found: Path) -> None:
-        """Stop where a temporary copy sees a folder of own data empty that has files in the main checkout."""
-        main = env.main_checkout(self.root)
-        if not path.startswith("data/own/") or main == self.root:
-            return
-        if not _has_files(found) and _has_files(main / path):
-            raise StageError(
-                f"{path} is empty in this temporary copy, but has files in the main checkout: git ignores them, so "
-                f"DVC did not copy them. Run the same experiment in place ('dvc exp run -S KEY=VALUE' without --temp or --queue)"
-            )
-
     def _publish(self) -> None:
         """Give each staged out its final name."""
         missing = sorted(set(self.info.outs) - {path for path, staged in self._staged.items() if staged.exists()})
@@ -253,6 +241,26 @@ def _remove(path: Path) -> None:
 
 def _has_files(folder: Path) -> bool:
     return folder.is_dir() and any(p.is_file() and not p.name.startswith(".") for p in folder.rglob("*"))
+
+
+def _require_own_data(repo: Any, info: StageInfo, root: Path) -> None:
+    """Stop where a temporary copy sees a folder of own data empty that has files in the main checkout.
+
+    Looks at all that the stage stands on: DVC may have restored the stages that read the folder from its run cache.
+    """
+    main = env.main_checkout(root)
+    if main == root:
+        return
+    import networkx
+
+    stage = lineage.find_stage(repo, info.address)
+    for upstream in {stage} | networkx.descendants(repo.index.graph, stage):
+        for path in lineage.describe(repo, upstream, hashes=False).deps:
+            if path.startswith("data/own/") and not _has_files(root / path) and _has_files(main / path):
+                raise StageError(
+                    f"{path} is empty in this temporary copy, but has files in the main checkout: git ignores them, so "
+                    f"DVC did not copy them. Run it in place: 'dvc exp run -S KEY=VALUE' without --temp or --queue"
+                )
 
 
 # --- parameters -------------------------------------------------------------------------------------------------
@@ -409,8 +417,8 @@ def _run(
     info = _declaration(repo, module, member)
     nested = declared_parameters(info)
     if plan_only:
-        stage = Stage(info, root, read_knobs(root), Tracker())
-        _print_plan(stage, plan, _checked_parameters(repo, model, nested, info))
+        params = _checked_parameters(repo, model, nested, info)
+        _print_plan(Stage(info, root, read_knobs(root), Tracker()), plan, params)
         return
     _close_dead_runs(root)
     started = time.time()
@@ -430,6 +438,7 @@ def _run(
     stage: Stage | None = None
     try:
         params = _checked_parameters(repo, model, nested, info)
+        _require_own_data(repo, info, root)
         stage = Stage(info, root, read_knobs(root), tracker)
         log.setLevel(stage.knobs.log_level.upper())
         stage._clear_leftovers()
