@@ -1,0 +1,43 @@
+# Each target makes the environment first if it is missing or older than pyproject.toml or constraints.txt.
+VENV   ?= .venv
+PYTHON ?= python3
+PYTEST_WORKERS ?= 2
+BIN    := $(VENV)/bin
+READY  := $(VENV)/.ready
+export PATH := $(abspath $(BIN)):$(PATH)
+
+.PHONY: help env repro test test-slow lint ui bench clean
+help:            ## this list
+	@grep -hE '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
+
+env: $(READY)    ## make the environment in .venv
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[video,dev]'
+	@touch $@
+
+repro: $(READY)  ## run what has changed: plain dvc repro
+	$(BIN)/dvc repro
+
+test: $(READY)   ## what is not marked slow, at most 5 minutes
+	$(BIN)/pytest -q -m "not slow" -n $(PYTEST_WORKERS) --dist loadgroup
+
+test-slow: $(READY)  ## the rest: kills, floods, the real film
+	$(BIN)/pytest -q -m slow
+
+lint: $(READY)   ## ruff check, ruff format --check, mypy over flows and tasks
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+ui: $(READY)     ## the Prefect and MLflow pages on loopback; Ctrl-C ends both
+	$(BIN)/headrace ui
+
+bench: $(READY)  ## speed beside the peers; results go to bench/RESULTS.md
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[video,dev,bench]'
+	$(BIN)/python -m bench.video
+	$(BIN)/python -m bench.orchestration
+
+clean:           ## remove what can be made again, but nothing that was computed
+	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis dvc_plots
+	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +
