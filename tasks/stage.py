@@ -90,6 +90,7 @@ class Stage:
     knobs: Knobs
     tracker: Tracker
     _staged: dict[str, Path] = field(default_factory=dict)
+    _asked: set[str] = field(default_factory=set)
     _items_done: int = 0
 
     @property
@@ -120,6 +121,7 @@ class Stage:
         Raises StageError if dvc.yaml does not declare it, or it is missing.
         """
         self._require(path, self.info.deps, "deps")
+        self._asked.add(path)
         found = self.root / path
         if not found.exists():
             raise StageError(
@@ -195,7 +197,13 @@ class Stage:
             )
 
     def _publish(self) -> None:
-        """Give each staged out its final name."""
+        """Give each staged out its final name. What was declared and not used fails the stage: dvc.yaml must be true."""
+        unread = sorted(path for path in self.info.deps if path not in self._asked and not path.endswith(".py"))
+        if unread:
+            raise StageError(
+                f"stage '{self.info.address}' did not read {', '.join(unread)}, which dvc.yaml declares as deps: "
+                f"remove the line, or read it by stage.dep()"
+            )
         missing = sorted(set(self.info.outs) - {path for path, staged in self._staged.items() if staged.exists()})
         if missing:
             raise StageError(

@@ -123,6 +123,13 @@ def test_undeclared_path_names_the_line_to_add(
     assert [r.status for r in words.runs()] == ["FAILED"]
 
 
+def test_dep_that_was_not_read_fails_the_stage(words: Project, capfd: pytest.CaptureFixture) -> None:
+    words.write("data/raw/other.txt", "")
+    words.write("dvc.yaml", DVC_YAML.replace("data/raw/words.txt]", "data/raw/words.txt, data/raw/other.txt]"))
+    assert words.stage("text.count_words") == 1
+    assert "did not read data/raw/other.txt, which dvc.yaml declares" in capfd.readouterr().err
+
+
 def test_out_that_was_not_written_fails_the_stage(words: Project, capfd: pytest.CaptureFixture) -> None:
     change_stage(words, "out.rename(out.with_name('elsewhere'))")
     assert words.stage("text.count_words") == 1
