@@ -6,7 +6,6 @@ under their sha256. There is no other index: it is read from the segments, so it
     <url>/records/<function>/<segment>.parquet        <url>/blobs/<aa>/<sha256>
 """
 
-import hashlib
 import json
 import re
 import threading
@@ -19,6 +18,8 @@ from typing import IO, TYPE_CHECKING, Any, BinaryIO
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from tasks.content import HashMemory, content_hash
+from tasks.keys import canonical_json, key_of, key_of_json
 from tasks.places import Place
 from tasks.segments import RECORDS, SEGMENT_BYTES, Segments, StoreError
 from tasks.tables import parquet_bytes
@@ -26,7 +27,16 @@ from tasks.tables import parquet_bytes
 if TYPE_CHECKING:
     import duckdb
 
-__all__ = ["Record", "Store", "StoreError", "Writer", "canonical_json", "key_of"]
+__all__ = [
+    "HashMemory",
+    "Record",
+    "Store",
+    "StoreError",
+    "Writer",
+    "canonical_json",
+    "content_hash",
+    "key_of",
+]
 
 _FUNCTION = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.@-]*")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -43,34 +53,6 @@ class Record:
     input_hash: str
     value: dict[str, Any]
     blobs: list[str]
-
-
-def canonical_json(value: Any) -> str:
-    """Return the one JSON text of `value`: keys sorted, no spaces, floats exact.
-
-    Raises ValueError for what JSON would change (tuples, keys that are not text, NaN, objects): a stored result and
-    a fresh one must be equal.
-    """
-    try:
-        text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"not plain JSON ({error}): {value!r:.200}") from error
-    if json.loads(text) != value:
-        raise ValueError(f"changes on its way through JSON (use lists and text keys): {value!r:.200}")
-    return text
-
-
-def key_of(function: str, version: str, params: Mapping[str, Any], input_hash: str) -> str:
-    """Return the key of a result: the sha256, in hex, of the canonical JSON of all four."""
-    return _key(function, version, canonical_json(dict(params)), input_hash)
-
-
-def _key(function: str, version: str, params_json: str, input_hash: str) -> str:
-    if not isinstance(version, str) or not isinstance(input_hash, str):
-        raise TypeError(f"version and input_hash are text, not {version!r} and {input_hash!r}")
-    texts = [json.dumps(text, ensure_ascii=False) for text in (function, input_hash, version)]
-    text = f'{{"function":{texts[0]},"input_hash":{texts[1]},"params":{params_json},"version":{texts[2]}}}'
-    return hashlib.sha256(text.encode()).hexdigest()
 
 
 class Store:
@@ -239,7 +221,7 @@ class Writer:
         rows: list[dict[str, Any]] = []
         held = 0
         for input_hash, value, blobs in results:
-            key = _key(function, version, params_json, input_hash)
+            key = key_of_json(function, version, params_json, input_hash)
             text = canonical_json(dict(value))
             keys.append(key)
             rows.append(

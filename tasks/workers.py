@@ -29,6 +29,8 @@ from pebble import ProcessExpired, ProcessPool
 from tasks.progress import Progress
 from tasks.tables import Reject
 
+__all__ = ["Outcome", "Progress", "Reject", "default_workers", "map_items", "reporter"]
+
 TRIES = 2  # of an item whose worker dies
 _START_TRIES = 3  # of a worker that ends before it takes an item
 _REPORT_EVERY_S = 0.2
