@@ -1,0 +1,107 @@
+"""`headrace`: run a DVC project's pipeline, say what would run, say where a file came from."""
+
+import logging
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
+
+Repo = Annotated[Path, typer.Option("--repo", help="A DVC repository, or a folder in one.", file_okay=False)]
+Targets = Annotated[
+    list[str] | None,
+    typer.Argument(
+        help="Stages by address or name, globs of them, `meta: {line: ...}` groups, dvc.yaml files or outs, with all "
+        "that they need. Default: the dvc.yaml at the root, as `dvc repro` does.",
+        show_default=False,
+    ),
+]
+Everything = Annotated[bool, typer.Option("--all-pipelines", "-P", help="All dvc.yaml files of the repository.")]
+Force = Annotated[bool, typer.Option("--force", "-f", help="Run stages also where nothing has changed.")]
+
+
+@app.callback()
+def _main() -> None:
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("headrace: %(message)s"))
+    logger = logging.getLogger("headrace")
+    logger.handlers, logger.propagate = [handler], False
+
+
+@app.command()
+def run(
+    targets: Targets = None,
+    repo: Repo = Path(),
+    everything: Everything = False,
+    jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, help="Stages at the same time.")] = os.cpu_count() or 1,
+    keep_going: Annotated[
+        bool, typer.Option(help="After a failure, run what does not depend on it; else start nothing more.")
+    ] = True,
+    force: Force = False,
+    wait: Annotated[
+        bool, typer.Option("--wait", help="Wait for another pipeline run on this checkout to end.")
+    ] = False,
+) -> None:
+    """Bring the pipeline up to date: what has changed, in parallel, tracked in MLflow and Prefect."""
+    from flows.graph import ProjectError
+    from flows.launch import run_pipeline
+    from flows.pipeline_run import Request
+
+    signal.signal(signal.SIGTERM, _terminated)
+    request = Request(
+        repo=repo,
+        targets=targets or [],
+        everything=everything,
+        jobs=jobs,
+        keep_going=keep_going,
+        force=force,
+        wait=wait,
+    )
+    try:
+        done = run_pipeline(request, say=_say)
+    except ProjectError as error:
+        _fail(str(error))
+    except KeyboardInterrupt:
+        _fail("cancelled: every stage that ran was ended", code=130)
+    table = Table("stage", "state", "seconds", "MLflow run of the present outs", "note", box=None, pad_edge=False)
+    for row in done.rows():
+        seconds = f"{row['seconds']:.1f}" if row["seconds"] else ""
+        table.add_row(row["stage"], row["state"], seconds, row["run"], row["note"])
+    _print(table)
+    if done.failed():
+        raise typer.Exit(1)
+
+
+@app.command()
+def plan(targets: Targets = None, repo: Repo = Path(), everything: Everything = False, force: Force = False) -> None:
+    """Say what `run` would run, and why, from one DVC status; nothing is started."""
+    raise NotImplementedError
+
+
+def _terminated(*_: object) -> NoReturn:
+    raise SystemExit(143)
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)
+
+
+def _print(table: Table) -> None:
+    """Print a table: in the width of a terminal, else with no line cut."""
+    console = Console() if sys.stdout.isatty() else Console(width=1000)
+    console.print(table)
+
+
+def _fail(message: str, code: int = 1) -> NoReturn:
+    print(f"headrace: {message}", file=sys.stderr)
+    raise SystemExit(code)
+
+
+if __name__ == "__main__":
+    app()

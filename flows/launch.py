@@ -1,0 +1,38 @@
+"""Start a pipeline run from a shell or from Python: with a Prefect API if there is one, or one started for the run."""
+
+import logging
+import os
+from collections.abc import Callable
+
+from flows.pipeline_run import PipelineRun, Request, execute, opened
+from flows.server import configured_api, flush, prefect_api
+
+log = logging.getLogger("headrace")
+
+
+def run_pipeline(request: Request, say: Callable[[str], None] = print) -> PipelineRun:
+    """Run the pipeline and return the run with its results; a failed stage is a result, not an error.
+
+    Where nothing has changed and no API is configured, no server is started and Prefect is not imported. Raises
+    ProjectError where the project cannot be run, or another run holds the checkout.
+    """
+    with opened(request, say) as run:
+        changed = sum(bool(run.reasons[node.address]) for node in run.stages)
+        say(f"pipeline {run.name}: {changed} of {len(run.stages)} stages changed, at most {request.jobs} at a time")
+        configured = configured_api() is not None
+        if not run.has_work and not configured:
+            execute(run)
+            return run
+        os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")  # its lines are said by `say`
+        with prefect_api(run.folder / "prefect-server.log", say) as api:
+            if api is not None:
+                from flows.pipeline import run_as_flow
+
+                flow_run_id = run_as_flow(run, api)
+                if flow_run_id and not configured:
+                    flush(api, flow_run_id)
+            if not run.finished:
+                if api is not None:
+                    log.warning("going on without Prefect; outs are not affected")
+                execute(run)
+    return run

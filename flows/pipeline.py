@@ -1,0 +1,150 @@
+"""The pipeline of a DVC project as a Prefect flow: each changed stage is a task, a process and an MLflow run.
+
+What happens in it is said in `pipeline_run.py`; here is what Prefect adds: a flow run, task runs with retries and
+logs, links to MLflow, a table. Prefect is imported only where it is used: `headrace plan` must not wait for it.
+"""
+
+import logging
+import re
+from contextvars import ContextVar
+from typing import Annotated, Any
+
+from prefect import flow, task
+from prefect.artifacts import create_link_artifact, create_table_artifact
+from prefect.cache_policies import NO_CACHE
+from prefect.context import FlowRunContext
+from prefect.logging import get_run_logger
+from prefect.settings import PREFECT_API_URL, PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
+from pydantic import Field
+
+from flows.graph import Node, ProjectError
+from flows.pipeline_run import (
+    RETRY_DELAY_S,
+    PipelineFailed,
+    PipelineRun,
+    Request,
+    StageResult,
+    execute,
+    opened,
+    tracking_never_fails,
+)
+from flows.runner import Interrupted
+
+log = logging.getLogger("headrace")
+
+_PREPARED: ContextVar[PipelineRun | None] = ContextVar("headrace_prepared", default=None)
+_CURRENT: ContextVar[PipelineRun] = ContextVar("headrace_current")
+
+
+def _flow_run_name() -> str:
+    run = _PREPARED.get()
+    return run.name if run else "scheduled"
+
+
+@flow(name="pipeline", flow_run_name=_flow_run_name, persist_result=False)
+def pipeline(
+    repo: str = ".",
+    targets: list[str] | None = None,
+    everything: bool = False,
+    jobs: Annotated[int, Field(ge=1)] | None = None,
+    keep_going: bool = True,
+    force: bool = False,
+    wait: bool = False,
+) -> list[dict[str, Any]]:
+    """Bring a DVC project up to date and return a row for each stage. See `Request` for the parameters.
+
+    Raises PipelineFailed where a stage failed, ProjectError where the project cannot be run.
+    """
+    if (prepared := _PREPARED.get()) is not None:
+        return _run(prepared)
+    given = {
+        "repo": repo,
+        "targets": targets,
+        "everything": everything,
+        "jobs": jobs,
+        "keep_going": keep_going,
+        "force": force,
+        "wait": wait,
+    }
+    request = Request.model_validate({name: value for name, value in given.items() if value is not None})
+    with opened(request, say=get_run_logger().info) as run:
+        return _run(run)
+
+
+def _run(run: PipelineRun) -> list[dict[str, Any]]:
+    context = FlowRunContext.get()
+    if context is not None and context.flow_run is not None:
+        run.flow_run_id = str(context.flow_run.id)
+    _CURRENT.set(run)
+    execute(run, submit=lambda node: _stage_task(node).submit(node.address))
+    rows = run.rows()
+    with tracking_never_fails("no table in Prefect"):
+        create_table_artifact(key="stages", table=rows, description=f"Stages of pipeline run {run.name}")
+    if failed := run.failed():
+        raise PipelineFailed("; ".join(f"'{row.address}' failed: {row.note}" for row in failed))
+    return rows
+
+
+@task(name="stage", task_run_name="{address}", cache_policy=NO_CACHE, persist_result=False)
+def stage(address: str) -> str:
+    """Bring one stage up to date with `dvc repro -s`; its output is the log of the task run."""
+    run = _CURRENT.get()
+    node = run.project.nodes[address]
+    try:
+        result = run.attempt(node, get_run_logger().info)
+    except Interrupted:
+        run.interrupted(node)
+        raise
+    finally:
+        if address in run.results:
+            _link(run.results[address])
+    return str(result.state)
+
+
+def _stage_task(node: Node) -> Any:
+    """Return the task for a stage. Its limits are its tags, so that a limit set in Prefect holds between checkouts."""
+    return stage.with_options(
+        tags=sorted(node.limits),
+        retries=node.retries,
+        retry_delay_seconds=RETRY_DELAY_S,
+        retry_condition_fn=lambda *_: not _CURRENT.get().cancel.is_set(),
+    )
+
+
+def _link(result: StageResult) -> None:
+    if result.run is None:
+        return
+    key = re.sub(r"[^a-z0-9]+", "-", result.address.lower()).strip("-")
+    with tracking_never_fails(f"{result.address}: no link in Prefect"):
+        create_link_artifact(
+            key=key, link=result.run.url, link_text=f"MLflow run of {result.address}", description=str(result.state)
+        )
+
+
+def run_as_flow(run: PipelineRun, api_url: str) -> str | None:
+    """Run a prepared pipeline as a flow of the API at `api_url`; return the flow run's id.
+
+    Trouble that Prefect has around the flow is warned of: `run.finished` tells whether the stages are done.
+    """
+    _PREPARED.set(run)
+    request = run.request
+    with temporary_settings({PREFECT_API_URL: api_url, PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
+        try:
+            pipeline(
+                repo=str(run.root),
+                targets=request.targets,
+                everything=request.everything,
+                jobs=request.jobs,
+                keep_going=request.keep_going,
+                force=request.force,
+                wait=request.wait,
+            )
+        except ProjectError:
+            raise
+        except PipelineFailed:
+            log.debug("told by the results")
+        except Exception as error:  # noqa: BLE001  Prefect's own trouble, and it is told
+            log.warning("Prefect: %s: %s; outs are not affected", type(error).__name__, error)
+        finally:
+            _PREPARED.set(None)
+    return run.flow_run_id or None

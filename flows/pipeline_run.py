@@ -1,0 +1,366 @@
+"""One run of a DVC project's pipeline, from the status to the last result, with or without Prefect.
+
+One DVC status says what has changed; then every changed stage, and what has then changed below it, runs as soon as
+what it needs is there. What can be tracked is tracked; nothing that a tracking server does costs a result.
+"""
+
+import json
+import logging
+import os
+import re
+import shutil
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from flows.graph import Node, Project, ProjectError
+from flows.lock import pipeline_lock
+from flows.order import Future, run_by_dependency
+from flows.runner import Attempt, Interrupted, State, environment, run_stage
+from tasks import env, lineage
+
+log = logging.getLogger("headrace")
+
+EXPERIMENT = "pipeline"
+RETRY_DELAY_S = 2.0
+KEPT_LOGS = 50
+
+
+class Request(BaseModel):
+    """What to run, where and how. JSON-serialisable, so that it can be the parameters of a deployment."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    repo: Path = Path()
+    targets: list[str] = []
+    everything: bool = Field(False, description="All dvc.yaml files of the repository, not only the one at its root")
+    jobs: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=1, description="Stages at the same time")
+    keep_going: bool = Field(True, description="After a failure, run what does not depend on it")
+    force: bool = Field(False, description="Run stages also where nothing has changed")
+    wait: bool = Field(False, description="Wait for another pipeline run on the checkout to end")
+
+
+@dataclass(frozen=True)
+class StageResult:
+    """How a stage ended, and the MLflow run that made its present outs (None: made elsewhere, or not tracked)."""
+
+    address: str
+    state: State
+    seconds: float = 0.0
+    note: str = ""
+    run: lineage.RunRef | None = None
+    log_path: Path | None = None
+
+    @property
+    def made_by(self) -> str:
+        """The MLflow run of the present outs in words."""
+        if self.run is not None:
+            return self.run.url
+        return "-" if self.state in (State.FAILED, State.NOT_RUN) else "made elsewhere"
+
+
+class PipelineFailed(Exception):
+    """Stages failed. The message names each, with the reason and its log."""
+
+
+class StageFailed(Exception):
+    """A stage ended with an error; Prefect may retry it."""
+
+
+@dataclass
+class PipelineRun:
+    """One run of the pipeline, from the first status to the last result."""
+
+    name: str
+    request: Request
+    root: Path
+    project: Project
+    nodes: list[Node]  # selected, dependencies first
+    reasons: dict[str, list[str]]  # address -> why it has changed; empty where it has not
+    say: Callable[[str], None]
+    user_env: Mapping[str, str]
+    tracker: lineage.Tracker | None = None
+    flow_run_id: str = ""
+    cancel: threading.Event = field(default_factory=threading.Event)
+    results: dict[str, StageResult] = field(default_factory=dict)
+    finished: bool = False
+    _rechecked: set[str] = field(default_factory=set)
+    _lookup: threading.Lock = field(default_factory=threading.Lock)
+
+    @property
+    def folder(self) -> Path:
+        """Where the run keeps its logs."""
+        return self.root / ".dvc" / "tmp" / "headrace" / self.name
+
+    @property
+    def stages(self) -> list[Node]:
+        """The selected stages that have a command."""
+        return [node for node in self.nodes if not node.is_source]
+
+    @property
+    def has_work(self) -> bool:
+        return any(self.reasons.values())
+
+    def table(self) -> list[StageResult]:
+        """Results in the order of the pipeline, those of `.dvc` files only where they failed."""
+        found = (self.results.get(node.address) for node in self.nodes)
+        commands = {node.address for node in self.stages}
+        return [row for row in found if row is not None and (row.address in commands or row.state is State.FAILED)]
+
+    def rows(self) -> list[dict[str, Any]]:
+        """The table as plain values."""
+        return [
+            {
+                "stage": result.address,
+                "state": str(result.state),
+                "seconds": round(result.seconds, 1),
+                "run": result.made_by,
+                "note": result.note,
+            }
+            for result in self.table()
+        ]
+
+    def failed(self) -> list[StageResult]:
+        return [row for row in self.table() if row.state is State.FAILED]
+
+    # --- deciding -------------------------------------------------------------------------------------------------
+
+    def decide(self, node: Node) -> State | None:
+        """Say how a stage ends without running, now that all it is after has ended; None where it must run."""
+        if node.address in self.results:
+            return self.results[node.address].state
+        state, note = self._verdict(node)
+        if state is not None:
+            ref = self.made_by(node.address) if state is State.UNCHANGED and not node.is_source else None
+            self.results[node.address] = StageResult(node.address, state, note=note, run=ref)
+        return state
+
+    def _verdict(self, node: Node) -> tuple[State | None, str]:
+        broken = [up for up in sorted(node.needs) if self._state(up) in (State.FAILED, State.NOT_RUN)]
+        if broken:
+            failed = self._state(broken[0]) is State.FAILED
+            return State.NOT_RUN, f"needs '{broken[0]}', which {'failed' if failed else 'did not run'}"
+        if self.cancel.is_set():
+            return State.NOT_RUN, "the run was cancelled"
+        if not self.request.keep_going and (failures := self.failed()):
+            return State.NOT_RUN, f"stopped after '{failures[0].address}' failed"
+        if node.address not in self._rechecked and any(
+            self._state(up) in (State.RAN, State.RESTORED) for up in node.after
+        ):
+            reasons = self.project.changes([node.address])[node.address]
+            self.reasons[node.address] = ["forced"] if self.request.force and not node.is_source else reasons
+            self._rechecked.add(node.address)
+        return (None, "") if self.reasons[node.address] else (State.UNCHANGED, "")
+
+    def _state(self, address: str) -> State | None:
+        result = self.results.get(address)
+        return result.state if result else None
+
+    # --- running --------------------------------------------------------------------------------------------------
+
+    def attempt(self, node: Node, on_line: Callable[[str], None]) -> StageResult:
+        """Run a stage once, record it in MLflow, and keep and return the result. Raises StageFailed where it failed."""
+        self.say(f"  started    {node.address}  ({'; '.join(self.reasons[node.address][:3]) or 'changed'})")
+        invocation = str(uuid.uuid4())
+        tried = run_stage(
+            self.root,
+            node.address,
+            env=self._stage_env(invocation),
+            log_path=self.folder / f"{re.sub(r'[^A-Za-z0-9_.@-]', '_', node.address)}.log",
+            on_line=on_line,
+            cancel=self.cancel,
+            force=self.request.force and not node.is_source,
+        )
+        ref = None if node.is_source else self._record(node, tried, invocation)
+        result = StageResult(
+            node.address, tried.state, tried.ended - tried.started, tried.reason, ref, log_path=tried.log_path
+        )
+        self.results[node.address] = result
+        told = f": {tried.reason} (log: {tried.log_path.relative_to(self.root)})" if tried.reason else ""
+        self.say(f"  {tried.state:<10} {node.address}  {result.seconds:.1f} s{told}")
+        if tried.state is State.FAILED:
+            tail = "\n".join(tried.tail)
+            raise StageFailed(f"stage '{node.address}' failed: {tried.reason}\nlog: {tried.log_path}\n{tail}")
+        return result
+
+    def attempt_with_retries(self, node: Node) -> None:
+        """Run a stage without Prefect, with the retries that its meta asks for."""
+        for left in range(node.retries, -1, -1):
+            try:
+                self.attempt(node, lambda _: None)
+                return
+            except StageFailed:
+                if not left or self.cancel.wait(RETRY_DELAY_S):
+                    return
+            except Interrupted:
+                self.interrupted(node)
+                return
+
+    def interrupted(self, node: Node) -> None:
+        self.results[node.address] = StageResult(node.address, State.FAILED, note="cancelled while it ran")
+
+    def _stage_env(self, invocation: str) -> dict[str, str]:
+        tracking = {name: value for name, value in os.environ.items() if name.startswith("MLFLOW_")}
+        tags = {"headrace.invocation": invocation}
+        extra = {lineage.INVOCATION: invocation}
+        if self.tracker is not None and self.tracker.run_id:
+            extra[lineage.PARENT_RUN] = tags["mlflow.parentRunId"] = self.tracker.run_id
+        if self.flow_run_id:
+            extra[lineage.FLOW_RUN] = tags["prefect.flow_run_id"] = self.flow_run_id
+        return environment(self.user_env, {**tracking, **extra, "MLFLOW_RUN_CONTEXT": json.dumps(tags)})
+
+    # --- tracking -------------------------------------------------------------------------------------------------
+
+    def _record(self, node: Node, tried: Attempt, invocation: str) -> lineage.RunRef | None:
+        if tried.state not in (State.RAN, State.FAILED):
+            return self.made_by(node.address)
+        with self._lookup, tracking_never_fails(f"{node.address}: not recorded in MLflow"):
+            return lineage.record_stage(
+                self.root,
+                node.address,
+                experiment=EXPERIMENT,
+                parent_run_id=self.tracker.run_id if self.tracker else None,
+                invocation=invocation,
+                started=tried.started,
+                ended=tried.ended,
+                state=str(tried.state),
+                log_path=tried.log_path,
+            )
+        return None
+
+    def made_by(self, address: str) -> lineage.RunRef | None:
+        """Return the MLflow run that made the stage's outs as dvc.lock has them, from the deps that it has."""
+        with self._lookup, tracking_never_fails(f"{address}: its MLflow run is not known"):
+            deps, outs = lineage.locked_hashes(self.root, address)
+            tags = {f"dvc.deps.{path}": digest for path, digest in deps.items()}
+            tags |= {f"dvc.outs.{path}": digest for path, digest in outs.items()}
+            for ref in lineage.runs_of_stage(address, limit=100) if outs else []:
+                if (
+                    all(tags.get(name, value) == value for name, value in ref.tags.items())
+                    and tags.keys() & ref.tags.keys()
+                ):
+                    return ref
+            for path, digest in outs.items():  # the same bytes, made by another stage or name of it
+                if digest and (found := lineage.run_of_out(path, digest)):
+                    return found
+        return None
+
+    def start_tracking(self) -> None:
+        """Open the parent MLflow run, after closing what killed runs have left open."""
+        with tracking_never_fails("runs left open in MLflow are not closed"):
+            lineage.close_dead_runs(self.root)
+        self.tracker = lineage.Tracker.start(
+            EXPERIMENT,
+            self.name,
+            root=self.root,
+            params={"targets": " ".join(self.request.targets) or "-", "jobs": self.request.jobs},
+            tags={"headrace.pipeline": self.name}
+            | ({"prefect.flow_run_id": self.flow_run_id} if self.flow_run_id else {}),
+        )
+
+    def end_tracking(self, status: str) -> None:
+        if self.tracker is None:
+            return
+        self.folder.mkdir(parents=True, exist_ok=True)
+        path = self.folder / "stages.json"
+        path.write_text(json.dumps(self.rows(), indent=1) + "\n")
+        states = [result.state for result in self.table()]
+        self.tracker.metrics({f"stages/{state.replace(' ', '_')}": states.count(state) for state in State})
+        self.tracker.artifact(path)
+        self.tracker.end(status)
+
+
+@contextmanager
+def tracking_never_fails(what: str) -> Iterator[None]:
+    """Turn any failure within into one warning that begins with `what`."""
+    try:
+        yield
+    except Exception as error:  # noqa: BLE001  any failure of tracking, and it is told
+        log.warning("%s (%s: %s); outs are not affected", what, type(error).__name__, error)
+
+
+# --- one run --------------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def opened(request: Request, say: Callable[[str], None] = lambda _: None) -> Iterator[PipelineRun]:
+    """Hold the checkout, take the one DVC status, and give the run. Raises ProjectError where that cannot be done."""
+    from flows.server import configured_api
+
+    user_env = dict(os.environ)
+    try:
+        root = env.checkout_root(request.repo)
+    except FileNotFoundError as error:
+        raise ProjectError(str(error)) from error
+    configured_api()  # while PREFECT_HOME is still the user's
+    env.configure(root)
+    _keep_out_of_git(root)
+    name = f"{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}-{uuid.uuid4().hex[:4]}"
+    with pipeline_lock(root, name, wait=request.wait, say=say):
+        project = Project.open(root)
+        addresses = project.select(request.targets, everything=request.everything)
+        nodes = [project.nodes[address] for address in addresses]
+        reasons = project.changes(addresses)
+        if request.force:
+            reasons = {
+                node.address: reasons[node.address] if node.is_source else [*reasons[node.address], "forced"]
+                for node in nodes
+            }
+        yield PipelineRun(name, request, root, project, nodes, reasons, say, user_env)
+
+
+def _keep_out_of_git(root: Path) -> None:
+    """Give state folders that do not exist yet a .gitignore of their own: the project may not know of them."""
+    for folder in (Path(os.environ["PREFECT_HOME"]).expanduser(), env.main_checkout(root) / "mlruns"):
+        if folder.is_relative_to(root) and not folder.exists():
+            folder.mkdir(parents=True)
+            (folder / ".gitignore").write_text("*\n")
+
+
+def execute(run: PipelineRun, submit: Callable[[Node], Future] | None = None) -> None:
+    """Run what has changed, as tasks of `submit` (default: plain threads), with one parent MLflow run over all."""
+    status = "KILLED"
+    begun: set[str] = set()
+    run.cancel.clear()
+    with ThreadPoolExecutor(run.request.jobs, "stage") as threads:
+        if run.has_work:
+            _forget_old_logs(run.folder.parent)
+            run.start_tracking()
+
+        def start(node: Node) -> Future:
+            with_prefect = submit is not None and not node.is_source
+            future = submit(node) if submit and with_prefect else threads.submit(run.attempt_with_retries, node)
+            begun.add(node.address)
+            future.add_done_callback(lambda _: begun.discard(node.address))
+            return future
+
+        def ended(node: Node) -> State:
+            if node.address not in run.results:  # Prefect failed before the stage began
+                run.attempt_with_retries(node)
+            return run.results[node.address].state
+
+        try:
+            run_by_dependency(run.nodes, jobs=run.request.jobs, decide=run.decide, start=start, ended=ended)
+            run.finished = True
+            status = "FAILED" if run.failed() else "FINISHED"
+        finally:
+            if not run.finished:
+                run.cancel.set()
+                run.say("  stopping: ending every process of the stages that run")
+                while begun:
+                    time.sleep(0.05)
+            run.end_tracking(status)
+
+
+def _forget_old_logs(folder: Path) -> None:
+    runs = sorted(path for path in folder.glob("*-*-*") if path.is_dir())
+    for old in runs[:-KEPT_LOGS]:
+        shutil.rmtree(old, ignore_errors=True)

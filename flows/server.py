@@ -1,0 +1,141 @@
+"""Which Prefect API a flow talks to: the one that the user has configured, or a server started for it alone."""
+
+import json
+import logging
+import os
+import socket
+import sys
+import time
+import tomllib
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from uuid import UUID
+
+from flows.runner import start_supervised
+
+log = logging.getLogger("headrace")
+
+START_TIMEOUT_S = 180.0  # a fresh database takes half a minute, more on a busy machine
+_PROFILE_KEYS = ("PREFECT_API_URL", "PREFECT_API_KEY", "PREFECT_API_AUTH_STRING", "PREFECT_CLIENT_CUSTOM_HEADERS")
+
+
+def configured_api() -> str | None:
+    """Return the address of the user's Prefect API, from the environment or the active profile; None without one.
+
+    What the profile says of it is put into the environment, because a checkout's own PREFECT_HOME hides the profile.
+    """
+    if url := os.environ.get("PREFECT_API_URL"):
+        return url
+    home = Path(os.environ.get("PREFECT_HOME", "~/.prefect")).expanduser()
+    path = Path(os.environ.get("PREFECT_PROFILES_PATH", home / "profiles.toml")).expanduser()
+    try:
+        profiles = tomllib.loads(path.read_text())
+    except FileNotFoundError:
+        return None
+    except (OSError, tomllib.TOMLDecodeError) as error:
+        log.warning("%s cannot be read (%s): no Prefect profile is used", path, error)
+        return None
+    active = os.environ.get("PREFECT_PROFILE") or profiles.get("active", "")
+    settings = profiles.get("profiles", {}).get(active, {})
+    if settings.get("PREFECT_API_URL"):
+        for key in _PROFILE_KEYS:
+            if key in settings:
+                os.environ.setdefault(key, str(settings[key]))
+    return os.environ.get("PREFECT_API_URL")
+
+
+@contextmanager
+def prefect_api(log_path: Path, say: Callable[[str], None]) -> Iterator[str | None]:
+    """Give the address of a Prefect API that answers; None, after one warning, where there is none.
+
+    A server that had to be started keeps its database in PREFECT_HOME and ends with this context, or with this process.
+    """
+    url = configured_api()
+    if url:
+        alive = answers(url, timeout_s=10)
+        if not alive:
+            log.warning("Prefect at %s does not answer: going on without it; outs are not affected", url)
+        yield url if alive else None
+        return
+    try:
+        with started_server(log_path, say) as url:
+            yield url
+    except ServerError as error:
+        log.warning("%s: going on without Prefect; outs are not affected", error)
+        yield None
+
+
+class ServerError(Exception):
+    """A Prefect server did not start."""
+
+
+@contextmanager
+def started_server(log_path: Path, say: Callable[[str], None] = lambda _: None) -> Iterator[str]:
+    """Start a Prefect server on a free port of the loopback, give its API's address, and end it.
+
+    Raises ServerError where it does not answer in time.
+    """
+    port = _free_port()
+    url = f"http://127.0.0.1:{port}/api"
+    env = {name: value for name, value in os.environ.items() if name != "PREFECT_API_URL"}
+    env["PREFECT_SERVER_UI_API_URL"] = url
+    home = Path(os.environ.get("PREFECT_HOME", "~/.prefect")).expanduser()
+    home.mkdir(parents=True, exist_ok=True)
+    new = "" if (home / "prefect.db").exists() else ", with a new database: about half a minute"
+    say(f"starting a Prefect server{new} (set PREFECT_API_URL to use one that runs)")
+    log_path.parent.mkdir(parents=True, exist_ok=True)
+    command = [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)]
+    with log_path.open("wb") as output:
+        process = start_supervised(command, cwd=home, env=env, patience_s=0, output=output)
+    assert process.stdin is not None
+    try:
+        deadline = time.monotonic() + START_TIMEOUT_S
+        while not answers(url, timeout_s=2):
+            if process.poll() is not None:
+                raise ServerError(f"the Prefect server ended with exit code {process.returncode}, see {log_path}")
+            if time.monotonic() > deadline:
+                raise ServerError(f"the Prefect server did not answer in {START_TIMEOUT_S:.0f} s, see {log_path}")
+            time.sleep(0.1)
+        yield url
+    finally:
+        with suppress(BrokenPipeError):
+            process.stdin.close()
+        process.wait()
+
+
+def answers(url: str, *, timeout_s: float) -> bool:
+    """Whether a Prefect API at `url` is healthy."""
+    try:
+        with urllib.request.urlopen(f"{url.rstrip('/')}/health", timeout=timeout_s) as response:
+            return json.load(response) is True
+    except (OSError, ValueError, urllib.error.URLError):
+        return False
+
+
+def flush(api_url: str, flow_run_id: str, timeout_s: float = 10.0) -> None:
+    """Wait until the API has the logs, events and final states of a flow run's tasks: its server may end after that."""
+    from prefect.client.orchestration import get_client
+    from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
+    from prefect.events.worker import EventsWorker
+    from prefect.logging.handlers import APILogWorker
+    from prefect.settings import PREFECT_API_URL, temporary_settings
+
+    APILogWorker.drain_all(timeout=timeout_s)
+    EventsWorker.drain_all(timeout=timeout_s)
+    deadline = time.monotonic() + timeout_s
+    this_run = FlowRunFilter(id=FlowRunFilterId(any_=[UUID(flow_run_id)]))
+    with temporary_settings({PREFECT_API_URL: api_url}), get_client(sync_client=True) as client:
+        while time.monotonic() < deadline:
+            runs = client.read_task_runs(flow_run_filter=this_run)
+            if all(run.state is not None and run.state.is_final() for run in runs):
+                return
+            time.sleep(0.1)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
