@@ -130,6 +130,14 @@ def _present_hash(out: Any) -> str:
     return str(out.get_hash().value) if out.exists else ""
 
 
+def read_params_file(root: Path) -> dict[str, Any]:
+    """Return the content of params.yaml, as DVC parses it; empty where there is none."""
+    from dvc.utils.serialize import load_yaml
+
+    path = root / "params.yaml"
+    return dict(load_yaml(str(path)) or {}) if path.exists() else {}
+
+
 def locked_hashes(root: Path, address: str) -> tuple[dict[str, str], dict[str, str]]:
     """Return (deps, outs) of a stage, path -> hash, as its dvc.lock stands now; empty where it never ran."""
     from dvc.utils.serialize import load_yaml

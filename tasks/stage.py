@@ -19,13 +19,15 @@ import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import psutil
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel
 
 from tasks import env, lineage
 from tasks.lineage import StageInfo, Tracker
+from tasks.parameters import Knobs, StageError, StrictModel, checked_parameters, declared_parameters, read_knobs
+from tasks.progress import duration
 
 if TYPE_CHECKING:
     import numpy as np
@@ -33,30 +35,11 @@ if TYPE_CHECKING:
     from tasks.store import Store
     from tasks.workers import Outcome
 
+__all__ = ["Plan", "Report", "Stage", "StageError", "StrictModel", "item_rng", "stage_main"]
+
 log = logging.getLogger("headrace")
 
-RUN_SECTION = "run"  # params.yaml: knobs that cannot change outs
 _SECONDS_PER_ITEM = "time/seconds_per_item"
-
-
-class StageError(Exception):
-    """What stops a stage, in one line: the file, the reason and the remedy."""
-
-
-class StrictModel(BaseModel):
-    """A model of parameters: an unknown key is an error, and values do not change after reading."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Knobs(StrictModel):
-    """The `run:` section of params.yaml: how a stage runs. Nothing here can change an out."""
-
-    engine: Literal["local"] = Field(description="where items are worked on: 'local' is worker processes")
-    workers: int = Field(ge=0, le=1024, description="worker processes; 0 is one for each core")
-    item_timeout_s: float = Field(gt=0, description="an item that takes longer is quarantined, seconds")
-    max_reject_fraction: float = Field(ge=0, le=1, description="above this share of bad items a stage fails")
-    log_level: Literal["debug", "info", "warning", "error"] = Field(description="what is written to the log")
 
 
 @dataclass(frozen=True)
@@ -174,7 +157,7 @@ class Stage:
         """Work on `items` (id, payload) in worker processes as the knobs say; see `tasks.workers.map_items`."""
         from tasks.workers import Progress, default_workers, map_items
 
-        progress = Progress(total=total, unit=unit, label=self.info.address)
+        progress = Progress(total=total, unit=f"{unit}s", label=self.info.address)
         workers = self.knobs.workers or default_workers()
         for outcome in map_items(fn, items, workers=workers, timeout_s=self.knobs.item_timeout_s, progress=progress):
             self._items_done += 1
@@ -197,7 +180,7 @@ class Stage:
             )
 
     def _publish(self) -> None:
-        """Give each staged out its final name. What was declared and not used fails the stage: dvc.yaml must be true."""
+        """Give each staged out its final name; what was declared and not used fails the stage."""
         unread = sorted(path for path in self.info.deps if path not in self._asked and not path.endswith(".py"))
         if unread:
             raise StageError(
@@ -269,72 +252,6 @@ def _require_own_data(repo: Any, info: StageInfo, root: Path) -> None:
                     f"{path} is empty in this temporary copy, but has files in the main checkout: git ignores them, so "
                     f"DVC did not copy them. Run it in place: 'dvc exp run -S KEY=VALUE' without --temp or --queue"
                 )
-
-
-# --- parameters -------------------------------------------------------------------------------------------------
-
-
-def declared_parameters(info: StageInfo) -> dict[str, Any]:
-    """Return the keys that a stage lists under `params:`, as the nested mapping that its model reads."""
-    nested: dict[str, Any] = {}
-    for values in info.params.values():
-        for key, value in values.items():
-            *parents, last = key.split(".")
-            level = nested
-            for parent in parents:
-                level = level.setdefault(parent, {})
-            level[last] = value
-    return nested
-
-
-def validate_parameters(model: type[BaseModel], nested: Mapping[str, Any], address: str) -> Any:
-    """Return the stage's parameters. Raises StageError that names each wrong key, its value and what is allowed."""
-    try:
-        return model.model_validate(nested)
-    except ValidationError as error:
-        lines = [_explain(problem, address) for problem in error.errors()]
-        raise StageError("; ".join(lines)) from None
-
-
-def _explain(problem: Any, address: str) -> str:
-    key = ".".join(str(part) for part in problem["loc"])
-    if problem["type"] == "extra_forbidden":
-        return f"params.yaml: '{key}' is no parameter of stage '{address}': remove it, or its line under 'params:'"
-    if problem["type"] == "missing":
-        return f"params.yaml: stage '{address}' needs '{key}': set it there and list it under 'params:' in dvc.yaml"
-    where = f"{key} = {problem['input']!r}: " if key else ""
-    return f"params.yaml: {where}{problem['msg']}"
-
-
-def read_knobs(root: Path) -> Knobs:
-    """Read the `run:` section of params.yaml. Raises StageError that names key, value and range."""
-    from dvc.utils.serialize import load_yaml
-
-    values = load_yaml(str(root / "params.yaml")) or {}
-    return validate_parameters(_RunSection, {RUN_SECTION: values.get(RUN_SECTION, {})}, "run").run
-
-
-class _RunSection(StrictModel):
-    run: Knobs
-
-
-def unlisted_parameters(repo: Any) -> list[str]:
-    """Return the keys of params.yaml, dotted, that nothing uses: no stage, no `${...}` of dvc.yaml, nor `run:`."""
-    from dvc.dependency.param import ParamsDependency
-    from dvc.utils.serialize import load_yaml
-
-    root = Path(repo.root_dir)
-    listed: set[str] = {RUN_SECTION}
-    for stage in repo.index.stages:
-        for dep in stage.deps:
-            if isinstance(dep, ParamsDependency) and Path(dep.fs_path) == root / "params.yaml":
-                listed.update(dep.params or ["*"])
-        if stage.path_in_repo.endswith("dvc.yaml"):
-            listed.update(re.findall(r"\$\{\s*([\w.-]+)", Path(stage.path).read_text()))
-    if "*" in listed:
-        return []
-    keys = lineage.flatten(load_yaml(str(root / "params.yaml")) or {})
-    return [key for key in keys if not any(key == name or key.startswith(f"{name}.") for name in listed)]
 
 
 # --- running ----------------------------------------------------------------------------------------------------
@@ -425,7 +342,7 @@ def _run(
     info = _declaration(repo, module, member)
     nested = declared_parameters(info)
     if plan_only:
-        params = _checked_parameters(repo, model, nested, info)
+        params = checked_parameters(repo, model, nested, info)
         _print_plan(Stage(info, root, read_knobs(root), Tracker()), plan, params)
         return
     _close_dead_runs(root)
@@ -445,7 +362,7 @@ def _run(
     status = "FAILED"
     stage: Stage | None = None
     try:
-        params = _checked_parameters(repo, model, nested, info)
+        params = checked_parameters(repo, model, nested, info)
         _require_own_data(repo, info, root)
         stage = Stage(info, root, read_knobs(root), tracker)
         log.setLevel(stage.knobs.log_level.upper())
@@ -468,16 +385,6 @@ def _run(
         if stage is not None:
             stage._discard()
         tracker.end(status)
-
-
-def _checked_parameters(repo: Any, model: type[BaseModel], nested: Mapping[str, Any], info: StageInfo) -> Any:
-    unlisted = unlisted_parameters(repo)
-    if unlisted:
-        raise StageError(
-            f"params.yaml: no stage lists {', '.join(unlisted)}: remove it, "
-            f"or list it under 'params:' of the stage that uses it"
-        )
-    return validate_parameters(model, nested, info.address)
 
 
 def _declaration(repo: Any, module: str, member: str) -> StageInfo:
@@ -540,16 +447,7 @@ def closing_line(address: str, report: Report, seconds: float) -> str:
     rejected = f"{sum(report.rejected.values())} rejected" + (f" ({reasons})" if reasons else "")
     unit = report.unit if report.items_in == 1 else f"{report.unit}s"
     counts = f"{report.items_in} {unit} in, {report.kept} kept, {rejected}"
-    return f"{address}: {counts}, {format_seconds(seconds)}; see {report.look_at}"
-
-
-def format_seconds(seconds: float) -> str:
-    """Return a duration as a person writes it: 12 s, 3 min 20 s, 1 h 5 min."""
-    whole = round(seconds)
-    if whole < 60:
-        return f"{seconds:.1f} s" if seconds < 10 else f"{whole} s"
-    minutes, rest = divmod(whole, 60)
-    return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+    return f"{address}: {counts}, {duration(seconds)}; see {report.look_at}"
 
 
 def format_bytes(count: float) -> str:
@@ -580,7 +478,7 @@ def _print_plan(stage: Stage, plan: Callable[[Stage, Any], Plan] | None, params:
         return
     todo = plan(stage, params)
     expected = _expected_seconds(stage, todo.items_todo)
-    time_text = "time unknown (no earlier run)" if expected is None else f"about {format_seconds(expected)}"
+    time_text = "time unknown (no earlier run)" if expected is None else f"about {duration(expected)}"
     print(
         f"{stage.info.address}: {todo.items_todo} {todo.unit}s to do, {todo.items_stored} stored already; {time_text}; "
         f"disk {format_bytes(todo.disk_needed_bytes)} needed, {format_bytes(_free_bytes(stage.root))} free"

@@ -421,6 +421,7 @@ def test_own_data_that_a_temporary_copy_cannot_see_stops_with_the_remedy(words: 
     listing = "list_own: {cmd: ls data/own/text > data/own.txt, deps: [data/own/text], outs: [data/own.txt]}"
     declared = DVC_YAML.replace("data/raw/words.txt]", "data/raw/words.txt, data/own.txt]")
     words.write("dvc.yaml", declared.replace("stages:\n", f"stages:\n      {listing}\n"))
+    change_stage(words, 'stage.dep("data/own.txt")')
     words.commit()
     words.dvc("exp", "run", "--temp", "-q")
     words.write("data/own/text/mine.txt", "my own words")

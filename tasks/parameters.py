@@ -1,0 +1,98 @@
+"""A stage's parameters: read by DVC from params.yaml, checked against the stage's model before any work."""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from tasks import lineage
+from tasks.lineage import StageInfo
+
+RUN_SECTION = "run"  # params.yaml: knobs that cannot change outs
+
+
+class StageError(Exception):
+    """What stops a stage, in one line: the file, the reason and the remedy."""
+
+
+class StrictModel(BaseModel):
+    """A model of parameters: an unknown key is an error, and values do not change after reading."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Knobs(StrictModel):
+    """The `run:` section of params.yaml: how a stage runs. Nothing here can change an out."""
+
+    engine: Literal["local"] = Field(description="where items are worked on: 'local' is worker processes")
+    workers: int = Field(ge=0, le=1024, description="worker processes; 0 is one for each core")
+    item_timeout_s: float = Field(gt=0, description="an item that takes longer is quarantined, seconds")
+    max_reject_fraction: float = Field(ge=0, le=1, description="above this share of bad items a stage fails")
+    log_level: Literal["debug", "info", "warning", "error"] = Field(description="what is written to the log")
+
+
+def declared_parameters(info: StageInfo) -> dict[str, Any]:
+    """Return the keys that a stage lists under `params:`, as the nested mapping that its model reads."""
+    nested: dict[str, Any] = {}
+    for values in info.params.values():
+        for key, value in values.items():
+            *parents, last = key.split(".")
+            level = nested
+            for parent in parents:
+                level = level.setdefault(parent, {})
+            level[last] = value
+    return nested
+
+
+def validate_parameters(model: type[BaseModel], nested: Mapping[str, Any], address: str) -> Any:
+    """Return the stage's parameters. Raises StageError that names each wrong key, its value and what is allowed."""
+    try:
+        return model.model_validate(nested)
+    except ValidationError as error:
+        lines = [_explain(problem, address) for problem in error.errors()]
+        raise StageError("; ".join(lines)) from None
+
+
+def _explain(problem: Any, address: str) -> str:
+    key = ".".join(str(part) for part in problem["loc"])
+    if problem["type"] == "extra_forbidden":
+        return f"params.yaml: '{key}' is no parameter of stage '{address}': remove it, or its line under 'params:'"
+    if problem["type"] == "missing":
+        return f"params.yaml: stage '{address}' needs '{key}': set it there and list it under 'params:' in dvc.yaml"
+    where = f"{key} = {problem['input']!r}: " if key else ""
+    return f"params.yaml: {where}{problem['msg']}"
+
+
+def read_knobs(root: Path) -> Knobs:
+    """Read the `run:` section of params.yaml. Raises StageError that names key, value and range."""
+    values = lineage.read_params_file(root)
+    return validate_parameters(_RunSection, {RUN_SECTION: values.get(RUN_SECTION, {})}, "run").run
+
+
+class _RunSection(StrictModel):
+    run: Knobs
+
+
+def unlisted_parameters(repo: Any) -> list[str]:
+    """Return the keys of params.yaml, dotted, that nothing uses: no stage, no `${...}` of dvc.yaml, nor `run:`."""
+    root = Path(repo.root_dir)
+    used: set[str] = {RUN_SECTION}
+    for stage in repo.index.stages:
+        used.update(lineage.describe(repo, stage, hashes=False).params.get("params.yaml", {}))
+        if Path(stage.path).name == "dvc.yaml":
+            used.update(re.findall(r"\$\{\s*([\w.-]+)", Path(stage.path).read_text()))
+    keys = lineage.flatten(lineage.read_params_file(root))
+    return [key for key in keys if not any(key == name or key.startswith(f"{name}.") for name in used)]
+
+
+def checked_parameters(repo: Any, model: type[BaseModel], nested: Mapping[str, Any], info: StageInfo) -> Any:
+    """Return the stage's parameters. Raises StageError also for a key of params.yaml that nothing uses."""
+    unlisted = unlisted_parameters(repo)
+    if unlisted:
+        raise StageError(
+            f"params.yaml: no stage lists {', '.join(unlisted)}: remove it, "
+            f"or list it under 'params:' of the stage that uses it"
+        )
+    return validate_parameters(model, nested, info.address)

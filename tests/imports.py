@@ -1,0 +1,96 @@
+"""Which of our modules a module reaches by its imports, and a hash of their source.
+
+Run as `python -m tests.imports` it rewrites tests/functions.json after a version was raised, or after a change that
+cannot alter results.
+"""
+
+import ast
+import hashlib
+import importlib.metadata
+import importlib.util
+import json
+import sys
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+CARRIERS = ("tasks.stage", "tasks.lineage", "tasks.workers", "tasks.progress", "tasks.env", "tasks.parameters")
+TABLE = Path(__file__).with_name("functions.json")
+
+
+def file_of(module: str) -> Path | None:
+    """Return the file of one of our modules, or None where there is none of that name."""
+    path = REPOSITORY.joinpath(*module.split("."))
+    for file in (path.with_suffix(".py"), path / "__init__.py"):
+        if file.exists():
+            return file
+    return None
+
+
+@cache
+def imports_of(module: str) -> frozenset[str]:
+    """Return the modules of tasks/ that a module imports anywhere in its source, also inside functions."""
+    file = file_of(module)
+    assert file is not None, module
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.Import):
+            found.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{module}: relative import"
+            found.update(f"{node.module}.{alias.name}" for alias in node.names)
+            found.add(node.module or "")
+    return frozenset(name for name in found if name.startswith("tasks.") and file_of(name))
+
+
+def reached_from(module: str) -> set[str]:
+    """Return a module and all of tasks/ that it reaches, but for those that carry results and do not make them."""
+    todo, reached = [module], set()
+    while todo:
+        name = todo.pop()
+        if name in reached or name in CARRIERS:
+            continue
+        reached.add(name)
+        todo.extend(imports_of(name))
+    return {name for name in reached if file_of(name).read_text().strip()}  # type: ignore[union-attr]
+
+
+def paths(modules: set[str]) -> set[str]:
+    """Return the modules' files, relative to the repository."""
+    return {file.relative_to(REPOSITORY).as_posix() for file in map(file_of, modules) if file}
+
+
+def source_hash(module: str) -> str:
+    """Return a hash of the code that a module reaches; comments, docstrings and layout do not count."""
+    digest = hashlib.sha256()
+    for name in sorted(reached_from(module)):
+        tree = ast.parse(file_of(name).read_text())  # type: ignore[union-attr]
+        for node in ast.walk(tree):
+            if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)):
+                first = node.body[0]
+                if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant):
+                    node.body[0] = ast.Pass()
+        digest.update(f"{name}\n{ast.dump(tree)}\n".encode())
+    return digest.hexdigest()
+
+
+def describe(function: Any) -> dict[str, Any]:
+    """Return what the committed table keeps of a stored function."""
+    return {
+        "version": function.version,
+        "source": source_hash(function.module),
+        "libraries": {name: importlib.metadata.version(name) for name in function.libraries},
+    }
+
+
+def all_functions() -> dict[str, Any]:
+    """Return the functions whose results are kept in the store, by name."""
+    from tasks.functions import all_stored
+
+    return {function.name: function for function in all_stored()}
+
+
+if __name__ == "__main__":
+    TABLE.write_text(json.dumps({name: describe(f) for name, f in sorted(all_functions().items())}, indent=2) + "\n")
+    print(f"{TABLE.relative_to(REPOSITORY)} written", file=sys.stderr)
