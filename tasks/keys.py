@@ -5,6 +5,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+_ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
 
 def canonical_json(value: Any) -> str:
     """Return the one JSON text of `value`: keys sorted, no spaces, floats exact.
@@ -13,7 +15,7 @@ def canonical_json(value: Any) -> str:
     Unicode): a stored result and a fresh one must be equal.
     """
     try:
-        text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+        text = _ENCODER.encode(value)
         text.encode()
     except (TypeError, ValueError) as error:
         raise ValueError(f"not plain JSON ({error}): {value!r:.200}") from error
@@ -31,6 +33,6 @@ def key_of_json(function: str, version: str, params_json: str, input_hash: str) 
     """Return the same key, given the parameters' canonical JSON (made once for many inputs)."""
     if not isinstance(version, str) or not isinstance(input_hash, str):
         raise TypeError(f"version and input_hash are text, not {version!r} and {input_hash!r}")
-    texts = [json.dumps(text, ensure_ascii=False) for text in (function, input_hash, version)]
+    texts = [_ENCODER.encode(text) for text in (function, input_hash, version)]
     text = f'{{"function":{texts[0]},"input_hash":{texts[1]},"params":{params_json},"version":{texts[2]}}}'
     return hashlib.sha256(text.encode()).hexdigest()
