@@ -51,7 +51,7 @@ def run(
     """Bring the pipeline up to date: what has changed, in parallel, tracked in MLflow and Prefect."""
     from flows.graph import ProjectError
     from flows.launch import run_pipeline
-    from flows.pipeline_run import Request
+    from flows.plan import Request
 
     signal.signal(signal.SIGTERM, _terminated)
     request = Request(
@@ -81,7 +81,49 @@ def run(
 @app.command()
 def plan(targets: Targets = None, repo: Repo = Path(), everything: Everything = False, force: Force = False) -> None:
     """Say what `run` would run, and why, from one DVC status; nothing is started."""
-    raise NotImplementedError
+    from flows.graph import ProjectError
+    from flows.plan import Request, foreseen
+
+    try:
+        rows = foreseen(Request(repo=repo, targets=targets or [], everything=everything, force=force))
+    except ProjectError as error:
+        _fail(str(error))
+    table = Table("stage", "would", "why", "command", box=None, pad_edge=False)
+    for row in rows:
+        table.add_row(row.address, row.would, row.why, row.command)
+    _print(table)
+
+
+@app.command()
+def lineage(
+    file: Annotated[Path, typer.Argument(help="An out of a stage, or a file in a folder that is one.")],
+) -> None:
+    """Say which stage, run, commit, data and parameters made FILE, and whether it has changed since."""
+    from flows.graph import ProjectError
+    from flows.origin import origin_of
+
+    try:
+        origin = origin_of(file)
+    except ProjectError as error:
+        _fail(str(error))
+    inside = "" if origin.out == origin.path else f" (in the out {origin.out})"
+    facts = [
+        ("file", f"{origin.path}{inside}: {origin.standing}"),
+        ("hash", origin.present or origin.recorded or "-"),
+        ("stage", origin.address),
+        ("command", origin.command.replace("\n", "; ") or "none: data added or imported with DVC"),
+        ("run", f"{origin.run.url} ({origin.run.name})" if origin.run else "made elsewhere, or not tracked in MLflow"),
+        ("commit", origin.commit or "not known"),
+    ]
+    if origin.present and origin.recorded and origin.present != origin.recorded:
+        facts.insert(2, ("recorded", origin.recorded))
+    for path, digest in origin.locked.deps.items():
+        maker = f" (made by {origin.made_by[path]})" if path in origin.made_by else ""
+        facts.append(("read", f"{path} {digest}{maker}"))
+    for name, keys in origin.locked.params.items():
+        facts += [("param", f"{key} = {value!r} ({name})") for key, value in keys.items()]
+    for label, text in facts:
+        _say(f"{label:<9}{text}")
 
 
 def _terminated(*_: object) -> NoReturn:

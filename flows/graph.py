@@ -5,13 +5,16 @@ stages, `.dvc` files. Paths and addresses are relative to the repository's root,
 """
 
 import fnmatch
-from collections.abc import Iterable, Mapping
+import os
+import threading
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tasks.lineage import address_of
+from tasks.lineage import address_of, flatten
 
 if TYPE_CHECKING:
     from dvc.stage import Stage as DvcStage
@@ -29,6 +32,7 @@ class Node:
     name: str  # "train"
     file: str  # "dvc.yaml", "sub/dvc.yaml", "raw.csv.dvc"
     cmd: str
+    deps: tuple[str, ...]
     outs: tuple[str, ...]
     after: frozenset[str]  # what writes its deps: must not run at the same time
     needs: frozenset[str]  # what `dvc repro` brings up to date first; nothing where the stage is frozen
@@ -43,11 +47,21 @@ class Node:
         return not self.cmd
 
 
+@dataclass(frozen=True)
+class Locked:
+    """What dvc.lock (or a `.dvc` file) has of a stage: path -> hash, and parameter file -> key -> value."""
+
+    deps: dict[str, str]
+    outs: dict[str, str]
+    params: dict[str, dict[str, Any]]
+
+
 @dataclass
 class Project:
-    """A DVC repository opened for one pipeline run. Not safe for use by several threads at once."""
+    """A DVC repository opened for one pipeline run."""
 
     root: Path
+    _mutex: threading.RLock = field(default_factory=threading.RLock, repr=False)
     _stages: dict[str, "DvcStage"] = field(default_factory=dict, repr=False)
 
     @classmethod
@@ -61,13 +75,20 @@ class Project:
 
         return Repo(str(self.root), _wait_for_lock=True)
 
+    @contextmanager
+    def _quiet_repo(self) -> Iterator[Any]:
+        """Give the repository while no other DVC process reads or writes it: dvc.lock is rewritten in place."""
+        with self._mutex, self._repo.lock:
+            yield self._repo
+
     @cached_property
     def nodes(self) -> dict[str, Node]:
         """All stages and `.dvc` files by address, each after what it depends on, else in the order of dvc.yaml."""
         from dvc.exceptions import DvcException
 
         try:
-            graph = self._repo.index.graph
+            with self._quiet_repo() as repo:
+                graph = repo.index.graph
         except DvcException as error:
             raise ProjectError(f"{self.root}: DVC cannot read the project: {_told(error)}") from error
         addresses = {stage: address_of(self._repo, stage) for stage in graph}
@@ -129,10 +150,53 @@ class Project:
 
         self.nodes  # noqa: B018  reads the graph
         try:
-            with self._repo.lock:
+            with self._quiet_repo():
                 return {address: self._why(self._stages[address]) for address in addresses}
         except DvcException as error:
             raise ProjectError(f"{self.root}: no DVC status: {_told(error)}") from error
+
+    def locked(self, address: str) -> Locked:
+        """Return what dvc.lock says of a stage now; empty where it never ran. Its paths there begin at `wdir`."""
+        from dvc.utils.serialize import load_yaml
+
+        node = self.nodes[address]
+        stage = self._stages[address]
+        file = self.root / node.file
+        if not node.is_source:
+            file = file.with_name("dvc.lock")
+        with self._quiet_repo():
+            content = load_yaml(str(file)) if file.exists() else {}
+        entry = content if node.is_source else (content.get("stages") or {}).get(stage.name, {})
+
+        def hashes(key: str) -> dict[str, str]:
+            items = entry.get(key) or []
+            return {self._below(Path(stage.wdir) / item["path"]): str(item.get("md5", "")) for item in items}
+
+        params = {self._below(Path(stage.wdir) / name): keys for name, keys in (entry.get("params") or {}).items()}
+        return Locked(hashes("deps"), hashes("outs"), params)
+
+    def hashes_of(self, address: str, out: str, path: str) -> tuple[str, str]:
+        """Return the hashes of a file, now and as dvc.lock has it; `path` is `out` of the stage or lies below it.
+
+        "" stands for a missing file, and for one of which dvc.lock, or DVC's cache of a folder's listing, has nothing.
+        """
+        from dvc_data.hashfile.hash import hash_file
+
+        self.nodes  # noqa: B018  reads the graph
+        with self._quiet_repo() as repo:
+            entry = next(o for o in self._stages[address].outs if self._path(o) == out)
+            if path == out:
+                return str(entry.get_hash().value) if entry.exists else "", str(entry.hash_info.value or "")
+            file = self.root / path
+            present = hash_file(str(file), entry.fs, "md5", state=repo.state)[1].value if file.is_file() else ""
+            listing = entry.get_obj() if entry.hash_info else None
+            key = Path(path).relative_to(out).parts
+            found = listing.get(key) if listing is not None and hasattr(listing, "get") else None
+            return str(present), str(found[1].value) if found else ""
+
+    def _below(self, path: Path) -> str:
+        path = Path(os.path.normpath(path))
+        return path.relative_to(self.root).as_posix() if path.is_relative_to(self.root) else str(path)
 
     def _why(self, stage: "DvcStage") -> list[str]:
         from dvc.dependency.param import ParamsDependency
@@ -162,15 +226,16 @@ class Project:
                 continue
             before, now = dep.hash_info.value or {}, dep.read_params()
             for key, word in status.items():
-                values = f"{before.get(key)!r} -> {now.get(key)!r}" if word == "modified" else word
-                reasons.append(f"param {key} {values if len(values) < 60 else word}")
+                old, new = flatten({key: before.get(key)}), flatten({key: now.get(key)})
+                for name in [key] if word != "modified" else [n for n in {**old, **new} if old.get(n) != new.get(n)]:
+                    values = f"{old.get(name)!r} -> {new.get(name)!r}"
+                    reasons.append(f"param {name} {values if word == 'modified' and len(values) < 60 else word}")
         return reasons
 
     def _path(self, dep: Any) -> str:
         if dep.protocol != "local":
             return str(dep)
-        path = Path(dep.fs_path)
-        return path.relative_to(self.root).as_posix() if path.is_relative_to(self.root) else str(path)
+        return self._below(Path(dep.fs_path))
 
 
 def _node(stage: "DvcStage", address: str, root: Path, upstream: frozenset[str]) -> Node:
@@ -188,11 +253,8 @@ def _node(stage: "DvcStage", address: str, root: Path, upstream: frozenset[str])
         name=(getattr(stage, "name", None) or address).split("@")[0],
         file=file,
         cmd=cmd,
-        outs=tuple(
-            Path(out.fs_path).relative_to(root).as_posix()
-            for out in stage.outs
-            if Path(out.fs_path).is_relative_to(root)
-        ),
+        deps=_below_root(stage.deps, root),
+        outs=_below_root(stage.outs, root),
         after=upstream,
         needs=frozenset() if stage.frozen else upstream,
         frozen=bool(stage.frozen),
@@ -200,6 +262,11 @@ def _node(stage: "DvcStage", address: str, root: Path, upstream: frozenset[str])
         limits=frozenset(limits),
         retries=retries,
     )
+
+
+def _below_root(entries: Iterable[Any], root: Path) -> tuple[str, ...]:
+    paths = [Path(entry.fs_path) for entry in entries if entry.protocol == "local"]
+    return tuple(path.relative_to(root).as_posix() for path in paths if path.is_relative_to(root))
 
 
 def _dependencies_first(nodes: Mapping[str, Node]) -> dict[str, Node]:

@@ -4,7 +4,8 @@ import logging
 import os
 from collections.abc import Callable
 
-from flows.pipeline_run import PipelineRun, Request, execute, opened
+from flows.pipeline_run import PipelineRun, execute, opened
+from flows.plan import Request
 from flows.server import configured_api, flush, prefect_api
 
 log = logging.getLogger("headrace")

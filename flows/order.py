@@ -27,9 +27,9 @@ def run_by_dependency(
     """Run stages, at most `jobs` at the same time, and return how each ended.
 
     Once all that a stage is after has ended, `decide` says how it ends without running, or None: then `start` starts it
-    as soon as there is room and no running stage shares one of its limits, and `ended` says how it ended. Of several
-    that could start, the one with the longest chain of stages behind it is first. All callbacks are called from the
-    calling thread; only futures may end in others.
+    as soon as there is room and no running stage shares one of its limits, and `ended` says how it ended. `decide` is
+    asked again while the stage waits. Of several that could start, the one with the longest chain of stages behind it
+    is first. All callbacks are called from the calling thread; futures may end in any.
     """
     order = TopologicalSorter({node.address: node.after & {n.address for n in nodes} for node in nodes})
     by_address = {node.address: node for node in nodes}
@@ -45,27 +45,26 @@ def run_by_dependency(
         order.done(node.address)
 
     while order.is_active():
-        for address in order.get_ready():
-            node = by_address[address]
-            state = decide(node)
-            if state is None:
-                waiting.append(node)
-            else:
-                settle(node, state)
+        while ready := order.get_ready():  # what ends without running may make others ready
+            for address in ready:
+                if (state := decide(by_address[address])) is not None:
+                    settle(by_address[address], state)
+                else:
+                    waiting.append(by_address[address])
         waiting.sort(key=lambda node: -behind[node.address])
         for node in list(waiting):
             busy = {limit for other in running.values() for limit in other.limits}
             if len(running) < jobs and not node.limits & busy:
                 waiting.remove(node)
-                state = decide(node)  # things may have changed while it waited: a failure, a cancellation
-                if state is not None:
-                    settle(node, state)
-                    continue
                 running[node.address] = node
                 start(node).add_done_callback(_putting(done, node.address))
         if running:
             node = running.pop(done.get())
             settle(node, ended(node))
+            for node in list(waiting):  # a failure or a cancellation may end what has waited for room
+                if (state := decide(node)) is not None:
+                    waiting.remove(node)
+                    settle(node, state)
     return states
 
 

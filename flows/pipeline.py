@@ -22,12 +22,12 @@ from flows.pipeline_run import (
     RETRY_DELAY_S,
     PipelineFailed,
     PipelineRun,
-    Request,
     StageResult,
     execute,
     opened,
     tracking_never_fails,
 )
+from flows.plan import Request
 from flows.runner import Interrupted
 
 log = logging.getLogger("headrace")

@@ -19,11 +19,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
-
-from flows.graph import Node, Project, ProjectError
+from flows.graph import Node, Project
 from flows.lock import pipeline_lock
 from flows.order import Future, run_by_dependency
+from flows.plan import Request, root_of, take_status
 from flows.runner import Attempt, Interrupted, State, environment, run_stage
 from tasks import env, lineage
 
@@ -32,20 +31,6 @@ log = logging.getLogger("headrace")
 EXPERIMENT = "pipeline"
 RETRY_DELAY_S = 2.0
 KEPT_LOGS = 50
-
-
-class Request(BaseModel):
-    """What to run, where and how. JSON-serialisable, so that it can be the parameters of a deployment."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    repo: Path = Path()
-    targets: list[str] = []
-    everything: bool = Field(False, description="All dvc.yaml files of the repository, not only the one at its root")
-    jobs: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=1, description="Stages at the same time")
-    keep_going: bool = Field(True, description="After a failure, run what does not depend on it")
-    force: bool = Field(False, description="Run stages also where nothing has changed")
-    wait: bool = Field(False, description="Wait for another pipeline run on the checkout to end")
 
 
 @dataclass(frozen=True)
@@ -58,13 +43,14 @@ class StageResult:
     note: str = ""
     run: lineage.RunRef | None = None
     log_path: Path | None = None
+    has_outs: bool = True
 
     @property
     def made_by(self) -> str:
         """The MLflow run of the present outs in words."""
         if self.run is not None:
             return self.run.url
-        return "-" if self.state in (State.FAILED, State.NOT_RUN) else "made elsewhere"
+        return "made elsewhere" if self.has_outs and self.state not in (State.FAILED, State.NOT_RUN) else "-"
 
 
 class PipelineFailed(Exception):
@@ -140,7 +126,7 @@ class PipelineRun:
         state, note = self._verdict(node)
         if state is not None:
             ref = self.made_by(node.address) if state is State.UNCHANGED and not node.is_source else None
-            self.results[node.address] = StageResult(node.address, state, note=note, run=ref)
+            self.results[node.address] = StageResult(node.address, state, note=note, run=ref, has_outs=bool(node.outs))
         return state
 
     def _verdict(self, node: Node) -> tuple[State | None, str]:
@@ -181,7 +167,7 @@ class PipelineRun:
         )
         ref = None if node.is_source else self._record(node, tried, invocation)
         result = StageResult(
-            node.address, tried.state, tried.ended - tried.started, tried.reason, ref, log_path=tried.log_path
+            node.address, tried.state, tried.ended - tried.started, tried.reason, ref, tried.log_path, bool(node.outs)
         )
         self.results[node.address] = result
         told = f": {tried.reason} (log: {tried.log_path.relative_to(self.root)})" if tried.reason else ""
@@ -238,20 +224,8 @@ class PipelineRun:
 
     def made_by(self, address: str) -> lineage.RunRef | None:
         """Return the MLflow run that made the stage's outs as dvc.lock has them, from the deps that it has."""
-        with self._lookup, tracking_never_fails(f"{address}: its MLflow run is not known"):
-            deps, outs = lineage.locked_hashes(self.root, address)
-            tags = {f"dvc.deps.{path}": digest for path, digest in deps.items()}
-            tags |= {f"dvc.outs.{path}": digest for path, digest in outs.items()}
-            for ref in lineage.runs_of_stage(address, limit=100) if outs else []:
-                if (
-                    all(tags.get(name, value) == value for name, value in ref.tags.items())
-                    and tags.keys() & ref.tags.keys()
-                ):
-                    return ref
-            for path, digest in outs.items():  # the same bytes, made by another stage or name of it
-                if digest and (found := lineage.run_of_out(path, digest)):
-                    return found
-        return None
+        with self._lookup:
+            return run_behind(self.project, address)
 
     def start_tracking(self) -> None:
         """Open the parent MLflow run, after closing what killed runs have left open."""
@@ -278,6 +252,25 @@ class PipelineRun:
         self.tracker.end(status)
 
 
+def run_behind(project: Project, address: str) -> lineage.RunRef | None:
+    """Return the MLflow run that made a stage's outs as dvc.lock has them, from its deps there; None if unknown.
+
+    Trouble with MLflow is warned of and counts as unknown.
+    """
+    with tracking_never_fails(f"{address}: its MLflow run is not known"):
+        locked = project.locked(address)
+        tags = {f"dvc.deps.{path}": digest for path, digest in locked.deps.items()}
+        tags |= {f"dvc.outs.{path}": digest for path, digest in locked.outs.items()}
+        for ref in lineage.runs_of_stage(address, limit=100):
+            known = tags.keys() & ref.tags.keys()
+            if known and all(tags[name] == ref.tags[name] for name in known):
+                return ref
+        for path, digest in locked.outs.items():  # the same bytes, made under another name
+            if digest and (found := lineage.run_of_out(path, digest)):
+                return found
+    return None
+
+
 @contextmanager
 def tracking_never_fails(what: str) -> Iterator[None]:
     """Turn any failure within into one warning that begins with `what`."""
@@ -296,24 +289,13 @@ def opened(request: Request, say: Callable[[str], None] = lambda _: None) -> Ite
     from flows.server import configured_api
 
     user_env = dict(os.environ)
-    try:
-        root = env.checkout_root(request.repo)
-    except FileNotFoundError as error:
-        raise ProjectError(str(error)) from error
+    root = root_of(request)
     configured_api()  # while PREFECT_HOME is still the user's
     env.configure(root)
     _keep_out_of_git(root)
     name = f"{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}-{uuid.uuid4().hex[:4]}"
     with pipeline_lock(root, name, wait=request.wait, say=say):
-        project = Project.open(root)
-        addresses = project.select(request.targets, everything=request.everything)
-        nodes = [project.nodes[address] for address in addresses]
-        reasons = project.changes(addresses)
-        if request.force:
-            reasons = {
-                node.address: reasons[node.address] if node.is_source else [*reasons[node.address], "forced"]
-                for node in nodes
-            }
+        project, nodes, reasons = take_status(root, request)
         yield PipelineRun(name, request, root, project, nodes, reasons, say, user_env)
 
 

@@ -166,8 +166,15 @@ TOOL = """
     knobs_file = root / "knobs.json"
     knobs = json.loads(knobs_file.read_text()).get(stage, {}) if knobs_file.exists() else {}
     print("working on", stage, flush=True)
-    if "spawn" in knobs:
-        subprocess.Popen(["sleep", str(knobs["spawn"])], start_new_session=True, stdout=None)
+    if "leaves" in knobs:  # a process in a session of its own, which holds this one's output open
+        subprocess.Popen(["sleep", str(knobs["leaves"])], start_new_session=True)
+    if "meets" in knobs:  # goes on only if both run at the same time
+        (root / f"here-{stage}").touch()
+        until = time.time() + 60
+        while not (root / f"here-{knobs['meets']}").exists():
+            if time.time() > until:
+                sys.exit(f"{knobs['meets']} never came")
+            time.sleep(0.02)
     until = begun + knobs.get("seconds", 0)
     while time.time() < until:
         time.sleep(0.02)
@@ -207,22 +214,22 @@ def model_matrix(root: Path) -> Path:
                     do:
                       cmd: ${{python}} tool.py raw.csv data/${{item}}.csv
                       deps: [raw.csv]
-                      params: [config.toml: [data.rows]]
-                      outs: [data/${{item}}.csv]
+                      params: [{{config.toml: [data.rows]}}]
+                      outs: ['data/${{item}}.csv']
                       meta: {{line: data}}
                   fit:
                     matrix: {{model: [ridge, tree], data: [small, large]}}
                     cmd: ${{python}} tool.py data/${{item.data}}.csv models/${{item.model}}-${{item.data}}.txt
-                    deps: [data/${{item.data}}.csv]
-                    outs: [models/${{item.model}}-${{item.data}}.txt]
+                    deps: ['data/${{item.data}}.csv']
+                    outs: ['models/${{item.model}}-${{item.data}}.txt']
                     meta: {{line: models, limits: [gpu], retries: 1}}
                   compare:
                     cmd:
                     - ${{python}} tool.py models/ridge-small.txt models/tree-small.txt scores.json
                     - cat scores.json
                     deps: [models/ridge-small.txt, models/tree-small.txt]
-                    params: [config.json: [compare.by]]
-                    metrics: [scores.json: {{cache: false}}]
+                    params: [{{config.json: [compare.by]}}]
+                    metrics: [{{scores.json: {{cache: false}}}}]
                   stamp:
                     cmd: ${{python}} tool.py stamp.txt
                     outs: [stamp.txt]
@@ -243,7 +250,7 @@ def model_matrix(root: Path) -> Path:
                     cmd: ${{python}} tool.py scores.json stamp.txt reports/report.md
                     wdir: ..
                     deps: [scores.json, stamp.txt]
-                    params: [settings.py: [TITLE]]
+                    params: [{{settings.py: [TITLE]}}]
                     outs: [reports/report.md]
                   local:
                     cmd: ${{python}} ../tool.py ../raw.csv local.txt
@@ -253,15 +260,16 @@ def model_matrix(root: Path) -> Path:
         },
     )
     dvc(root, "add", "-q", "raw.csv")
+    write(root, {"models/tree-large.txt": "an older model\n"})  # what the frozen stage was made from
     dvc(root, "commit", "-q", "-f", "baseline")
+    (root / "models/tree-large.txt").unlink()
     commit(root)
     return root
 
 
-def set_knobs(root: Path, **knobs: dict[str, float]) -> None:
-    """Say how stages of the matrix project behave; in names "__" stands for "@" and "_" for "-"."""
-    renamed = {name.replace("__", "@").replace("_", "-"): value for name, value in knobs.items()}
-    (root / "knobs.json").write_text(json.dumps(renamed))
+def set_knobs(root: Path, knobs: dict[str, dict[str, object]]) -> None:
+    """Say how stages of the matrix project behave: see TOOL."""
+    (root / "knobs.json").write_text(json.dumps(knobs))
 
 
 def journal(root: Path) -> list[tuple[str, float, float]]:

@@ -1,0 +1,86 @@
+"""Where a file came from: the stage, commit, data and parameters that made it, and whether it has changed since."""
+
+import difflib
+from dataclasses import dataclass
+from pathlib import Path
+
+from flows.graph import Locked, Project, ProjectError
+from flows.pipeline_run import run_behind
+from tasks import env
+from tasks.lineage import RunRef
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What is known of a file that a DVC stage made. Paths are relative to the repository's root."""
+
+    path: str
+    out: str  # the declared out: the file itself, or a folder that it lies in
+    address: str
+    command: str
+    recorded: str  # its hash in dvc.lock; "" where the stage has not run
+    present: str  # its hash now; "" where it is missing
+    locked: Locked  # of the stage
+    made_by: dict[str, str]  # data dep -> address of the stage that makes it
+    run: RunRef | None
+
+    @property
+    def standing(self) -> str:
+        """In words whether the file is what its stage left."""
+        if not self.recorded:
+            return "not recorded: its stage has not run, or did not leave it"
+        if not self.present:
+            return "missing: 'dvc checkout' brings it back if the cache has it"
+        return "as recorded" if self.present == self.recorded else "changed since its stage ran"
+
+    @property
+    def commit(self) -> str:
+        """The git commit that the run was made from."""
+        if self.run is None:
+            return ""
+        dirty = " with uncommitted changes" if self.run.tags.get("git.dirty") == "true" else ""
+        return self.run.tags.get("mlflow.source.git.commit", "") + dirty
+
+
+def origin_of(file: Path) -> Origin:
+    """Return where `file` came from. Raises ProjectError where no stage or `.dvc` file makes it."""
+    file = file.absolute()
+    existing = next(folder for folder in (file.parent, *file.parents) if folder.is_dir())
+    try:
+        root = env.checkout_root(existing)
+    except FileNotFoundError as error:
+        raise ProjectError(str(error)) from error
+    env.configure(root)
+    project = Project.open(root)
+    path = file.parent.resolve() / file.name  # the file itself may be a link into DVC's cache
+    if not path.is_relative_to(root):
+        raise ProjectError(f"{path} is not in the repository {root}")
+    relative = path.relative_to(root)
+    makers = {out: node for node in project.nodes.values() for out in node.outs}
+    out = next((p.as_posix() for p in (relative, *relative.parents) if p.as_posix() in makers), None)
+    if out is None:
+        raise ProjectError(_no_out(project, relative.as_posix(), list(makers)))
+    node = makers[out]
+    present, recorded = project.hashes_of(node.address, out, relative.as_posix())
+    if not present and not recorded and out != relative.as_posix():
+        raise ProjectError(f"{relative} is not in the folder {out} that '{node.address}' makes, nor was it recorded")
+    locked = project.locked(node.address)
+    return Origin(
+        path=relative.as_posix(),
+        out=out,
+        address=node.address,
+        command=node.cmd,
+        recorded=recorded,
+        present=present,
+        locked=locked,
+        made_by={dep: makers[dep].address for dep in locked.deps if dep in makers},
+        run=run_behind(project, node.address),
+    )
+
+
+def _no_out(project: Project, path: str, outs: list[str]) -> str:
+    readers = [node.address for node in project.nodes.values() if path in node.deps]
+    if readers:
+        return f"{path} is made by no stage: it is a source that {', '.join(readers[:5])} read; git knows its history"
+    near = difflib.get_close_matches(path, outs, n=3, cutoff=0.4) or sorted(outs)[:5]
+    return f"{path} is no out of any stage of {project.root}; outs like it: {', '.join(near) or 'none'}"
