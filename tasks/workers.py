@@ -117,7 +117,6 @@ def _work(number: int, job: bytes) -> bytes:
     global _item
     _item = number
     begun = time.perf_counter()
-    value, reject = None, None
     try:
         fn, payload = ForkingPickler.loads(job)
         value = fn(payload)
@@ -228,8 +227,10 @@ class _Crew:
         job.begun = time.perf_counter()
         try:
             future = seat.pool.schedule(_work, args=(job.number, job.data), timeout=self._timeout_s)
-        except RuntimeError:  # the worker died while it had nothing to do, and pebble gave its pool up
-            self._dismiss(seat)
+        except RuntimeError:
+            if not seat.started:
+                raise
+            self._dismiss(seat)  # the worker died while it had nothing to do, and pebble gave its pool up
             job.attempts -= 1
             self._give(self._new_seat(), job)
             return
@@ -289,6 +290,8 @@ class _Crew:
             self._failed_starts += 1
             if self._failed_starts >= _START_TRIES:
                 raise RuntimeError(f"worker processes ended {_START_TRIES} times before they took an item: see above")
+            if job is not None:
+                job.attempts -= 1  # it had no part in this
         if job is None:
             return None
         if job.attempts >= TRIES:
