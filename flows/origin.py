@@ -1,13 +1,17 @@
 """Where a file came from: the stage, commit, data and parameters that made it, and whether it has changed since."""
 
 import difflib
+import json
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from flows.graph import Locked, Project, ProjectError
-from flows.pipeline_run import run_behind
-from tasks import env
-from tasks.lineage import RunRef
+from tasks import env, lineage
+
+log = logging.getLogger("headrace")
 
 
 @dataclass(frozen=True)
@@ -22,7 +26,7 @@ class Origin:
     present: str  # its hash now; "" where it is missing
     locked: Locked  # of the stage
     made_by: dict[str, str]  # data dep -> address of the stage that makes it
-    run: RunRef | None
+    run: lineage.RunRef | None
 
     @property
     def standing(self) -> str:
@@ -84,3 +88,46 @@ def _no_out(project: Project, path: str, outs: list[str]) -> str:
         return f"{path} is made by no stage: it is a source that {', '.join(readers[:5])} read; git knows its history"
     near = difflib.get_close_matches(path, outs, n=3, cutoff=0.4) or sorted(outs)[:5]
     return f"{path} is no out of any stage of {project.root}; outs like it: {', '.join(near) or 'none'}"
+
+
+def run_behind(project: Project, address: str) -> lineage.RunRef | None:
+    """Return the MLflow run that made a stage's outs as dvc.lock has them; None if unknown.
+
+    Of several runs that made these bytes the newest that read the same deps is meant, best with the same parameters.
+    Trouble with MLflow is warned of and counts as unknown.
+    """
+    with tracking_never_fails(f"{address}: its MLflow run is not known"):
+        locked = project.locked(address)
+        tags = {f"dvc.deps.{path}": digest for path, digest in locked.deps.items()}
+        tags |= {f"dvc.outs.{path}": digest for path, digest in locked.outs.items()}
+        found = [ref for ref in lineage.runs_of_stage(address, limit=100) if _agrees(ref.tags, tags)]
+        if found:
+            params = _as_logged(locked)
+            return next((ref for ref in found if not params or _agrees(ref.params, params)), found[0])
+        for path, digest in locked.outs.items():  # the same bytes, made under another name
+            if digest and (ref := lineage.run_of_out(path, digest)):
+                return ref
+    return None
+
+
+def _agrees(told: dict[str, str], expected: dict[str, str]) -> bool:
+    known = told.keys() & expected.keys()
+    return bool(known) and all(told[name] == expected[name] for name in known)
+
+
+def _as_logged(locked: Locked) -> dict[str, str]:
+    flat = {
+        name if file == "params.yaml" else f"{file}:{name}": value
+        for file, keys in locked.params.items()
+        for name, value in lineage.flatten(keys).items()
+    }
+    return {name: value if isinstance(value, str) else json.dumps(value) for name, value in flat.items()}
+
+
+@contextmanager
+def tracking_never_fails(what: str) -> Iterator[None]:
+    """Turn any failure within into one warning that begins with `what`."""
+    try:
+        yield
+    except Exception as error:  # noqa: BLE001  any failure of tracking, and it is told
+        log.warning("%s (%s: %s); outs are not affected", what, type(error).__name__, error)

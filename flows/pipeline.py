@@ -18,6 +18,7 @@ from prefect.settings import PREFECT_API_URL, PREFECT_FLOWS_HEARTBEAT_FREQUENCY,
 from pydantic import Field
 
 from flows.graph import Node, ProjectError
+from flows.origin import tracking_never_fails
 from flows.pipeline_run import (
     RETRY_DELAY_S,
     PipelineFailed,
@@ -25,7 +26,6 @@ from flows.pipeline_run import (
     StageResult,
     execute,
     opened,
-    tracking_never_fails,
 )
 from flows.plan import Request
 from flows.runner import Interrupted

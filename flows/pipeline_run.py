@@ -22,6 +22,7 @@ from typing import Any
 from flows.graph import Node, Project
 from flows.lock import pipeline_lock
 from flows.order import Future, run_by_dependency
+from flows.origin import run_behind, tracking_never_fails
 from flows.plan import Request, root_of, take_status
 from flows.runner import Attempt, Interrupted, State, environment, run_stage
 from tasks import env, lineage
@@ -229,6 +230,8 @@ class PipelineRun:
 
     def start_tracking(self) -> None:
         """Open the parent MLflow run, after closing what killed runs have left open."""
+        if self.flow_run_id:
+            os.environ[lineage.FLOW_RUN] = self.flow_run_id
         with tracking_never_fails("runs left open in MLflow are not closed"):
             lineage.close_dead_runs(self.root)
         self.tracker = lineage.Tracker.start(
@@ -236,8 +239,7 @@ class PipelineRun:
             self.name,
             root=self.root,
             params={"targets": " ".join(self.request.targets) or "-", "jobs": self.request.jobs},
-            tags={"headrace.pipeline": self.name}
-            | ({"prefect.flow_run_id": self.flow_run_id} if self.flow_run_id else {}),
+            tags={"headrace.pipeline": self.name},
         )
 
     def end_tracking(self, status: str) -> None:
@@ -250,34 +252,7 @@ class PipelineRun:
         self.tracker.metrics({f"stages/{state.replace(' ', '_')}": states.count(state) for state in State})
         self.tracker.artifact(path)
         self.tracker.end(status)
-
-
-def run_behind(project: Project, address: str) -> lineage.RunRef | None:
-    """Return the MLflow run that made a stage's outs as dvc.lock has them, from its deps there; None if unknown.
-
-    Trouble with MLflow is warned of and counts as unknown.
-    """
-    with tracking_never_fails(f"{address}: its MLflow run is not known"):
-        locked = project.locked(address)
-        tags = {f"dvc.deps.{path}": digest for path, digest in locked.deps.items()}
-        tags |= {f"dvc.outs.{path}": digest for path, digest in locked.outs.items()}
-        for ref in lineage.runs_of_stage(address, limit=100):
-            known = tags.keys() & ref.tags.keys()
-            if known and all(tags[name] == ref.tags[name] for name in known):
-                return ref
-        for path, digest in locked.outs.items():  # the same bytes, made under another name
-            if digest and (found := lineage.run_of_out(path, digest)):
-                return found
-    return None
-
-
-@contextmanager
-def tracking_never_fails(what: str) -> Iterator[None]:
-    """Turn any failure within into one warning that begins with `what`."""
-    try:
-        yield
-    except Exception as error:  # noqa: BLE001  any failure of tracking, and it is told
-        log.warning("%s (%s: %s); outs are not affected", what, type(error).__name__, error)
+        os.environ.pop(lineage.FLOW_RUN, None)
 
 
 # --- one run --------------------------------------------------------------------------------------------------------

@@ -101,6 +101,7 @@ def started_server(log_path: Path, say: Callable[[str], None] = lambda _: None) 
             time.sleep(0.1)
         yield url
     finally:
+        _drain()
         with suppress(BrokenPipeError):
             process.stdin.close()
         process.wait()
@@ -119,12 +120,9 @@ def flush(api_url: str, flow_run_id: str, timeout_s: float = 10.0) -> None:
     """Wait until the API has the logs, events and final states of a flow run's tasks: its server may end after that."""
     from prefect.client.orchestration import get_client
     from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
-    from prefect.events.worker import EventsWorker
-    from prefect.logging.handlers import APILogWorker
     from prefect.settings import PREFECT_API_URL, temporary_settings
 
-    APILogWorker.drain_all(timeout=timeout_s)
-    EventsWorker.drain_all(timeout=timeout_s)
+    _drain(timeout_s)
     deadline = time.monotonic() + timeout_s
     this_run = FlowRunFilter(id=FlowRunFilterId(any_=[UUID(flow_run_id)]))
     with temporary_settings({PREFECT_API_URL: api_url}), get_client(sync_client=True) as client:
@@ -133,6 +131,17 @@ def flush(api_url: str, flow_run_id: str, timeout_s: float = 10.0) -> None:
             if all(run.state is not None and run.state.is_final() for run in runs):
                 return
             time.sleep(0.1)
+
+
+def _drain(timeout_s: float = 10.0) -> None:
+    """Send what this process still has for the API; at its exit it would be retried long after the server's end."""
+    if "prefect" not in sys.modules:
+        return
+    from prefect.events.worker import EventsWorker
+    from prefect.logging.handlers import APILogWorker
+
+    APILogWorker.drain_all(timeout=timeout_s)
+    EventsWorker.drain_all(timeout=timeout_s)
 
 
 def _free_port() -> int:

@@ -101,14 +101,16 @@ def matrix(templates: Callable[[str], Path], tmp_path: Path) -> Path:
 @pytest.fixture(scope="module")
 def first_run(
     templates: Callable[[str], Path], prefect_server: str, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[PipelineRun]:
+) -> PipelineRun:
     """The first pipeline run of the matrix project, with all its dvc.yaml files. Tests only look at it."""
     root = Path(shutil.copytree(templates("model_matrix"), tmp_path_factory.mktemp("first") / "matrix"))
     before = dict(os.environ)
     os.environ["PREFECT_API_URL"] = prefect_server
-    yield run_pipeline(Request(repo=root, everything=True, jobs=3), say=lambda _: None)
-    os.environ.clear()
-    os.environ.update(before)
+    try:
+        return run_pipeline(Request(repo=root, everything=True, jobs=3), say=lambda _: None)
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
 
 
 @pytest.fixture
