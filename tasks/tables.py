@@ -15,6 +15,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 ROW_GROUP_ROWS = 65_536
+_FORMAT: dict[str, Any] = {
+    "compression": "zstd",
+    "compression_level": 3,
+    "version": "2.6",
+    "data_page_version": "1.0",
+    "write_page_checksum": True,
+}
 
 
 def _text(name: str) -> pa.Field:
@@ -94,10 +101,42 @@ def write_table(path: str | Path, rows: Sequence[Mapping[str, Any]] | pa.Table, 
     not fit, or a null where the schema allows none.
     """
     path = Path(path)
-    table = _checked_table(path, rows, schema) if isinstance(rows, pa.Table) else _table_of_rows(path, rows, schema)
-    _check_nulls(path, table)
+    table = _checked(path, rows, schema)
     path.parent.mkdir(parents=True, exist_ok=True)
     write_whole(path, parquet_bytes(table))
+
+
+class TableWriter:
+    """Writes a table part by part, so that memory holds one part: a row group each, whole or not there at the end.
+
+    For use in `with`. The same parts give the same bytes. Raises TableError as `write_table` does.
+    """
+
+    def __init__(self, path: str | Path, schema: pa.Schema) -> None:
+        self._path = Path(path)
+        self._schema = schema
+        self._partial = self._path.with_name(f".{self._path.name}.{os.getpid()}.partial")
+
+    def __enter__(self) -> "TableWriter":
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        self._file = pq.ParquetWriter(self._partial, self._schema, **_FORMAT)
+        return self
+
+    def write(self, part: Sequence[Mapping[str, Any]] | pa.Table) -> None:
+        """Append rows, in the given order."""
+        table = _checked(self._path, part, self._schema)
+        if len(table):
+            self._file.write_table(table.combine_chunks(), row_group_size=len(table))
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        try:
+            self._file.close()
+            if kind is None:
+                with self._partial.open("rb") as file:
+                    os.fsync(file.fileno())
+                self._partial.replace(self._path)
+        finally:
+            self._partial.unlink(missing_ok=True)
 
 
 def read_table(path: str | Path, schema: pa.Schema | None = None) -> pa.Table:
@@ -170,11 +209,7 @@ def parquet_bytes(table: pa.Table, row_group_rows: int = ROW_GROUP_ROWS) -> pa.B
         table,
         sink,
         row_group_size=row_group_rows,
-        compression="zstd",
-        compression_level=3,
-        version="2.6",
-        data_page_version="1.0",
-        write_page_checksum=True,
+        **_FORMAT,
     )
     return sink.getvalue()
 
@@ -198,6 +233,12 @@ def _umask() -> int:
     mask = os.umask(0)
     os.umask(mask)
     return mask
+
+
+def _checked(path: Path, rows: Sequence[Mapping[str, Any]] | pa.Table, schema: pa.Schema) -> pa.Table:
+    table = _checked_table(path, rows, schema) if isinstance(rows, pa.Table) else _table_of_rows(path, rows, schema)
+    _check_nulls(path, table)
+    return table
 
 
 def _check_columns(path: Path, where: str, names: Sequence[str], schema: pa.Schema) -> None:

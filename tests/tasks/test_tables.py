@@ -11,7 +11,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tasks.tables import REJECTED, Reject, TableError, read_overrides, read_table, rejected_row, write_table
+from tasks.tables import (
+    REJECTED,
+    Reject,
+    TableError,
+    TableWriter,
+    read_overrides,
+    read_table,
+    rejected_row,
+    write_table,
+)
 
 SCHEMA = pa.schema(
     [
@@ -113,6 +122,26 @@ def test_a_failing_write_leaves_the_old_table_and_nothing_else(tmp_path, monkeyp
         write_table(path, [row(take_id="b")], SCHEMA)
     assert path.read_bytes() == before
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_table_written_in_parts_is_the_table_of_all_rows_and_repeats(tmp_path):
+    rows = [row(take_id=f"take {i}", start_pts=i) for i in range(10)]
+    for name in ("a", "b"):
+        with TableWriter(tmp_path / name, SCHEMA) as table:
+            table.write(rows[:4])
+            assert not (tmp_path / name).exists()
+            table.write([])
+            table.write(pa.Table.from_pylist(rows[4:], schema=SCHEMA))
+    assert read_table(tmp_path / "a", SCHEMA).to_pylist() == rows
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "b"]
+
+
+def test_parts_are_checked_and_a_failing_one_leaves_nothing(tmp_path):
+    with pytest.raises(TableError, match="'start_pts', row 0"), TableWriter(tmp_path / "takes", SCHEMA) as table:
+        table.write([row()])
+        table.write([row(start_pts=1.5)])
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_reading_names_file_and_column_that_differ(tmp_path):
