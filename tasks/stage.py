@@ -98,6 +98,11 @@ class Stage:
 
         return Store(env.store_url(self.root))
 
+    def local_folder(self, name: str) -> Path:
+        """Return a folder beside the store for what libraries want as local files, such as downloads."""
+        url = env.store_url(self.root)
+        return (env.main_checkout(self.root) / "data" / "store" if "://" in url else Path(url)) / name
+
     def dep(self, path: str) -> Path:
         """Return where the declared dep `path` lies.
 
