@@ -6,7 +6,6 @@ logs, links to MLflow, a table. Prefect is imported only where it is used: `head
 
 import logging
 import re
-from contextvars import ContextVar
 from typing import Annotated, Any
 
 from prefect import flow, task
@@ -17,6 +16,7 @@ from prefect.logging import get_run_logger
 from prefect.settings import PREFECT_API_URL, PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 from pydantic import Field
 
+from flows import pipeline_run
 from flows.graph import Node, ProjectError
 from flows.origin import tracking_never_fails
 from flows.pipeline_run import (
@@ -32,12 +32,9 @@ from flows.runner import Interrupted
 
 log = logging.getLogger("headrace")
 
-_PREPARED: ContextVar[PipelineRun | None] = ContextVar("headrace_prepared", default=None)
-_CURRENT: ContextVar[PipelineRun] = ContextVar("headrace_current")
-
 
 def _flow_run_name() -> str:
-    run = _PREPARED.get()
+    run = pipeline_run.PREPARED.get()
     return run.name if run else "scheduled"
 
 
@@ -55,7 +52,7 @@ def pipeline(
 
     Raises PipelineFailed where a stage failed, ProjectError where the project cannot be run.
     """
-    if (prepared := _PREPARED.get()) is not None:
+    if (prepared := pipeline_run.PREPARED.get()) is not None:
         return _run(prepared)
     given = {
         "repo": repo,
@@ -75,7 +72,7 @@ def _run(run: PipelineRun) -> list[dict[str, Any]]:
     context = FlowRunContext.get()
     if context is not None and context.flow_run is not None:
         run.flow_run_id = str(context.flow_run.id)
-    _CURRENT.set(run)
+    pipeline_run.CURRENT.set(run)
     execute(run, submit=lambda node: _stage_task(node).submit(node.address))
     rows = run.rows()
     with tracking_never_fails("no table in Prefect"):
@@ -88,7 +85,7 @@ def _run(run: PipelineRun) -> list[dict[str, Any]]:
 @task(name="stage", task_run_name="{address}", cache_policy=NO_CACHE, persist_result=False)
 def stage(address: str) -> str:
     """Bring one stage up to date with `dvc repro -s`; its output is the log of the task run."""
-    run = _CURRENT.get()
+    run = pipeline_run.CURRENT.get()
     node = run.project.nodes[address]
     try:
         result = run.attempt(node, get_run_logger().info)
@@ -107,7 +104,7 @@ def _stage_task(node: Node) -> Any:
         tags=sorted(node.limits),
         retries=node.retries,
         retry_delay_seconds=RETRY_DELAY_S,
-        retry_condition_fn=lambda *_: not _CURRENT.get().cancel.is_set(),
+        retry_condition_fn=lambda *_: not pipeline_run.CURRENT.get().cancel.is_set(),
     )
 
 
@@ -126,7 +123,7 @@ def run_as_flow(run: PipelineRun, api_url: str) -> str | None:
 
     Trouble that Prefect has around the flow is warned of: `run.finished` tells whether the stages are done.
     """
-    _PREPARED.set(run)
+    pipeline_run.PREPARED.set(run)
     request = run.request
     with temporary_settings({PREFECT_API_URL: api_url, PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
         try:
@@ -146,5 +143,5 @@ def run_as_flow(run: PipelineRun, api_url: str) -> str | None:
         except Exception as error:  # noqa: BLE001  Prefect's own trouble, and it is told
             log.warning("Prefect: %s: %s; outs are not affected", type(error).__name__, error)
         finally:
-            _PREPARED.set(None)
+            pipeline_run.PREPARED.set(None)
     return run.flow_run_id or None

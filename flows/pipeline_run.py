@@ -15,6 +15,7 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -321,3 +322,8 @@ def _forget_old_logs(folder: Path) -> None:
     runs = sorted(path for path in folder.glob("*-*-*") if path.is_dir())
     for old in runs[:-KEPT_LOGS]:
         shutil.rmtree(old, ignore_errors=True)
+
+
+# Which run a flow is of. They stand here because Prefect pickles the flow's own module, and these cannot be pickled.
+PREPARED: ContextVar[PipelineRun | None] = ContextVar("headrace_prepared", default=None)
+CURRENT: ContextVar[PipelineRun] = ContextVar("headrace_current")

@@ -116,7 +116,7 @@ def first_run(
 @pytest.fixture
 def finished(first_run: PipelineRun, tmp_path: Path) -> Path:
     """A copy of the matrix project after its first run."""
-    (root := tmp_path / "matrix").mkdir()
+    (root := tmp_path / "finished").mkdir()
     shutil.copytree(first_run.root, root, symlinks=True, dirs_exist_ok=True)
     (root / "journal.txt").unlink()
     return root
