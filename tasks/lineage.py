@@ -60,9 +60,20 @@ class StageInfo:
 
 
 def open_repo(root: Path) -> "Repo":
-    """Open the DVC repository at `root`."""
+    """Open the DVC repository at `root`, with its stages read.
+
+    While stages run, other DVC processes rewrite dvc.lock in place: one that is caught half-written is read again.
+    """
+    from dvc.exceptions import DvcException
     from dvc.repo import Repo
 
+    for _ in range(4):
+        repo = Repo(str(root))
+        try:
+            _ = repo.index.stages
+            return repo
+        except DvcException:
+            time.sleep(0.2)
     return Repo(str(root))
 
 
