@@ -44,6 +44,15 @@ def run(
         bool, typer.Option(help="After a failure, run what does not depend on it; else start nothing more.")
     ] = True,
     force: Force = False,
+    change: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            "-S",
+            help="Set a parameter before, as `dvc exp run -S` does: [FILE:]KEY=VALUE. It stays set.",
+            show_default=False,
+        ),
+    ] = None,
     wait: Annotated[
         bool, typer.Option("--wait", help="Wait for another pipeline run on this checkout to end.")
     ] = False,
@@ -61,6 +70,7 @@ def run(
         jobs=jobs,
         keep_going=keep_going,
         force=force,
+        changes=change or [],
         wait=wait,
     )
     try:
@@ -126,6 +136,26 @@ def lineage(
         _say(f"{label:<9}{text}")
 
 
+@app.command()
+def ui(
+    repo: Repo = Path(),
+    prefect_port: Annotated[int, typer.Option(min=1, max=65535)] = 4200,
+    mlflow_port: Annotated[int, typer.Option(min=1, max=65535)] = 5000,
+) -> None:
+    """Serve the Prefect and MLflow pages on the loopback; Ctrl-C ends both."""
+    from flows.graph import ProjectError
+    from flows.ui import serve_pages
+    from tasks.env import checkout_root
+
+    signal.signal(signal.SIGTERM, _terminated)
+    try:
+        serve_pages(checkout_root(repo), prefect_port=prefect_port, mlflow_port=mlflow_port, say=_say)
+    except (ProjectError, FileNotFoundError) as error:
+        _fail(str(error))
+    except KeyboardInterrupt:
+        _say("ended")
+
+
 def _terminated(*_: object) -> NoReturn:
     raise SystemExit(143)
 
@@ -136,8 +166,13 @@ def _say(line: str) -> None:
 
 def _print(table: Table) -> None:
     """Print a table: in the width of a terminal, else with no line cut."""
-    console = Console() if sys.stdout.isatty() else Console(width=1000)
-    console.print(table)
+    if sys.stdout.isatty():
+        Console().print(table)
+        return
+    console = Console(width=10_000)
+    with console.capture() as captured:
+        console.print(table)
+    _say("\n".join(line.rstrip() for line in captured.get().splitlines()))
 
 
 def _fail(message: str, code: int = 1) -> NoReturn:

@@ -46,6 +46,7 @@ def pipeline(
     jobs: Annotated[int, Field(ge=1)] | None = None,
     keep_going: bool = True,
     force: bool = False,
+    changes: list[str] | None = None,
     wait: bool = False,
 ) -> list[dict[str, Any]]:
     """Bring a DVC project up to date and return a row for each stage. See `Request` for the parameters.
@@ -61,6 +62,7 @@ def pipeline(
         "jobs": jobs,
         "keep_going": keep_going,
         "force": force,
+        "changes": changes,
         "wait": wait,
     }
     request = Request.model_validate({name: value for name, value in given.items() if value is not None})
@@ -134,6 +136,7 @@ def run_as_flow(run: PipelineRun, api_url: str) -> str | None:
                 jobs=request.jobs,
                 keep_going=request.keep_going,
                 force=request.force,
+                changes=request.changes,
                 wait=request.wait,
             )
         except ProjectError:

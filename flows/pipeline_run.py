@@ -24,7 +24,7 @@ from flows.graph import Node, Project
 from flows.lock import pipeline_lock
 from flows.order import Future, run_by_dependency
 from flows.origin import run_behind, tracking_never_fails
-from flows.plan import Request, root_of, take_status
+from flows.plan import Request, root_of, set_params, take_status
 from flows.runner import Attempt, Interrupted, State, environment, run_stage
 from tasks import env, lineage
 
@@ -271,6 +271,7 @@ def opened(request: Request, say: Callable[[str], None] = lambda _: None) -> Ite
     _keep_out_of_git(root)
     name = f"{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}-{uuid.uuid4().hex[:4]}"
     with pipeline_lock(root, name, wait=request.wait, say=say):
+        set_params(root, request.changes)
         project, nodes, reasons = take_status(root, request)
         yield PipelineRun(name, request, root, project, nodes, reasons, say, user_env)
 

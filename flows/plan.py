@@ -21,6 +21,7 @@ class Request(BaseModel):
     jobs: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=1, description="Stages at the same time")
     keep_going: bool = Field(default=True, description="After a failure, run what does not depend on it")
     force: bool = Field(default=False, description="Run stages also where nothing has changed")
+    changes: list[str] = Field(default=[], description="Parameters to set before, as `dvc exp run -S` takes them")
     wait: bool = Field(default=False, description="Wait for another pipeline run on the checkout to end")
 
 
@@ -61,6 +62,26 @@ def root_of(request: Request) -> Path:
         return env.checkout_root(request.repo)
     except FileNotFoundError as error:
         raise ProjectError(str(error)) from error
+
+
+def set_params(root: Path, changes: list[str]) -> None:
+    """Set parameters in the project's files as `dvc exp run -S` does: "train.lr=0.1", "other.toml:train.lr=0.1".
+
+    Raises ProjectError for a change that cannot be made, and then makes none in that file.
+    """
+    from dvc.exceptions import DvcException
+    from dvc.utils.cli_parse import to_path_overrides
+    from dvc.utils.hydra import apply_overrides
+
+    for name, overrides in to_path_overrides(changes).items():
+        if not (root / name).is_file():
+            raise ProjectError(f"{root / name} does not exist, so {' '.join(overrides)} cannot be set in it")
+        try:
+            apply_overrides(root / name, overrides)
+        except (DvcException, KeyError) as error:
+            cause = error.__cause__ or error
+            told = " ".join(str(cause).split())
+            raise ProjectError(f"{name}: {' '.join(overrides)} cannot be set: {told}") from error
 
 
 def take_status(root: Path, request: Request) -> tuple[Project, list[Node], dict[str, list[str]]]:

@@ -98,7 +98,7 @@ def matrix(templates: Callable[[str], Path], tmp_path: Path) -> Path:
     return Path(shutil.copytree(templates("model_matrix"), tmp_path / "matrix", symlinks=True))
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def first_run(
     templates: Callable[[str], Path], prefect_server: str, tmp_path_factory: pytest.TempPathFactory
 ) -> PipelineRun:
