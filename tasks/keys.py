@@ -3,9 +3,20 @@
 import hashlib
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 _ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
+
+@dataclass(frozen=True)
+class StoredFunction:
+    """A function whose results are kept: its version is raised whenever they change (tests/functions.json watches)."""
+
+    name: str
+    version: str
+    module: str
+    libraries: tuple[str, ...]  # distributions, besides our own code, that its numbers depend on
 
 
 def canonical_json(value: Any) -> str:

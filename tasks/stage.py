@@ -98,11 +98,6 @@ class Stage:
 
         return Store(env.store_url(self.root))
 
-    def local_folder(self, name: str) -> Path:
-        """Return a folder beside the store for what libraries want as local files, such as downloads."""
-        url = env.store_url(self.root)
-        return (env.main_checkout(self.root) / "data" / "store" if "://" in url else Path(url)) / name
-
     def dep(self, path: str) -> Path:
         """Return where the declared dep `path` lies.
 
@@ -272,8 +267,8 @@ def stage_main(
     """Run the module's stage from the command line and exit: 0 done, 1 failed with one clear line, 130 interrupted."""
     module = _module_name(run)
     args = _arguments(module, run.__doc__ or "", argv)
-    logging.basicConfig(format="%(message)s", level=logging.INFO, stream=sys.stderr)
-    logging.getLogger("alembic").setLevel(logging.WARNING)
+    logging.basicConfig(format="%(message)s", level=logging.WARNING, stream=sys.stderr)
+    log.setLevel(logging.INFO)
     signal.signal(signal.SIGTERM, _interrupt)
     debug = args.debug or os.environ.get("HEADRACE_DEBUG") == "1"
     try:

@@ -86,9 +86,12 @@ def describe(function: Any) -> dict[str, Any]:
 
 def all_functions() -> dict[str, Any]:
     """Return the functions whose results are kept in the store, by name."""
-    from tasks.functions import all_stored
+    from tasks.content import HashMemory
+    from tasks.keys import StoredFunction
+    from tasks.video import scan
 
-    return {function.name: function for function in all_stored()}
+    content = StoredFunction(HashMemory.FUNCTION, HashMemory.VERSION, "tasks.content", libraries=())
+    return {function.name: function for function in [content, *scan.stored_functions()]}
 
 
 if __name__ == "__main__":

@@ -1,0 +1,261 @@
+"""One decode, many consumers: the pass over a video file from which every later number comes.
+
+A consumer says which frames it wants (every one, or the one nearest each tick of a clock) and how it wants to see
+them. Frames are known by presentation time (pts), never by index, so variable frame rates need no special case.
+"""
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import Any, Protocol
+
+import av
+import numpy as np
+import pyarrow as pa
+from av.video.reformatter import Interpolation, VideoReformatter
+
+from tasks.video.probe import open_video
+
+
+@dataclass(frozen=True)
+class View:
+    """How a consumer sees a frame: pixel format as FFmpeg names it, upright, scaled by area averaging.
+
+    Either `size` (width, height) in pixels, whatever the aspect, or `short_side` in pixels with the displayed aspect.
+    """
+
+    format: str
+    size: tuple[int, int] | None = None
+    short_side: int | None = None
+
+    def fit(self, width: float, height: float) -> tuple[int, int]:
+        """Return (width, height) of this view of a picture that is displayed at `width` x `height`."""
+        if self.size:
+            return self.size
+        assert self.short_side, "a view needs a size or a short side"
+        scale = self.short_side / min(width, height)
+        even = [max(2, 2 * round(side * scale / 2)) for side in (width, height)]
+        return even[0], even[1]
+
+
+class Picture:
+    """A decoded frame, its time, and its views (each made once, when first asked for)."""
+
+    __slots__ = ("_frame", "_scaling", "_views", "before", "pts")
+
+    def __init__(self, frame: av.VideoFrame, pts: int, before: "Picture | None", scaling: "_Scaling"):
+        self._frame = frame
+        self._scaling = scaling
+        self._views: dict[View, np.ndarray] = {}
+        self.pts = pts
+        self.before = before  # the frame shown just before this one
+
+    @property
+    def i_frame(self) -> bool:
+        """True for a frame coded without reference to others."""
+        return bool(self._frame.key_frame)
+
+    def seconds_since(self, other: "Picture") -> float:
+        """Return the time from `other` to this frame in seconds."""
+        return float((self.pts - other.pts) * self._scaling.time_base)
+
+    def image(self, view: View) -> np.ndarray:
+        """Return the frame as `view` wants it: uint8 (H, W) for gray, (H, W, 3) for colour."""
+        if view not in self._views:
+            self._views[view] = self._scaling.scale(self._frame, view)
+        return self._views[view]
+
+
+@dataclass
+class _Scaling:
+    """What all frames of a stream share: time base, pixel aspect (width over height), one swscale for each view."""
+
+    time_base: Fraction
+    pixel_aspect: Fraction
+    _scalers: dict[View, VideoReformatter] = field(default_factory=dict)
+
+    def display_size(self, frame: av.VideoFrame) -> tuple[int, int]:
+        """Return (width, height) in pixels as shown: upright, with square pixels."""
+        width, height = round(frame.width * self.pixel_aspect), frame.height
+        return (height, width) if _quarter_turns(frame) % 2 else (width, height)
+
+    def scale(self, frame: av.VideoFrame, view: View) -> np.ndarray:
+        turns = _quarter_turns(frame)
+        width, height = view.fit(*self.display_size(frame))
+        if turns % 2:
+            width, height = height, width
+        scaler = self._scalers.setdefault(view, VideoReformatter())
+        small = scaler.reformat(frame, width, height, view.format, interpolation=Interpolation.AREA, threads=1)
+        image = small.to_ndarray()
+        return np.ascontiguousarray(np.rot90(image, turns)) if turns else image
+
+
+def _quarter_turns(frame: av.VideoFrame) -> int:
+    """Return how many quarter turns to the left (0 to 3) show the frame upright, from its rotation flag."""
+    return round(frame.rotation / 90) % 4
+
+
+Keep = Callable[[pa.Table], str]  # puts a table away and returns its name
+
+
+class Consumer(Protocol):
+    """What takes part in a pass. Its result depends on the frames and on `params` alone.
+
+    `finish` returns a small summary and the names under which its tables were put away.
+    """
+
+    name: str  # of its result in the store
+    version: str  # raised when its numbers change
+
+    @property
+    def per_s(self) -> float | None: ...  # the frame nearest each 1/per_s seconds; None: every frame
+
+    @property
+    def params(self) -> dict[str, Any]: ...
+
+    def see(self, picture: Picture) -> None: ...
+
+    def finish(self) -> tuple[dict[str, Any], list[str]]: ...
+
+
+@dataclass
+class PassCounts:
+    """What one pass met. Times are pts in the stream's time base."""
+
+    decoded_frames: int = 0
+    corrupt_frames: int = 0  # shown, but the decoder had to conceal damage
+    decoder_errors: int = 0  # packets that gave no frame
+    repaired_pts: int = 0  # missing or not growing, set to the frame before + one frame's duration
+    start_pts: int = 0
+    end_pts: int = 0  # when the last frame's time is over
+    width: int = 0  # as displayed: upright, square pixels
+    height: int = 0
+    rotation_deg: int = 0
+
+
+class _Clock:
+    """Picks the frame nearest each tick. Ticks are counted from the first frame; a frame is picked at most once."""
+
+    def __init__(self, per_s: float, time_base: Fraction):
+        ticks = Fraction(per_s).limit_denominator(1000) * time_base  # per unit of pts, kept exact
+        self._num, self._den = ticks.numerator, ticks.denominator
+        self._first_pts = 0
+        self._tick = 0
+        self._picked: Picture | None = None
+
+    def pick(self, now: Picture) -> Iterator[Picture]:
+        before = now.before
+        if before is None:
+            self._first_pts, self._tick = now.pts, 1
+            yield from self._once(now)
+            return
+        latest = self._scaled(now.pts) // self._den  # the last tick that is not after `now`
+        if self._tick > latest:
+            return
+        middle = self._scaled(before.pts) + self._scaled(now.pts)
+        if 2 * self._tick * self._den <= middle:
+            yield from self._once(before)
+        if 2 * latest * self._den > middle:
+            yield from self._once(now)
+        self._tick = latest + 1
+
+    def close(self, last: Picture, end_pts: int) -> Iterator[Picture]:
+        if self._tick * self._den < self._scaled(end_pts):
+            yield from self._once(last)
+
+    def _scaled(self, pts: int) -> int:
+        return (pts - self._first_pts) * self._num
+
+    def _once(self, picture: Picture) -> Iterator[Picture]:
+        if picture is not self._picked:
+            self._picked = picture
+            yield picture
+
+
+class _Audience:
+    """The consumers of a pass, each shown what it asked for."""
+
+    def __init__(self, consumers: Sequence[Consumer], time_base: Fraction):
+        self._every = [c for c in consumers if c.per_s is None]
+        self._sampling = [
+            (_Clock(per_s, time_base), [c for c in consumers if c.per_s == per_s])
+            for per_s in dict.fromkeys(c.per_s for c in consumers)
+            if per_s is not None
+        ]
+
+    def show(self, now: Picture) -> None:
+        for consumer in self._every:
+            consumer.see(now)
+        for clock, consumers in self._sampling:
+            for picture in clock.pick(now):
+                for consumer in consumers:
+                    consumer.see(picture)
+
+    def close(self, last: Picture, end_pts: int) -> None:
+        for clock, consumers in self._sampling:
+            for picture in clock.close(last, end_pts):
+                for consumer in consumers:
+                    consumer.see(picture)
+
+
+def run_pass(
+    path: os.PathLike[str] | str,
+    consumers: Sequence[Consumer],
+    *,
+    frame_s: float,
+    progress: Callable[[float], None] = lambda done_s: None,
+) -> PassCounts:
+    """Decode `path` once, one thread, and show each consumer the frames that it asked for.
+
+    `frame_s` is the nominal duration of a frame, for those that carry no time of their own. `progress` gets the
+    seconds decoded. Three frames are held in memory, whatever the length. Damage is counted, not raised; Reject is
+    raised as `open_video` does.
+    """
+    counts = PassCounts()
+    last: Picture | None = None
+    with open_video(path) as (container, stream):
+        stream.codec_context.thread_count = 1  # parallel by file: frame threads cost CPU and buy only latency
+        scaling = _Scaling(stream.time_base, stream.sample_aspect_ratio or Fraction(1))
+        audience = _Audience(consumers, stream.time_base)
+        step = max(1, round(frame_s / scaling.time_base))
+        for frame in _frames(container, stream, counts):
+            pts = frame.pts
+            if last is None:
+                pts = 0 if pts is None else pts
+                counts.start_pts, counts.rotation_deg = pts, int(frame.rotation) % 360
+                counts.width, counts.height = scaling.display_size(frame)
+            elif pts is None or pts <= last.pts:
+                pts = last.pts + step
+                counts.repaired_pts += 1
+            if last is not None and last.before is not None:
+                last.before.before = None  # three frames are enough, and a chain of them would keep the whole film
+            last = Picture(frame, pts, last, scaling)
+            audience.show(last)
+            counts.decoded_frames += 1
+            counts.corrupt_frames += bool(frame.is_corrupt)
+            counts.end_pts = pts + (frame.duration or step)
+            if counts.decoded_frames % 240 == 0:
+                progress(float((pts - counts.start_pts) * scaling.time_base))
+        if last is not None:
+            audience.close(last, counts.end_pts)
+    return counts
+
+
+def _frames(container: Any, stream: Any, counts: PassCounts) -> Iterator[av.VideoFrame]:
+    """Decode packet by packet; a packet that the decoder refuses is counted, and the pass goes on."""
+    packets = container.demux(stream)
+    flushed = False
+    while not flushed:
+        try:
+            packet = next(packets, None)
+        except av.error.FFmpegError:  # the container is torn here: no packet follows
+            counts.decoder_errors += 1
+            packet = None
+        flushed = packet is None or not packet.size
+        try:
+            frames = stream.decode(None if flushed else packet)
+        except av.error.FFmpegError:
+            counts.decoder_errors += 1
+            continue
+        yield from frames
