@@ -2,8 +2,10 @@
 
 import logging
 import os
+import threading
 from collections.abc import Callable
 
+from flows.origin import tracking_never_fails
 from flows.pipeline_run import PipelineRun, execute, opened
 from flows.plan import Request
 from flows.server import configured_api, flush, prefect_api
@@ -25,6 +27,8 @@ def run_pipeline(request: Request, say: Callable[[str], None] = print) -> Pipeli
             execute(run)
             return run
         os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")  # its lines are said by `say`
+        if not configured:  # while a server starts there is time for what takes seconds
+            threading.Thread(target=_import_trackers, daemon=True).start()
         with prefect_api(run.folder / "prefect-server.log", say) as api:
             if api is not None:
                 from flows.pipeline import run_as_flow
@@ -37,3 +41,10 @@ def run_pipeline(request: Request, say: Callable[[str], None] = print) -> Pipeli
                     log.warning("going on without Prefect; outs are not affected")
                 execute(run)
     return run
+
+
+def _import_trackers() -> None:
+    with tracking_never_fails("MLflow or Prefect cannot be imported"):
+        from tasks import lineage
+
+        lineage.client()

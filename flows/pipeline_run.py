@@ -17,10 +17,12 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from flows.graph import Node, Project
+from flows.links import Links
 from flows.lock import pipeline_lock
 from flows.order import Future, run_by_dependency
 from flows.origin import run_behind, tracking_never_fails
@@ -87,6 +89,10 @@ class PipelineRun:
     def folder(self) -> Path:
         """Where the run keeps its logs."""
         return self.root / ".dvc" / "tmp" / "headrace" / self.name
+
+    @cached_property
+    def links(self) -> Links:
+        return Links(self.project)
 
     @property
     def stages(self) -> list[Node]:
@@ -227,7 +233,14 @@ class PipelineRun:
     def made_by(self, address: str) -> lineage.RunRef | None:
         """Return the MLflow run that made the stage's outs as dvc.lock has them, from the deps that it has."""
         with self._lookup:
-            return run_behind(self.project, address)
+            return self.links.get(address) or run_behind(self.project, address)
+
+    def remember_links(self) -> None:
+        """Remember the runs of the present outs for the next time."""
+        for row in self.table():
+            if row.run is not None and row.state in (State.RAN, State.RESTORED, State.UNCHANGED):
+                self.links.put(row.address, row.run)
+        self.links.save()
 
     def start_tracking(self) -> None:
         """Open the parent MLflow run, after closing what killed runs have left open."""
@@ -309,6 +322,7 @@ def execute(run: PipelineRun, submit: Callable[[Node], Future] | None = None) ->
         try:
             run_by_dependency(run.nodes, jobs=run.request.jobs, decide=run.decide, start=start, ended=ended)
             run.finished = True
+            run.remember_links()
             status = "FAILED" if run.failed() else "FINISHED"
         finally:
             if not run.finished:

@@ -26,3 +26,14 @@ def gone(root: Path, within_s: float = 60) -> bool:
             return False
         time.sleep(0.05)
     return True
+
+
+def commands(root: Path) -> list[str]:
+    """Return the command lines of those processes."""
+    lines = []
+    for process in below(root):
+        try:
+            lines.append(" ".join(process.cmdline()))
+        except psutil.NoSuchProcess:
+            continue
+    return lines

@@ -141,6 +141,21 @@ def test_where_nothing_has_changed_no_process_starts_and_links_still_stand(
             assert result.run.run_id == first_run.results[address].run.run_id  # type: ignore[union-attr]
 
 
+def test_links_are_remembered_and_hold_only_for_what_dvc_lock_has(
+    finished: Path, first_run: PipelineRun, no_prefect: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(finished, "sample@small")
+    monkeypatch.setattr(lineage, "client", lambda: pytest.fail("MLflow was asked"))
+    made = run(finished, "sample@small").results["sample@small"].run
+    assert made is not None
+    assert made.run_id == first_run.results["sample@small"].run.run_id  # type: ignore[union-attr]
+    monkeypatch.undo()
+    monkeypatch.setenv("PREFECT_API_URL", "http://127.0.0.1:9/api")
+    (finished / "raw.csv").write_text("a,b\n5,6\n")
+    projects.dvc(finished, "repro", "sample@small")
+    assert run(finished, "sample@small").table()[0].made_by == "made elsewhere"
+
+
 def test_a_stage_that_comes_out_the_same_does_not_force_what_is_below_it(finished: Path, no_prefect: None) -> None:
     (finished / "config.toml").write_text("[data]\nrows = 5\n")  # a parameter of `sample` that changes no out
     assert states(run(finished, "compare")) == {

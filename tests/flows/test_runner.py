@@ -11,7 +11,7 @@ import pytest
 
 from flows.runner import Attempt, Interrupted, State, run_stage
 from tests.flows import projects
-from tests.flows.processes import below, gone
+from tests.flows.processes import below, commands, gone
 
 
 def run(root: Path, address: str, cancel: Event | None = None) -> tuple[Attempt, list[str]]:
@@ -107,7 +107,7 @@ def test_cancelling_ends_every_process_also_those_with_a_session_of_their_own(ma
 
     thread = Thread(target=work)
     thread.start()
-    while not any("sleep" in process.name() for process in below(matrix)):
+    while not any(line.startswith("sleep") for line in commands(matrix)):
         time.sleep(0.02)
     cancel.set()
     thread.join(60)

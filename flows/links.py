@@ -1,0 +1,63 @@
+"""The MLflow runs of a checkout's present outs, remembered, so that an unchanged pipeline need not ask MLflow.
+
+What is remembered holds only for the same tracking address and the same entry of dvc.lock; it may be deleted at will.
+"""
+
+import hashlib
+import json
+import os
+from dataclasses import asdict
+from pathlib import Path
+
+from flows.graph import Project
+from tasks.lineage import RunRef
+
+
+class Links:
+    """Remembered runs, by stage. Read at once, written by `save`."""
+
+    def __init__(self, project: Project) -> None:
+        self._project = project
+        self._path = project.root / ".dvc" / "tmp" / "headrace" / "links.json"
+        self._tracking = os.environ.get("MLFLOW_TRACKING_URI", "")
+        self._runs: dict[str, dict[str, str]] = {}
+        database = self._tracking.removeprefix("sqlite:///")
+        if database != self._tracking and not Path(database).exists():
+            return
+        try:
+            told = json.loads(self._path.read_text())
+            self._runs = told["runs"] if told["tracking"] == self._tracking else {}
+        except (OSError, ValueError, KeyError, TypeError):
+            self._runs = {}
+
+    def get(self, address: str) -> RunRef | None:
+        """Return the run remembered for what dvc.lock has of the stage now."""
+        told = self._runs.get(address)
+        if told is None or told.get("entry") != self._entry(address):
+            return None
+        return RunRef(
+            run_id=told["run_id"],
+            experiment_id=told["experiment_id"],
+            name=told["name"],
+            status="FINISHED",
+            url=told["url"],
+            tags={},
+            params={},
+            metrics={},
+        )
+
+    def put(self, address: str, run: RunRef) -> None:
+        """Remember the run that made what dvc.lock has of the stage now."""
+        told = {"run_id": run.run_id, "experiment_id": run.experiment_id, "name": run.name, "url": run.url}
+        self._runs[address] = {"entry": self._entry(address), **told}
+
+    def save(self) -> None:
+        """Write what is remembered."""
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        partial = self._path.with_suffix(".partial")
+        partial.write_text(json.dumps({"tracking": self._tracking, "runs": self._runs}, indent=0, sort_keys=True))
+        partial.replace(self._path)
+
+    def _entry(self, address: str) -> str:
+        locked = json.dumps(asdict(self._project.locked(address)), sort_keys=True, default=str)
+        return hashlib.sha256(locked.encode()).hexdigest()
