@@ -445,9 +445,12 @@ def closing_line(address: str, report: Report, seconds: float) -> str:
         f"{reason} {count}" for reason, count in sorted(report.rejected.items(), key=lambda rc: (-rc[1], rc[0]))
     )
     rejected = f"{sum(report.rejected.values())} rejected" + (f" ({reasons})" if reasons else "")
-    unit = report.unit if report.items_in == 1 else f"{report.unit}s"
-    counts = f"{report.items_in} {unit} in, {report.kept} kept, {rejected}"
+    counts = f"{_count(report.items_in, report.unit)} in, {report.kept} kept, {rejected}"
     return f"{address}: {counts}, {duration(seconds)}; see {report.look_at}"
+
+
+def _count(number: int, unit: str) -> str:
+    return f"{number} {unit}" if number == 1 else f"{number} {unit}s"
 
 
 def format_bytes(count: float) -> str:
@@ -480,7 +483,7 @@ def _print_plan(stage: Stage, plan: Callable[[Stage, Any], Plan] | None, params:
     expected = _expected_seconds(stage, todo.items_todo)
     time_text = "time unknown (no earlier run)" if expected is None else f"about {duration(expected)}"
     print(
-        f"{stage.info.address}: {todo.items_todo} {todo.unit}s to do, {todo.items_stored} stored already; {time_text}; "
+        f"{stage.info.address}: {_count(todo.items_todo, todo.unit)} to do, {todo.items_stored} stored; {time_text}; "
         f"disk {format_bytes(todo.disk_needed_bytes)} needed, {format_bytes(_free_bytes(stage.root))} free"
     )
     for note in todo.notes:

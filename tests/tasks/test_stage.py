@@ -364,7 +364,7 @@ def test_plan_says_what_is_to_do_and_does_nothing(words: Project, capfd: pytest.
     words.write("text/count_words.py", PLANNED.replace("DISK", "2_500_000"))
     assert words.stage("text.count_words", "--plan") == 0
     out = capfd.readouterr().out
-    assert "count_words: 4 words to do, 3 stored already; time unknown (no earlier run); disk 2.5 MB needed" in out
+    assert "count_words: 4 words to do, 3 stored; time unknown (no earlier run); disk 2.5 MB needed" in out
     assert "one note" in out
     assert not (words.root / "data/counts").exists()
     assert words.runs() == []

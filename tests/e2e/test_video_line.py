@@ -1,0 +1,266 @@
+"""The video line through the real dvc.yaml: what is decoded, what is kept, and what a person sees."""
+
+import os
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import duckdb
+import psutil
+import pytest
+from dvc.utils.serialize import load_yaml
+
+from tasks import lineage
+from tasks.store import Store
+from tasks.video import scan
+from tests.e2e.conftest import Line, sha256
+from tests.tasks.video import clips as making
+
+pytestmark = pytest.mark.xdist_group("e2e")
+
+TAKES, REJECTED = "data/curated/takes/takes.parquet", "data/curated/takes/rejected.parquet"
+
+
+def take_spans(line: Line) -> list[tuple[str, float, float]]:
+    return [(row["name"], round(row["start_s"], 3), round(row["end_s"], 3)) for row in line.table(TAKES)]
+
+
+def test_first_run_finds_the_takes_and_everything_says_so(finished: Line) -> None:
+    line = finished
+    assert take_spans(line) == [("film.mp4", 0.0, 2.0), ("film.mp4", 4.0, 6.0)]
+    (still,) = line.table(REJECTED)
+    assert (still["reason"], still["score"], still["threshold"]) == ("motion", "motion_px_s", 20)
+    assert still["value"] < 20
+    assert sorted((r.name, r.status) for r in line.runs()) == [
+        (name, "FINISHED") for name in ("fetch_video", "scan_video", "select_takes")
+    ]
+    for run in line.runs():
+        deps, outs = lineage.locked_hashes(line.root, run.name)
+        tags = {key: value for key, value in run.tags.items() if key.startswith(("dvc.deps.", "dvc.outs."))}
+        expected = {f"dvc.deps.{p}": h for p, h in deps.items() if not p.endswith(".py")}
+        assert tags == expected | {f"dvc.outs.{p}": h for p, h in outs.items()}
+    (scan,) = line.stage_runs("scan_video")
+    assert scan.metrics["curate/decoded_videos"] == 1
+    assert scan.metrics["curate/decoded_frames_per_source_frame"] == 1.0
+    assert scan.metrics["curate/decoded_frames"] == 144
+
+
+def test_takes_carry_licence_and_credit_and_their_keyframes(finished: Line) -> None:
+    for take in finished.table(TAKES):
+        assert (take["licence"], take["credit"]) == ("CC0", "made by the test")
+        assert len(take["keyframe_pts"]) == 5
+        assert take["keyframe_pts"] == sorted(take["keyframe_pts"])
+        step = (take["end_pts"] - take["start_pts"]) / 5
+        base = take["time_base_num"] / take["time_base_den"]
+        for i, pts in enumerate(take["keyframe_pts"]):
+            centre = take["start_pts"] + (i + 0.5) * step
+            assert abs(pts - centre) * base <= 0.25 / 2 + 1 / 24
+    assert {p.name for p in (finished.root / "data/curated/takes").iterdir()} >= {"contact_sheet.jpg", "funnel.png"}
+
+
+def test_numbers_in_equal_numbers_out_at_every_stage(finished: Line) -> None:
+    raw, scan = "data/raw/video", "data/curated/scan"
+    for made, kept, rejected in (
+        ("fetch_video", f"{raw}/manifest.parquet", f"{raw}/rejected.parquet"),
+        ("scan_video", f"{scan}/videos.parquet", f"{scan}/rejected.parquet"),
+        ("select_takes", TAKES, REJECTED),
+    ):
+        (run,) = finished.stage_runs(made)
+        assert run.metrics["items/in"] == len(finished.table(kept)) + len(finished.table(rejected))
+
+
+def test_nothing_changed_means_nothing_runs(line: Line) -> None:
+    runs = len(line.runs())
+    done = line.dvc("repro")
+    assert "Data and pipelines are up to date." in done.stdout
+    assert len(line.runs()) == runs
+
+
+def test_a_new_video_is_the_only_one_decoded_and_leaves_when_it_is_deleted(line: Line, clips: dict[str, Path]) -> None:
+    before = line.out_hashes()
+    shutil.copy(clips["walk"], line.own("walk.mp4"))
+    line.dvc("repro", "-q")
+    assert line.decoded_videos() == [1, 1]
+    assert ("walk.mp4", 0.0, 2.5) in take_spans(line)
+    assert not list((line.root / "data/raw/video").rglob("walk*"))
+    line.own("walk.mp4").unlink()
+    line.dvc("repro", "-q")
+    assert line.out_hashes() == before
+    assert line.decoded_videos() == [1, 1]  # what dvc restored from its cache did not run at all
+
+
+@pytest.mark.slow
+def test_a_changed_threshold_decodes_nothing_and_leaves_the_excluded_out(line: Line, clips: dict[str, Path]) -> None:
+    for name in ("walk", "run"):
+        shutil.copy(clips[name], line.own(f"{name}.mp4"))
+    line.write("data/exclude.csv", f"id,reason\n{sha256(clips['run'])},not ours to use\n")
+    line.dvc("exp", "run", "-q", "-S", "select_takes.min_duration_s=2.2")
+    assert {name for name, *_ in take_spans(line)} == {"walk.mp4"}
+    line.dvc("exp", "run", "-q", "-S", "select_takes.min_duration_s=1.8")
+    assert {name for name, *_ in take_spans(line)} == {"walk.mp4", "film.mp4"}
+    assert line.decoded_videos() == [1, 1]
+    assert [r.params["select_takes.min_duration_s"] for r in line.stage_runs("select_takes")] == ["1.8", "2.2", "1.5"]
+    for path in ("data/raw/video/manifest.parquet", "data/curated/scan/videos.parquet", TAKES):
+        assert "run.mp4" not in line.names(path)
+    (gone,) = line.table("data/raw/video/rejected.parquet")
+    assert (gone["item_id"], gone["reason"], gone["detail"]) == (sha256(clips["run"]), "excluded", "not ours to use")
+    # the same in a temporary copy, which cannot see the own files, must not answer without them
+    done = line.dvc("exp", "run", "--temp", "-S", "select_takes.min_duration_s=1.7", check=False)
+    assert done.returncode != 0
+    assert "data/own/video is empty in this temporary copy" in done.stdout + done.stderr
+
+
+def test_an_experiment_in_a_temporary_copy_uses_the_main_store_and_database(line: Line) -> None:
+    line.dvc("exp", "run", "--temp", "-q", "-S", "select_takes.min_motion_px_s=0")
+    newest = line.stage_runs("select_takes")[0]
+    assert newest.params["select_takes.min_motion_px_s"] == "0"
+    assert newest.metrics["curate/kept"] == 3
+    assert line.decoded_videos() == [1]
+    assert [p.relative_to(line.root) for p in line.root.rglob("mlflow.db")] == [Path("mlruns/mlflow.db")]
+
+
+@pytest.mark.slow
+def test_bad_files_are_listed_with_the_reason_and_stop_nothing(line: Line, clips: dict[str, Path]) -> None:
+    own = line.own("")
+    (own / "garbage.mp4").write_bytes(b"this is no video" * 400)
+    (own / "empty.mp4").write_bytes(b"")
+    making.write_sound(own / "sound.m4a")
+    making.write_clip(own / "short.mp4", making.moving(7, 6, 2))
+    making.write_clip(own / "small.mp4", making.moving(8, 24, 2, height=60, width=80))
+    stream = making.write_clip(own / "whole.mkv", making.moving(9, 240, 3))
+    making.cut_short(stream, own / "torn.mkv", 0.6)
+    stream.unlink()
+    shutil.copy(clips["film"], own / "same as film.mp4")
+    (own / "notes.txt").write_text("about these videos")
+    line.change(run__max_reject_fraction=0.9)
+    line.dvc("repro", "-q")
+    reasons = {row["parent_id"]: row["reason"] for row in line.table("data/curated/scan/rejected.parquet")}
+    reasons |= {row["parent_id"]: row["reason"] for row in line.table("data/raw/video/rejected.parquet")}
+    assert reasons == {
+        "garbage.mp4": "unreadable",
+        "empty.mp4": "unreadable",
+        "sound.m4a": "no_video_stream",
+        "short.mp4": "floor_duration",
+        "small.mp4": "floor_height",
+        "torn.mkv": "truncated",
+        "same as film.mp4": "duplicate_file",
+        "notes.txt": "not_video",
+    }
+    assert take_spans(line) == [("film.mp4", 0.0, 2.0), ("film.mp4", 4.0, 6.0)]
+    line.change(run__max_reject_fraction=0.5)
+    (own / "more.mp4").write_bytes(b"nor is this")
+    done = line.dvc("repro", check=False)
+    assert "7 of 8 videos are bad, more than run.max_reject_fraction=0.5" in done.stderr + done.stdout
+
+
+@pytest.mark.slow
+def test_a_loosened_floor_decodes_only_what_it_newly_admits(line: Line) -> None:
+    making.write_clip(line.own("small.mp4"), making.moving(8, 48, 2, height=90, width=160))
+    line.dvc("repro", "-q")
+    line.change(floor__min_height_px=80)
+    line.dvc("repro", "-q")
+    assert line.decoded_videos() == [1, 0, 1]
+
+
+def test_a_threshold_looser_than_the_floor_is_refused_by_name(line: Line) -> None:
+    line.change(select_takes__min_height_px=90)
+    done = line.dvc("repro", check=False)
+    assert done.returncode != 0
+    assert "select_takes.min_height_px = 90 is looser than floor.min_height_px = 100" in done.stdout + done.stderr
+
+
+def test_overrides_keep_a_take_in_and_another_out(line: Line) -> None:
+    kept, dropped = line.table(REJECTED)[0]["item_id"], line.table(TAKES)[0]["take_id"]
+    line.write("data/include.csv", f"id,reason\n{kept},a still life\n")
+    line.write("data/exclude.csv", f"id,reason\n{dropped},dull\n")
+    line.dvc("repro", "-q")
+    assert kept in {row["take_id"] for row in line.table(TAKES)}
+    (gone,) = line.table(REJECTED)
+    assert (gone["item_id"], gone["reason"], gone["detail"]) == (dropped, "excluded", "dull")
+
+
+def test_the_tables_open_in_duckdb_and_dvc_shows_metrics_and_plots(finished: Line) -> None:
+    counted = duckdb.sql(f"select count(*), sum(end_s - start_s) from '{finished.root / TAKES}'").fetchall()
+    assert counted == [(2, 4.0)]
+    shown = finished.dvc("metrics", "show").stdout
+    assert "curate.kept" in shown
+    html = finished.dvc("plots", "show", "-o", str(finished.root / "dvc_plots")).stdout.strip()
+    assert "funnel" in Path(html.removeprefix("file://")).read_text()
+
+
+def test_a_clone_with_its_cache_pulled_needs_the_scan_again_for_pictures_and_says_so(line: Line) -> None:
+    shutil.rmtree(line.root / "data/store/blobs")
+    line.change(select_takes__keyframes=3)
+    done = line.dvc("repro", check=False)
+    assert "film.mp4 is not in the store" in done.stdout + done.stderr
+    assert "dvc repro --force --single-item scan_video" in done.stdout + done.stderr
+
+
+def test_plan_counts_what_is_to_decode(line: Line, clips: dict[str, Path]) -> None:
+    shutil.copy(clips["walk"], line.own("walk.mp4"))
+    line.dvc("repro", "-q", "fetch_video")
+    done = line.command("python", "-m", "tasks.video.scan_video", "--plan")
+    assert "scan_video: 1 video to do, 1 stored; about" in done.stdout
+
+
+@pytest.mark.slow
+def test_any_number_of_workers_gives_the_same_bytes(
+    finished: Line, fresh_clone: Callable[[], Line], clips: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = []
+    for workers in (1, 2, 3):
+        made = fresh_clone()
+        monkeypatch.setenv("PYTHONPATH", str(made.root))
+        for name in ("walk", "run"):
+            shutil.copy(clips[name], made.own(f"{name}.mp4"))
+        made.change(run__workers=workers)
+        made.dvc("repro", "-q")
+        assert made.decoded_videos() == [3]
+        found.append(made.out_hashes())
+    assert found[0] == found[1] == found[2]
+
+
+@pytest.mark.slow
+def test_killed_at_any_moment_the_scan_goes_on_where_it_was(
+    fresh_clone: Callable[[], Line], clips: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After kill -9 the outs are byte-equal to an undisturbed run, and only what was under way is done again."""
+    undisturbed, killed = fresh_clone(), fresh_clone()
+    for made in (undisturbed, killed):
+        for name in ("walk", "run"):
+            shutil.copy(clips[name], made.own(f"{name}.mp4"))
+    monkeypatch.setenv("PYTHONPATH", str(undisturbed.root))
+    undisturbed.dvc("repro", "-q")
+    monkeypatch.setenv("PYTHONPATH", str(killed.root))
+    killed.dvc("repro", "-q", "fetch_video")
+    blobs = killed.root / "data/store/blobs"
+    for wanted in (0, 1, 6, 11):  # strips, tables and records are written all along: kill where so many lie there
+        process = subprocess.Popen(["dvc", "repro", "-q"], cwd=killed.root, start_new_session=True)
+        while process.poll() is None and sum(p.is_file() for p in blobs.rglob("*")) < wanted:
+            time.sleep(0.005)
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        wait_until_workers_have_ended(killed.root)
+    complete = complete_videos(killed)
+    killed.dvc("repro", "-q")
+    assert killed.out_hashes() == undisturbed.out_hashes()
+    assert killed.decoded_videos()[0] == 3 - complete
+    assert not list((killed.root / "data").rglob("*.partial"))
+    assert "RUNNING" not in {run.status for run in killed.runs()}
+
+
+def complete_videos(line: Line) -> int:
+    settings = scan.Settings(**load_yaml(str(line.root / "params.yaml"))["scan_video"])
+    sources = [row["source_id"] for row in line.table("data/raw/video/manifest.parquet")]
+    records = scan.stored(Store(line.root / "data/store"), sources, settings)
+    return sum(scan.is_complete(found, settings) for found in records.values())
+
+
+def wait_until_workers_have_ended(root: Path) -> None:
+    deadline = time.monotonic() + 30
+    while any(p.info["cwd"] == str(root) for p in psutil.process_iter(["cwd"])):
+        assert time.monotonic() < deadline, "a process of the killed run lives on"
+        time.sleep(0.05)
