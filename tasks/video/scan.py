@@ -22,6 +22,7 @@ from tasks.workers import reporter
 
 LIBRARIES = ("av", "numpy", "opencv-python-headless")  # what the numbers depend on besides our own code
 WHOLE = 0.98  # of the source frames: a file that gives fewer is truncated
+SOUND = 0.98  # of the decoded frames: whole, and with a time of their own; below it the file is damaged
 
 
 @dataclass(frozen=True)
@@ -159,6 +160,11 @@ def check_whole(facts: Mapping[str, Any], counts: Mapping[str, int]) -> None:
     if share < WHOLE:
         detail = f"{counts['decoded_frames']} of {facts['source_frames']} frames can be decoded"
         raise Reject("truncated", detail, "decoded_share", share, WHOLE)
+    for reason, count in (("damaged", "corrupt_frames"), ("bad_timestamps", "repaired_pts")):
+        sound = 1 - counts[count] / counts["decoded_frames"]
+        if sound < SOUND:
+            detail = f"{count.replace('_', ' ')}: {counts[count]} of {counts['decoded_frames']}"
+            raise Reject(reason, detail, "sound_share", sound, SOUND)
     promised_s = facts["declared_s"]
     if promised_s and facts["duration_s"] < WHOLE * promised_s:
         detail = f"ends after {facts['duration_s']:.1f} of {promised_s:.1f} s"

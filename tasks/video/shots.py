@@ -44,8 +44,8 @@ class ColorDifference:
         if picture.before is None:
             self._difference.append(0.0)
             return
-        change = cv2.absdiff(picture.image(THUMBNAIL), picture.before.image(THUMBNAIL))
-        self._difference.append(float(np.mean(change)))
+        now = picture.image(THUMBNAIL)
+        self._difference.append(cv2.norm(now, picture.before.image(THUMBNAIL), cv2.NORM_L1) / now.size)
 
     def finish(self) -> tuple[dict[str, Any], list[str]]:
         rows = np.arange(len(self._pts))

@@ -17,7 +17,7 @@ from tasks.video.frames import Keep, Picture, View
 
 cv2.setNumThreads(1)
 
-CHUNK_BYTES = 16 * 2**20  # of JPEG a blob; what a pass holds in memory before it is written
+CHUNK_BYTES = 8 * 2**20  # of JPEG a blob; what a pass holds in memory before it is written
 SCHEMA = pa.schema([pa.field("pts", pa.int64(), nullable=False), pa.field("jpeg", pa.binary(), nullable=False)])
 
 
@@ -28,7 +28,7 @@ class Strip:
     """
 
     name = "video.strip"
-    version = "1"
+    version = "2"
 
     def __init__(self, keep: Keep, *, per_s: float, short_side_px: int, jpeg_quality: int):
         self._keep = keep
