@@ -62,6 +62,7 @@ class Project:
 
     root: Path
     _mutex: threading.RLock = field(default_factory=threading.RLock, repr=False)
+    _parsed: dict[Path, tuple[Any, Any]] = field(default_factory=dict, repr=False)
     _stages: dict[str, "DvcStage"] = field(default_factory=dict, repr=False)
 
     @classmethod
@@ -157,15 +158,13 @@ class Project:
 
     def locked(self, address: str) -> Locked:
         """Return what dvc.lock says of a stage now; empty where it never ran. Its paths there begin at `wdir`."""
-        from dvc.utils.serialize import load_yaml
-
         node = self.nodes[address]
         stage = self._stages[address]
         file = self.root / node.file
         if not node.is_source:
             file = file.with_name("dvc.lock")
         with self._quiet_repo():
-            content = load_yaml(str(file)) if file.exists() else {}
+            content = self._load(file)
         entry = content if node.is_source else (content.get("stages") or {}).get(stage.name, {})
 
         def hashes(key: str) -> dict[str, str]:
@@ -174,6 +173,18 @@ class Project:
 
         params = {self._below(Path(stage.wdir) / name): keys for name, keys in (entry.get("params") or {}).items()}
         return Locked(hashes("deps"), hashes("outs"), params)
+
+    def _load(self, file: Path) -> Any:
+        """Return the content of a YAML file, parsed anew only when the file has changed; {} without one."""
+        from dvc.utils.serialize import load_yaml
+
+        if not file.exists():
+            return {}
+        stat = file.stat()
+        stamp = (stat.st_mtime_ns, stat.st_size, stat.st_ino)
+        if self._parsed.get(file, (None, None))[0] != stamp:
+            self._parsed[file] = (stamp, load_yaml(str(file)))
+        return self._parsed[file][1]
 
     def hashes_of(self, address: str, out: str, path: str) -> tuple[str, str]:
         """Return the hashes of a file, now and as dvc.lock has it; `path` is `out` of the stage or lies below it.

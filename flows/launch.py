@@ -1,5 +1,6 @@
 """Start a pipeline run from a shell or from Python: with a Prefect API if there is one, or one started for the run."""
 
+import importlib
 import logging
 import os
 import threading
@@ -9,6 +10,7 @@ from flows.origin import tracking_never_fails
 from flows.pipeline_run import PipelineRun, execute, opened
 from flows.plan import Request
 from flows.server import configured_api, flush, prefect_api
+from tasks import lineage
 
 log = logging.getLogger("headrace")
 
@@ -45,6 +47,5 @@ def run_pipeline(request: Request, say: Callable[[str], None] = print) -> Pipeli
 
 def _import_trackers() -> None:
     with tracking_never_fails("MLflow or Prefect cannot be imported"):
-        from tasks import lineage
-
+        importlib.import_module("flows.pipeline")
         lineage.client()

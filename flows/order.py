@@ -31,8 +31,8 @@ def run_by_dependency(
     asked again while the stage waits. Of several that could start, the one with the longest chain of stages behind it
     is first. All callbacks are called from the calling thread; futures may end in any.
     """
-    order = TopologicalSorter({node.address: node.after & {n.address for n in nodes} for node in nodes})
     by_address = {node.address: node for node in nodes}
+    order = TopologicalSorter({node.address: node.after & by_address.keys() for node in nodes})
     behind = _chain_behind(nodes)
     order.prepare()
     states: dict[str, State] = {}

@@ -35,7 +35,7 @@ log = logging.getLogger("headrace")
 
 def _flow_run_name() -> str:
     run = pipeline_run.PREPARED.get()
-    return run.name if run else "scheduled"
+    return run.name if run else f"scheduled-{pipeline_run.new_name()}"
 
 
 @flow(name="pipeline", flow_run_name=_flow_run_name, persist_result=False)

@@ -82,6 +82,7 @@ class PipelineRun:
     cancel: threading.Event = field(default_factory=threading.Event)
     results: dict[str, StageResult] = field(default_factory=dict)
     finished: bool = False
+    stopped_by: str = ""  # the failed stage after which nothing more is started
     _rechecked: set[str] = field(default_factory=set)
     _lookup: threading.Lock = field(default_factory=threading.Lock)
 
@@ -92,6 +93,7 @@ class PipelineRun:
 
     @cached_property
     def links(self) -> Links:
+        """The remembered MLflow runs of present outs."""
         return Links(self.project)
 
     @property
@@ -101,6 +103,7 @@ class PipelineRun:
 
     @property
     def has_work(self) -> bool:
+        """Whether anything selected has changed."""
         return any(self.reasons.values())
 
     def table(self) -> list[StageResult]:
@@ -123,6 +126,7 @@ class PipelineRun:
         ]
 
     def failed(self) -> list[StageResult]:
+        """The stages that failed."""
         return [row for row in self.table() if row.state is State.FAILED]
 
     # --- deciding -------------------------------------------------------------------------------------------------
@@ -144,8 +148,8 @@ class PipelineRun:
             return State.NOT_RUN, f"needs '{broken[0]}', which {'failed' if failed else 'did not run'}"
         if self.cancel.is_set():
             return State.NOT_RUN, "the run was cancelled"
-        if not self.request.keep_going and (failures := self.failed()):
-            return State.NOT_RUN, f"stopped after '{failures[0].address}' failed"
+        if self.stopped_by:
+            return State.NOT_RUN, f"stopped after '{self.stopped_by}' failed"
         if node.address not in self._rechecked and any(
             self._state(up) in (State.RAN, State.RESTORED) for up in node.after
         ):
@@ -197,8 +201,14 @@ class PipelineRun:
             except Interrupted:
                 self.interrupted(node)
                 return
+            except Exception as error:
+                log.exception("%s could not be run", node.address)
+                note = f"{type(error).__name__}: {error}"
+                self.results[node.address] = StageResult(node.address, State.FAILED, note=note)
+                return
 
     def interrupted(self, node: Node) -> None:
+        """Keep that the stage was cancelled while it ran."""
         self.results[node.address] = StageResult(node.address, State.FAILED, note="cancelled while it ran")
 
     def _stage_env(self, invocation: str) -> dict[str, str]:
@@ -257,6 +267,7 @@ class PipelineRun:
         )
 
     def end_tracking(self, status: str) -> None:
+        """Close the parent MLflow run, with the table of stages."""
         if self.tracker is None:
             return
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -282,11 +293,16 @@ def opened(request: Request, say: Callable[[str], None] = lambda _: None) -> Ite
     configured_api()  # while PREFECT_HOME is still the user's
     env.configure(root)
     _keep_out_of_git(root)
-    name = f"{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}-{uuid.uuid4().hex[:4]}"
+    name = new_name()
     with pipeline_lock(root, name, wait=request.wait, say=say):
         set_params(root, request.changes)
         project, nodes, reasons = take_status(root, request)
         yield PipelineRun(name, request, root, project, nodes, reasons, say, user_env)
+
+
+def new_name() -> str:
+    """Return a name for a run that sorts by time (UTC)."""
+    return f"{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}-{uuid.uuid4().hex[:4]}"
 
 
 def _keep_out_of_git(root: Path) -> None:
@@ -317,12 +333,16 @@ def execute(run: PipelineRun, submit: Callable[[Node], Future] | None = None) ->
         def ended(node: Node) -> State:
             if node.address not in run.results:  # Prefect failed before the stage began
                 run.attempt_with_retries(node)
-            return run.results[node.address].state
+            state = run.results[node.address].state
+            if state is State.FAILED and not run.request.keep_going:
+                run.stopped_by = run.stopped_by or node.address
+            return state
 
         try:
             run_by_dependency(run.nodes, jobs=run.request.jobs, decide=run.decide, start=start, ended=ended)
             run.finished = True
-            run.remember_links()
+            with tracking_never_fails("links to MLflow are not remembered"):
+                run.remember_links()
             status = "FAILED" if run.failed() else "FINISHED"
         finally:
             if not run.finished:
