@@ -1,124 +1,137 @@
-"""One record for each video and consumer: what is stored is not computed again, and what is not is."""
+"""One video and the store: what is kept is never computed again, and what is not sound is refused with the reason."""
 
-from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import pytest
 
-from tasks.content import content_hash
 from tasks.store import Store
 from tasks.tables import Reject
-from tasks.video import frames, scan
-from tests.tasks.video.clips import cut_short, moving, write_clip
+from tasks.video import scan
+from tasks.video.frames import Consumer, Keep
+from tasks.video.scan import Floor, Job, Settings, consumers, is_complete, keys, scan_video_file, stored
+from tasks.video.scores import Luma
+from tests.tasks.video import clips
 
-SETTINGS = scan.Settings(
-    sample_per_s=4, sample_short_side_px=144, strip_per_s=4, strip_short_side_px=256, strip_jpeg_quality=92
+SETTINGS = Settings(
+    sample_per_s=4, sample_short_side_px=72, strip_per_s=4, strip_short_side_px=90, strip_jpeg_quality=80
 )
-FLOOR = scan.Floor(min_height_px=100, min_duration_s=0.5)
+LOW_FLOOR = Floor(min_height_px=1, min_duration_s=0)
+SOURCE = "a" * 64
+
+
+class ExtraLuma(Luma):
+    """A consumer that came later."""
+
+    name = "test.extra_luma"
 
 
 @pytest.fixture
-def job(tmp_path: Path) -> scan.Job:
-    clip = write_clip(tmp_path / "clip.mp4", moving(1, 48, 3))
-    return scan.Job(content_hash(clip), str(clip), str(tmp_path / "store"), SETTINGS, FLOOR)
+def clip(tmp_path: Path) -> Path:
+    return clips.write_clip(tmp_path / "clip.mp4", clips.moving(1, 48, 4))
 
 
-@pytest.fixture
-def passes(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
-    """The names of the consumers of each decode pass."""
-    seen: list[list[str]] = []
-
-    def counting(path: Any, consumers: Sequence[frames.Consumer], **kwargs: Any) -> frames.PassCounts:
-        seen.append([consumer.name for consumer in consumers])
-        return frames.run_pass(path, consumers, **kwargs)
-
-    monkeypatch.setattr(scan, "run_pass", counting)
-    return seen
+def job(path: Path, tmp_path: Path, *, floor: Floor = LOW_FLOOR, settings: Settings = SETTINGS) -> Job:
+    return Job(SOURCE, str(path), str(tmp_path / "store"), settings, floor)
 
 
-class Brightest:
-    """A consumer that is new."""
-
-    name, version, per_s = "video.brightest", "1", None
-    params: ClassVar[dict[str, Any]] = {}
-
-    def __init__(self) -> None:
-        self.seen = 0
-
-    def see(self, picture: frames.Picture) -> None:
-        self.seen += 1
-
-    def finish(self) -> tuple[dict[str, Any], list[str]]:
-        return {"seen": self.seen}, []
+def records(tmp_path: Path, settings: Settings = SETTINGS) -> dict[str, Any]:
+    return stored(Store(str(tmp_path / "store")), [SOURCE], settings)[SOURCE]
 
 
-def test_a_scanned_video_is_not_decoded_again(job: scan.Job, passes: list[list[str]]) -> None:
-    assert scan.scan_video_file(job) == 48
-    assert scan.scan_video_file(job) == 0
-    assert len(passes) == 1
-    records = scan.stored(Store(job.store_url), [job.source_id], SETTINGS)[job.source_id]
-    assert scan.is_complete(records, SETTINGS)
+def test_a_video_is_decoded_once_and_then_read_from_the_store(clip: Path, tmp_path: Path) -> None:
+    assert scan_video_file(job(clip, tmp_path)) == 48
+    assert is_complete(records(tmp_path), SETTINGS)
+    clip.unlink()  # not even opened again
+    assert scan_video_file(job(clip, tmp_path)) == 0
 
 
 def test_a_new_consumer_decodes_once_and_computes_only_itself(
-    job: scan.Job, passes: list[list[str]], monkeypatch: pytest.MonkeyPatch
+    clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    scan.scan_video_file(job)
-    before = scan.consumers
-    monkeypatch.setattr(scan, "consumers", lambda settings, keep: [*before(settings, keep), Brightest()])
-    assert scan.scan_video_file(job) == 48
-    assert passes[1] == ["video.brightest"]
-    records = scan.stored(Store(job.store_url), [job.source_id], SETTINGS)[job.source_id]
-    assert records["video.brightest"].value["summary"] == {"seen": 48}
+    scan_video_file(job(clip, tmp_path))
+    shown: list[str] = []
+    run_pass = scan.run_pass
+
+    def watched(path: Any, taking_part: list[Consumer], **options: Any) -> Any:
+        shown.extend(c.name for c in taking_part)
+        return run_pass(path, taking_part, **options)
+
+    def one_more(settings: Settings, keep: Keep) -> list[Consumer]:
+        return [*consumers(settings, keep), ExtraLuma(keep, per_s=2, short_side_px=72)]
+
+    monkeypatch.setattr(scan, "run_pass", watched)
+    monkeypatch.setattr(scan, "consumers", one_more)
+    assert scan_video_file(job(clip, tmp_path)) == 48
+    assert shown == ["test.extra_luma"]
 
 
-def test_changed_parameters_compute_only_their_consumers(job: scan.Job, passes: list[list[str]]) -> None:
-    scan.scan_video_file(job)
-    scan.scan_video_file(replace(job, settings=replace(SETTINGS, strip_jpeg_quality=80)))
-    assert passes[1] == ["video.strip"]
+def test_a_changed_setting_computes_only_what_it_concerns(
+    clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scan_video_file(job(clip, tmp_path))
+    other = Settings(**{**SETTINGS.__dict__, "strip_jpeg_quality": 60})
+    changed = {name for name, key in keys(SOURCE, other).items() if key != keys(SOURCE, SETTINGS)[name]}
+    assert changed == {"video.strip"}
+    assert set(records(tmp_path, other)) == set(records(tmp_path)) - changed
 
 
-def test_the_floor_rejects_before_the_decode_and_is_in_no_key(job: scan.Job, passes: list[list[str]]) -> None:
-    with pytest.raises(Reject) as refused:
-        scan.scan_video_file(replace(job, floor=replace(FLOOR, min_height_px=181)))
-    assert (refused.value.reason, refused.value.value, refused.value.threshold) == ("floor_height", 180, 181)
-    with pytest.raises(Reject, match="floor_duration"):
-        scan.scan_video_file(replace(job, floor=replace(FLOOR, min_duration_s=2.1)))
-    assert passes == []
-    assert scan.scan_video_file(job) == 48
-    assert scan.keys(job.source_id, SETTINGS) == scan.keys(job.source_id, SETTINGS)
+def test_the_floor_is_in_no_key_and_stops_before_the_decode(
+    clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patched:
+        patched.setattr(scan, "run_pass", lambda *a, **k: pytest.fail("decoded"))
+        for floor, reason in ((Floor(181, 0), "floor_height"), (Floor(1, 2.5), "floor_duration")):
+            with pytest.raises(Reject) as caught:
+                scan_video_file(job(clip, tmp_path, floor=floor))
+            assert caught.value.reason == reason
+            assert caught.value.value is not None
+            assert caught.value.threshold is not None
+            assert caught.value.value < caught.value.threshold
+    assert scan_video_file(job(clip, tmp_path, floor=Floor(180, 2))) == 48
 
 
-def test_a_truncated_video_is_rejected_and_not_decoded_again(job: scan.Job, passes: list[list[str]]) -> None:
-    whole = write_clip(Path(job.path).with_name("whole.mkv"), moving(2, 240, 3))
-    torn = cut_short(whole, whole.with_name("torn.mkv"), 0.6)
-    torn_job = replace(job, path=str(torn), source_id=content_hash(torn))
-    for _ in range(2):
-        with pytest.raises(Reject, match="truncated"):
-            scan.scan_video_file(torn_job)
-            scan.check_whole(*_stored_counts(torn_job))
-    assert len(passes) == 1
+def spoiled(path: Path, target: Path) -> Path:
+    """Copy a clip with a few wrong bytes in three frames, its index intact."""
+    data = bytearray(path.read_bytes())
+    for part in (3, 5, 7):
+        for place in range(len(data) * part // 9, len(data) * part // 9 + 5):
+            data[place] ^= 0x5A
+    target.write_bytes(data)
+    return target
 
 
-def _stored_counts(job: scan.Job) -> tuple[dict[str, Any], dict[str, int]]:
-    records = scan.stored(Store(job.store_url), [job.source_id], SETTINGS)[job.source_id]
-    return records["video.probe"].value, records["video.color_difference"].value["pass"]
+def test_unsound_files_are_refused_with_reason_value_and_threshold(tmp_path: Path) -> None:
+    images = clips.moving(2, 96, 4)
+    whole = clips.write_clip(tmp_path / "whole.mp4", images, container_options={"movflags": "faststart"})
+    files = {
+        "truncated": [clips.cut_short(whole, tmp_path / "torn.mp4", 0.6)],
+        "damaged": [spoiled(clips.write_clip(tmp_path / "plain.mp4", images), tmp_path / "spoiled.mp4")],
+        "bad_timestamps": [
+            clips.write_clip(tmp_path / "bare.h264", images),
+            clips.write_clip(tmp_path / "guessed.avi", images, options={"bf": "3"}),
+        ],
+    }
+    for reason, paths in files.items():
+        for number, path in enumerate(paths):
+            with pytest.raises(Reject) as caught:
+                scan_video_file(job(path, tmp_path / f"{reason}{number}"))
+            assert (path.name, caught.value.reason) == (path.name, reason)
+            assert caught.value.value is not None
+            assert caught.value.threshold is not None
+            assert caught.value.value < caught.value.threshold
 
 
-def test_records_hold_no_path_and_no_time(job: scan.Job, tmp_path: Path) -> None:
-    scan.scan_video_file(job)
-    store = Store(job.store_url)
-    for function in scan.keys(job.source_id, SETTINGS):
-        text = str(store.table(function).to_pylist())
-        assert str(tmp_path) not in text
+@pytest.mark.parametrize(
+    "suffix, codec", [(".mkv", "libx264"), (".ts", "libx264"), (".webm", "libvpx"), (".avi", "mpeg4")]
+)
+def test_sound_files_of_other_kinds_are_kept(tmp_path: Path, suffix: str, codec: str) -> None:
+    options = {"deadline": "realtime", "auto-alt-ref": "1", "lag-in-frames": "16"} if codec == "libvpx" else {}
+    path = clips.write_clip(tmp_path / f"clip{suffix}", clips.moving(3, 60, 4), codec=codec, options=options)
+    assert scan_video_file(job(path, tmp_path)) == 60
 
 
-def test_consumers_of_one_rate_share_their_times(job: scan.Job) -> None:
-    scan.scan_video_file(job)
-    store = Store(job.store_url)
-    records = scan.stored(store, [job.source_id], SETTINGS)[job.source_id]
-    table = scan.joined(store, [records[n] for n in ("video.luma", "video.motion", "video.difference_hash")])
-    assert table.column_names == ["pts", "luma", "motion_px_s", "dhash"]
-    assert table.column("pts").to_pylist() == [i * 3072 for i in range(8)]  # each 0.25 s of the 2 s, at 1/12288 s
+def test_uneven_frames_that_do_not_begin_at_zero_are_not_taken_for_a_torn_file(tmp_path: Path) -> None:
+    times = [500 + 90 * i + 30 * (i % 3) for i in range(40)]
+    path = clips.write_clip(tmp_path / "clip.mkv", clips.moving(4, 40, 4), pts=times)
+    assert scan_video_file(job(path, tmp_path)) == 40

@@ -1,4 +1,4 @@
-"""Selection as a query, against the same rules written as a plain loop."""
+"""Selection as a query, against the same rules written as a loop over random scores."""
 
 import itertools
 from pathlib import Path
@@ -7,180 +7,196 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
-from pydantic import ValidationError
 
 from tasks.tables import write_table
+from tasks.video import scan_video, selection
 from tasks.video.floor import FloorParams
-from tasks.video.scan_video import FRAMES, SAMPLES, VIDEOS
-from tasks.video.selection import SelectTakes, check_floor_of, decide, funnel, rules
+from tasks.video.selection import SelectTakes, decide, funnel, rules
 
-SELECT = SelectTakes(
-    cut_color_difference=8,
-    cut_ratio=2,
-    min_width_px=640,
-    min_height_px=360,
-    min_fps=23.9,
-    max_fps=60,
-    min_duration_s=2,
-    max_color_difference=24,
-    min_luma=20,
-    max_luma=180,
-    min_motion_px_s=10,
-    keyframes=5,
-)
-
-
-def video(source_id: str, frames: int, **changes: Any) -> dict[str, Any]:
-    facts: dict[str, Any] = {
-        field.name: 0 if pa.types.is_integer(field.type) else 0.0 if pa.types.is_floating(field.type) else ""
-        for field in VIDEOS
-    }
-    facts |= {"strip_blobs": [], "strip_first_pts": [], "source_id": source_id, "name": f"{source_id}.mp4"}
-    facts |= {"width": 640, "height": 360, "fps": 24.0, "time_base_num": 1, "time_base_den": 24, "end_pts": frames}
-    return facts | changes
+SELECT: dict[str, Any] = {
+    "cut_color_difference": 8,
+    "cut_ratio": 2,
+    "min_width_px": 1280,
+    "min_height_px": 720,
+    "min_fps": 20,
+    "max_fps": 60,
+    "min_duration_s": 1,
+    "max_color_difference": 24,
+    "min_luma": 60,
+    "max_luma": 180,
+    "min_motion_px_s": 25,
+    "keyframes": 5,
+}
 
 
-def random_scan(folder: Path, seed: int) -> tuple[Path, list[Any], list[Any], list[Any]]:
-    rng = np.random.default_rng(seed)
-    videos, frames, samples = [], [], []
-    for number in range(6):
-        source, length = f"{number:064d}", int(rng.integers(40, 900))
-        start = int(rng.integers(0, 50))
-        portrait = bool(rng.integers(0, 2))
-        size = {"width": 360, "height": 640} if portrait else {}
-        small = {"width": 500, "height": 300} if number == 5 else {}
-        videos.append(
-            video(source, start + length, start_pts=start, fps=float(rng.choice([12, 24, 60, 90])), **size | small)
-        )
-        level, speed = float(rng.uniform(0, 255)), float(rng.uniform(0, 60))
-        for i in range(length):
-            difference = float(rng.gamma(2, 2)) + (float(rng.uniform(10, 60)) if rng.random() < 0.02 else 0)
-            frames.append((source, start + i, i % 12 == 0, None if i == 0 else difference))
-            if i % 6 == 0:
-                moved = None if i == 0 else abs(speed + float(rng.normal(0, 5)))
-                samples.append((source, start + i, min(max(level + float(rng.normal(0, 9)), 0), 255), moved, 7))
-            if rng.random() < 0.01:
-                level, speed = float(rng.uniform(0, 255)), float(rng.uniform(0, 60))
-
-    def rows(found: list[Any], schema: pa.Schema) -> list[dict[str, Any]]:
-        return [dict(zip(schema.names, row, strict=True)) for row in found]
-
-    write_table(folder / "videos.parquet", videos, VIDEOS)
-    write_table(folder / "frames.parquet", rows(frames, FRAMES), FRAMES)
-    write_table(folder / "samples.parquet", rows(samples, SAMPLES), SAMPLES)
-    return folder, videos, frames, samples
+def selected(**changes: Any) -> SelectTakes:
+    return SelectTakes(**SELECT | changes)
 
 
-def plain_loop(videos: list[Any], frames: list[Any], samples: list[Any]) -> dict[tuple[str, int, int], Any]:
-    """The oracle: (source, start, end) -> None if kept, else the first rule that fails."""
-    decided = {}
-    for v in videos:
-        of_video = [
-            (pts, None if d is None else float(np.float32(d))) for s, pts, _, d in frames if s == v["source_id"]
-        ]
-        starts = []
-        for i, (pts, d) in enumerate(of_video):
-            around = [x for _, x in of_video[max(0, i - 2) : i] + of_video[i + 1 : i + 3] if x is not None]
-            if d is None or (d > 8 and d > 2 * max(around, default=0)):
-                starts.append(pts)
-        for start, end in zip(starts, [*starts[1:], v["end_pts"]], strict=True):
-            inside = [d for pts, d in of_video if start < pts < end and d is not None]
-            seen = [s for s in samples if s[0] == v["source_id"] and start <= s[1] < end]
-            luma = float(np.mean([np.float32(s[2]) for s in seen])) if seen else 0
-            moved = [np.float32(s[3]) for s in seen if s[1] > start and s[3] is not None]
-            score = {
-                "width_px": max(v["width"], v["height"]),
-                "height_px": min(v["width"], v["height"]),
-                "fps": v["fps"],
-                "duration_s": (end - start) / 24,
-                "max_color_difference": max(inside, default=0),
-                "luma": luma,
-                "motion_px_s": float(np.mean(moved)) if moved else 0,
+class Scanned:
+    """The tables of a scan of made-up videos: uneven times, a few cuts, scores at random."""
+
+    def __init__(self, folder: Path, videos: int, seed: int):
+        rng = np.random.default_rng(seed)
+        self.folder = folder
+        self.videos: list[dict[str, Any]] = []
+        self.frames: list[dict[str, Any]] = []
+        self.samples: list[dict[str, Any]] = []
+        for number in range(videos):
+            source_id = f"{rng.integers(2**63):064x}"
+            pts = (int(rng.integers(-500, 500)) + np.cumsum(rng.integers(20, 60, 300))).tolist()
+            differences = rng.uniform(0, 6, len(pts))
+            differences[rng.integers(1, len(pts), 6)] = rng.uniform(5, 60, 6)
+            size = [(1280, 720), (1920, 1080), (640, 360), (1280, 700), (720, 1280)][rng.integers(5)]
+            row = {field.name: _blank(field) for field in scan_video.VIDEOS}
+            row |= {"source_id": source_id, "name": f"{number % 3}.mp4", "width": size[0], "height": size[1]}
+            row |= {"fps": float(rng.choice([12, 24, 30, 60, 120], p=[0.1, 0.4, 0.3, 0.1, 0.1]))}
+            row |= {"time_base_num": 1, "time_base_den": 1000, "start_pts": pts[0], "end_pts": pts[-1] + 40}
+            self.videos.append(row)
+            for i, (time, value) in enumerate(zip(pts, differences, strict=True)):
+                difference = None if i == 0 else float(np.float32(value))
+                self.frames.append(
+                    {"source_id": source_id, "pts": time, "i_frame": i == 0, "color_difference": difference}
+                )
+            darkest = float(rng.choice([0, 40, 120]))
+            for i in range(0, len(pts), 6):
+                motion = None if i == 0 else float(np.float32(rng.uniform(0, 60)))
+                luma = float(np.float32(rng.uniform(darkest, darkest + 100)))
+                self.samples.append(
+                    {"source_id": source_id, "pts": pts[i], "luma": luma, "motion_px_s": motion, "dhash": 0}
+                )
+        folder.mkdir()
+        write_table(folder / "videos.parquet", self.videos, scan_video.VIDEOS)
+        write_table(folder / "frames.parquet", self.frames, scan_video.FRAMES)
+        write_table(folder / "samples.parquet", self.samples, scan_video.SAMPLES)
+
+
+def _blank(field: pa.Field) -> Any:
+    if pa.types.is_list(field.type):
+        return []
+    return "" if pa.types.is_string(field.type) else 0
+
+
+def by_loop(scanned: Scanned, select: SelectTakes) -> dict[tuple[str, int, int], tuple[str, dict[str, float]]]:
+    """Return (source, start, end) -> (first failing rule or "", scores): the rules, one video and frame at a time."""
+    found = {}
+    for video in scanned.videos:
+        frames = [f for f in scanned.frames if f["source_id"] == video["source_id"]]
+        values = [f["color_difference"] or 0.0 for f in frames]
+        cuts = [0]
+        for i in range(1, len(values)):
+            around = values[max(1, i - 2) : i] + values[i + 1 : i + 3]
+            if values[i] > select.cut_color_difference and values[i] > select.cut_ratio * max(around, default=0):
+                cuts.append(i)
+        for first, last in itertools.pairwise([*cuts, len(frames)]):
+            start = frames[first]["pts"]
+            end = frames[last]["pts"] if last < len(frames) else video["end_pts"]
+            inside = [s for s in scanned.samples if s["source_id"] == video["source_id"] and start <= s["pts"] < end]
+            moved = [s["motion_px_s"] for s in inside if s["pts"] > start]
+            scores = {
+                "width_px": max(video["width"], video["height"]),
+                "height_px": min(video["width"], video["height"]),
+                "fps": video["fps"],
+                "duration_s": (end - start) / 1000,
+                "max_color_difference": max(values[first + 1 : last], default=0.0),
+                "luma": float(np.mean([s["luma"] for s in inside])) if inside else 0.0,
+                "motion_px_s": float(np.mean(moved)) if moved else 0.0,
             }
-            failed = [
-                reason
-                for reason, name, keeps, limit in rules(SELECT)
-                if not (score[name] >= limit if keeps == ">=" else score[name] <= limit)
-            ]
-            decided[v["source_id"], start, end] = failed[0] if failed else None
-    return decided
+            failed = ""
+            for reason, score, keeps, limit in rules(select):
+                if not (scores[score] >= limit if keeps == ">=" else scores[score] <= limit):
+                    failed = reason
+                    break
+            found[video["source_id"], start, end] = (failed, scores)
+    return found
 
 
-@pytest.mark.parametrize("seed", range(4))
-def test_the_query_decides_as_a_plain_loop_does(tmp_path: Path, seed: int) -> None:
-    scan, videos, frames, samples = random_scan(tmp_path, seed)
-    kept, rejected = decide(scan, SELECT, excluded={}, included={})
-    found = {(r["source_id"], r["start_pts"], r["end_pts"]): None for r in kept.to_pylist()}
-    found |= {(r["source_id"], r["start_pts"], r["end_pts"]): r["reason"] for r in rejected.to_pylist()}
-    expected = plain_loop(videos, frames, samples)
-    assert found == expected
-    assert len(set(expected.values())) >= 5  # the case is worth something: many rules decide
+def span(row: dict[str, Any]) -> tuple[str, int, int]:
+    return row["source_id"], row["start_pts"], row["end_pts"]
 
 
-def test_every_rejected_candidate_has_its_score_beyond_its_threshold(tmp_path: Path) -> None:
-    scan, *_ = random_scan(tmp_path, 9)
-    kept, rejected = decide(scan, SELECT, excluded={}, included={})
-    keeps = {reason: comparison for reason, _, comparison, _ in rules(SELECT)}
+def test_each_candidate_is_kept_or_rejected_by_the_first_rule_that_it_fails(tmp_path: Path) -> None:
+    scanned = Scanned(tmp_path / "scan", videos=60, seed=1)
+    kept, rejected = decide(scanned.folder, selected(), excluded={}, included={})
+    expected = by_loop(scanned, selected())
+    rows = [*kept.to_pylist(), *rejected.to_pylist()]
+    assert sorted(map(span, rows)) == sorted(expected)
+    assert {span(r) for r in kept.to_pylist()} == {at for at, (reason, _) in expected.items() if not reason}
+    limits = {reason: (score, limit) for reason, score, _, limit in rules(selected())}
     for row in rejected.to_pylist():
-        assert row["value"] < row["threshold"] if keeps[row["reason"]] == ">=" else row["value"] > row["threshold"]
-        assert row["value"] == row[row["score"]]
-    reasons = [row["reason"] for row in rejected.to_pylist()]
-    steps = funnel(SELECT, len(kept) + len(rejected), {r: reasons.count(r) for r in set(reasons)})
-    counts = [count for _, count in steps]
-    assert counts == sorted(counts, reverse=True)
-    assert (counts[0], counts[-1]) == (len(kept) + len(rejected), len(kept))
+        reason, scores = expected[span(row)]
+        score, limit = limits[reason]
+        assert (row["reason"], row["score"], row["threshold"]) == (reason, score, limit)
+        assert row["value"] == pytest.approx(scores[score])
+    for row in rows:
+        _, scores = expected[span(row)]
+        for name, value in scores.items():
+            assert row[name] == pytest.approx(value), name
+    assert len({row["take_id"] for row in rows}) == len(rows)
+    assert {"duration", "cut", "width", "fps_low", "fps_high", "dark", "bright", "motion", ""} <= {
+        reason for reason, _ in expected.values()
+    }
+
+
+def test_other_thresholds_decide_anew_from_the_same_scores(tmp_path: Path) -> None:
+    scanned = Scanned(tmp_path / "scan", videos=8, seed=2)
+    for changes in ({"cut_color_difference": 20}, {"cut_ratio": 5}, {"min_duration_s": 0.2}, {"max_luma": 255}):
+        select = selected(**changes)
+        kept, _ = decide(scanned.folder, select, excluded={}, included={})
+        expected = {at for at, (reason, _) in by_loop(scanned, select).items() if not reason}
+        assert {span(row) for row in kept.to_pylist()} == expected
 
 
 def test_overrides_win_over_rules_and_exclusion_over_inclusion(tmp_path: Path) -> None:
-    scan, *_ = random_scan(tmp_path, 3)
-    kept, rejected = decide(scan, SELECT, excluded={}, included={})
-    source = rejected.to_pylist()[0]["source_id"]
-    take = kept.to_pylist()[0]["take_id"]
-    now, gone = decide(scan, SELECT, excluded={take: "dull"}, included={source: "wanted", take: "wanted"})
-    assert source not in {r["source_id"] for r in gone.to_pylist() if r["take_id"] != take}
-    (dull,) = [r for r in gone.to_pylist() if r["take_id"] == take]
-    assert (dull["reason"], dull["detail"], dull["value"]) == ("excluded", "dull", None)
-    assert len(now) + len(gone) == len(kept) + len(rejected)
+    scanned = Scanned(tmp_path / "scan", videos=6, seed=3)
+    kept, rejected = decide(scanned.folder, selected(), excluded={}, included={})
+    good, bad = kept.to_pylist()[0], rejected.to_pylist()[0]
+    source = rejected.to_pylist()[-1]["source_id"]
+    excluded = {good["take_id"]: "a logo", source: "not ours"}
+    included = {bad["take_id"]: "wanted", source: "wanted too"}
+    kept, rejected = decide(scanned.folder, selected(), excluded=excluded, included=included)
+    assert bad["take_id"] in kept.column("take_id").to_pylist() or bad["source_id"] == source
+    assert source not in kept.column("source_id").to_pylist()
+    why = {row["take_id"]: (row["reason"], row["detail"]) for row in rejected.to_pylist()}
+    assert why[good["take_id"]] in {("excluded", "a logo"), ("excluded", "not ours")}
 
 
-def test_takes_of_a_video_do_not_overlap_and_fill_it(tmp_path: Path) -> None:
-    scan, videos, *_ = random_scan(tmp_path, 5)
-    kept, rejected = decide(scan, SELECT, excluded={}, included={})
-    for v in videos:
-        both = [*kept.to_pylist(), *rejected.to_pylist()]
-        spans = sorted((r["start_pts"], r["end_pts"]) for r in both if r["source_id"] == v["source_id"])
-        assert [spans[0][0], spans[-1][1]] == [v["start_pts"], v["end_pts"]]
-        assert all(end == start for (_, end), (start, _) in itertools.pairwise(spans))
+def test_two_cuts_two_frames_of_fast_motion_and_a_flash(tmp_path: Path) -> None:
+    """A cut stands alone; motion is high over many frames; a flash is high twice, and spoils the take for certain."""
+    scanned = Scanned(tmp_path / "scan", videos=1, seed=4)
+    times = [frame["pts"] for frame in scanned.frames]
+    values = np.full(len(times), 1.0, np.float32)
+    values[[50, 120]] = 40  # cuts
+    values[160:170] = 30  # a fast pan
+    values[[220, 221]] = 90  # a flash of one frame
+    table = pa.table([[f[n] for f in scanned.frames] for n in scan_video.FRAMES.names[:3]], scan_video.FRAMES.names[:3])
+    table = table.append_column("color_difference", pa.array(values, mask=np.arange(len(values)) == 0))
+    write_table(scanned.folder / "frames.parquet", table, scan_video.FRAMES)
+    kept, rejected = decide(scanned.folder, selected(), excluded={}, included={})
+    starts = sorted(row["start_pts"] for row in [*kept.to_pylist(), *rejected.to_pylist()])
+    assert starts == [times[0], times[50], times[120]]
 
 
-def test_an_empty_scan_selects_nothing(tmp_path: Path) -> None:
-    for name, schema in (("videos", VIDEOS), ("frames", FRAMES), ("samples", SAMPLES)):
-        write_table(tmp_path / f"{name}.parquet", [], schema)
-    kept, rejected = decide(tmp_path, SELECT, excluded={}, included={})
-    assert (len(kept), len(rejected)) == (0, 0)
+def test_the_funnel_only_narrows_and_ends_at_what_is_kept(tmp_path: Path) -> None:
+    scanned = Scanned(tmp_path / "scan", videos=10, seed=5)
+    excluded = {scanned.videos[0]["source_id"]: "not ours"}
+    kept, rejected = decide(scanned.folder, selected(), excluded=excluded, included={})
+    reasons = rejected.column("reason").to_pylist()
+    steps = funnel(selected(), len(kept) + len(rejected), {r: reasons.count(r) for r in reasons})
+    left = [count for _, count in steps]
+    assert left[0] == len(kept) + len(rejected)
+    assert left == sorted(left, reverse=True)
+    assert left[-1] == len(kept)
 
 
-def test_a_band_without_inside_and_a_threshold_below_the_floor_are_refused() -> None:
-    with pytest.raises(ValidationError, match=r"select_takes.min_luma is above select_takes.max_luma"):
-        SelectTakes(**{**SELECT.model_dump(), "min_luma": 200})
-    with pytest.raises(ValueError, match=r"select_takes.min_duration_s = 2 is looser than floor.min_duration_s = 2.5"):
-        check_floor_of(FloorParams(min_height_px=240, min_duration_s=2.5), SELECT)
+def test_thresholds_that_no_take_could_pass_are_named() -> None:
+    with pytest.raises(ValueError, match=r"select_takes\.min_luma is above select_takes\.max_luma"):
+        selected(min_luma=190)
 
 
-def test_a_hundred_thousand_frames_are_decided_by_one_query(tmp_path: Path) -> None:
-    rng = np.random.default_rng(0)
-    count = 100_000
-    pts = np.arange(count)
-    frames = pa.table(
-        {
-            "source_id": pa.array(["a" * 64] * count),
-            "pts": pts,
-            "i_frame": pts % 12 == 0,
-            "color_difference": pa.array(np.where(pts % 50 == 0, 40, rng.random(count)).astype("f4"), mask=pts == 0),
-        }
-    )
-    write_table(tmp_path / "videos.parquet", [video("a" * 64, count)], VIDEOS)
-    write_table(tmp_path / "frames.parquet", frames, FRAMES)
-    write_table(tmp_path / "samples.parquet", [], SAMPLES)
-    kept, rejected = decide(tmp_path, SELECT, excluded={}, included={})
-    assert len(kept) + len(rejected) == count // 50
+@pytest.mark.parametrize("name, value", [("min_height_px", 200), ("min_duration_s", 0.5)])
+def test_a_threshold_looser_than_the_floor_is_named(name: str, value: float) -> None:
+    floor = FloorParams(min_height_px=240, min_duration_s=1)
+    selection.check_floor_of(floor, selected())
+    with pytest.raises(ValueError, match=rf"select_takes\.{name} = {value} is looser than floor\.{name}"):
+        selection.check_floor_of(floor, selected(**{name: value}))
