@@ -37,6 +37,7 @@ bench: $(READY)  ## speed beside the peers; results go to bench/RESULTS.md
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[video,dev,bench]'
 	$(BIN)/python -m bench.video
 	$(BIN)/python -m bench.orchestration
+	$(BIN)/python -m bench.results
 
 clean:           ## remove what can be made again, but nothing that was computed
 	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis dvc_plots
