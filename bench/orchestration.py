@@ -111,8 +111,8 @@ def unchanged(folder: Path, env: Mapping[str, str], tries: int) -> list[Row]:
     return [
         Row(
             "unchanged `make repro`",
-            f"{made.wall:.2f} s",
-            f"`dvc repro` {plain.wall:.2f} s",
+            f"{made.wall:.2f} s ({made.cpu:.2f} s CPU)",
+            f"`dvc repro` {plain.wall:.2f} s ({plain.cpu:.2f} s CPU)",
             f"{ratio:.2f}x",
             "<= 1.2x",
             ratio <= 1.2,
