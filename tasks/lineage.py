@@ -149,26 +149,6 @@ def read_params_file(root: Path) -> dict[str, Any]:
     return dict(load_yaml(str(path)) or {}) if path.exists() else {}
 
 
-def locked_hashes(root: Path, address: str) -> tuple[dict[str, str], dict[str, str]]:
-    """Return (deps, outs) of a stage, path -> hash, as its dvc.lock stands now; empty where it never ran."""
-    from dvc.utils.serialize import load_yaml
-
-    file, _, name = address.rpartition(":")
-    lock = root / Path(file or "dvc.yaml").with_name("dvc.lock")
-    if not lock.exists():
-        return {}, {}
-    entry = (load_yaml(str(lock)).get("stages") or {}).get(name or address, {})
-    base = os.path.relpath(lock.parent, root)
-
-    def hashes(key: str) -> dict[str, str]:
-        return {
-            Path(os.path.normpath(Path(base) / item["path"])).as_posix(): str(item.get("md5", ""))
-            for item in entry.get(key, [])
-        }
-
-    return hashes("deps"), hashes("outs")
-
-
 # --- MLflow ---------------------------------------------------------------------------------------------------
 
 

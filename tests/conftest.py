@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from ruamel.yaml import YAML
 
 from tasks import env, lineage
 
@@ -60,6 +61,13 @@ def empty_project(tmp_path_factory: pytest.TempPathFactory, empty_database: Path
     shutil.copy(empty_database, root / "mlruns" / "mlflow.db")
     (root / ".gitignore").write_text("/mlruns\n/.prefect\n/data/store\n__pycache__\n*.partial\n")
     return root
+
+
+def locked_hashes(root: Path, address: str) -> tuple[dict[str, str], dict[str, str]]:
+    """Return (deps, outs) of a stage of the root's dvc.yaml, path -> hash, read from dvc.lock with nothing of ours."""
+    entry = YAML(typ="safe").load(root / "dvc.lock")["stages"][address]
+    deps, outs = ({i["path"]: i["md5"] for i in entry.get(key, [])} for key in ("deps", "outs"))
+    return deps, outs
 
 
 class Project:

@@ -12,6 +12,7 @@ from pydantic import BaseModel
 
 from tasks import lineage, parameters, stage
 from tests import imports
+from tests.conftest import locked_hashes
 
 ROOT = imports.REPOSITORY
 
@@ -81,7 +82,7 @@ def test_no_out_is_persistent(repo: Any) -> None:
 
 
 def test_lock_has_every_stage_and_its_present_outs(repo: Any, info: lineage.StageInfo) -> None:
-    deps, outs = lineage.locked_hashes(ROOT, info.address)
+    deps, outs = locked_hashes(ROOT, info.address)
     assert set(outs) == set(info.outs)
     assert set(deps) == set(info.deps)
 

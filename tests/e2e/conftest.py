@@ -13,7 +13,7 @@ import pytest
 from dvc.utils.serialize import dump_yaml, load_yaml
 
 from tasks import lineage
-from tests.conftest import REPOSITORY, Project
+from tests.conftest import REPOSITORY, Project, locked_hashes
 from tests.tasks.video.clips import Image, moving, still, write_clip
 
 TEST_SIZE: dict[str, Any] = {
@@ -71,7 +71,7 @@ class Line(Project):
         """The hash of every out, as dvc.lock has it."""
         found: dict[str, str] = {}
         for stage in ("fetch_video", "scan_video", "select_takes"):
-            found |= lineage.locked_hashes(self.root, stage)[1]
+            found |= locked_hashes(self.root, stage)[1]
         return found
 
 

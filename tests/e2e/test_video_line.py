@@ -13,10 +13,10 @@ import psutil
 import pytest
 from dvc.utils.serialize import load_yaml
 
-from tasks import lineage
 from tasks.store import Store
 from tasks.video import scan
 from tasks.video.scan_video import ScanVideo
+from tests.conftest import locked_hashes
 from tests.e2e.conftest import Line, sha256
 from tests.tasks.video import clips as making
 
@@ -39,7 +39,7 @@ def test_first_run_finds_the_takes_and_everything_says_so(finished: Line) -> Non
         (name, "FINISHED") for name in ("fetch_video", "scan_video", "select_takes")
     ]
     for run in line.runs():
-        deps, outs = lineage.locked_hashes(line.root, run.name)
+        deps, outs = locked_hashes(line.root, run.name)
         tags = {key: value for key, value in run.tags.items() if key.startswith(("dvc.deps.", "dvc.outs."))}
         expected = {f"dvc.deps.{p}": h for p, h in deps.items() if not p.endswith(".py")}
         assert tags == expected | {f"dvc.outs.{p}": h for p, h in outs.items()}

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tasks import env, lineage
-from tests.conftest import Project
+from tests.conftest import Project, locked_hashes
 
 
 @pytest.fixture
@@ -52,7 +52,7 @@ def test_a_stage_that_never_heard_of_mlflow_gets_a_run_from_what_dvc_declares(fo
     foreign.dvc("repro", "-q", "fit@s")
     run = record(foreign)
     assert run is not None
-    deps, outs = lineage.locked_hashes(foreign.root, "fit@s")
+    deps, outs = locked_hashes(foreign.root, "fit@s")
     assert (run.name, run.status) == ("fit@s", "FINISHED")
     assert run.params == {"lr.toml:rate": "0.5", "lr.toml:model.kind": "ridge"}
     assert run.metrics == {"score/f1": 0.5, "n": 3.0}
@@ -72,7 +72,7 @@ def test_a_stage_with_a_run_of_its_own_is_not_recorded_twice_and_gets_the_hashes
     assert run is not None
     assert [r.run_id for r in foreign.runs()] == [own.run_id] == [run.run_id]
     assert run.name == "their name"
-    assert run.tags["dvc.outs.fit-s.txt"] == lineage.locked_hashes(foreign.root, "fit@s")[1]["fit-s.txt"]
+    assert run.tags["dvc.outs.fit-s.txt"] == locked_hashes(foreign.root, "fit@s")[1]["fit-s.txt"]
 
 
 def test_a_failed_stage_has_a_failed_run_without_outs(foreign: Project) -> None:

@@ -15,7 +15,7 @@ import pytest
 
 from tasks import lineage
 from tasks.stage import item_rng
-from tests.conftest import Project
+from tests.conftest import Project, locked_hashes
 
 PARAMS = """
     run: {engine: local, workers: 1, item_timeout_s: 60, max_reject_fraction: 0.5, log_level: info}
@@ -92,7 +92,7 @@ def test_every_hash_tag_equals_dvc_lock(words: Project) -> None:
     words.commit()
     words.dvc("repro", "-q")
     (run,) = words.runs()
-    deps, outs = lineage.locked_hashes(words.root, "count_words")
+    deps, outs = locked_hashes(words.root, "count_words")
     tags = {key: value for key, value in run.tags.items() if key.startswith(("dvc.deps.", "dvc.outs."))}
     expected = {f"dvc.deps.{p}": h for p, h in deps.items() if not p.endswith(".py")}
     expected |= {f"dvc.outs.{p}": h for p, h in outs.items()}
