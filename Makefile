@@ -12,6 +12,7 @@ help:            ## this list
 
 env: $(READY)    ## make the environment in .venv
 $(READY): pyproject.toml constraints.txt
+	@echo "making the environment in $(VENV), a few minutes"
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[video,dev]'
 	@touch $@

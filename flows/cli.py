@@ -148,6 +148,7 @@ def ui(
     from tasks.env import checkout_root
 
     signal.signal(signal.SIGTERM, _terminated)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell script starts its background jobs without it
     try:
         serve_pages(checkout_root(repo), prefect_port=prefect_port, mlflow_port=mlflow_port, say=_say)
     except (ProjectError, FileNotFoundError) as error:

@@ -179,7 +179,13 @@ class PipelineRun:
         )
         ref = None if node.is_source else self._record(node, tried, invocation)
         result = StageResult(
-            node.address, tried.state, tried.ended - tried.started, tried.reason, ref, tried.log_path, bool(node.outs)
+            node.address,
+            tried.state,
+            tried.ended - tried.started,
+            tried.reason or tried.said.removeprefix(f"{node.address}: "),
+            ref,
+            tried.log_path,
+            bool(node.outs),
         )
         self.results[node.address] = result
         told = f": {tried.reason} (log: {tried.log_path.relative_to(self.root)})" if tried.reason else ""

@@ -24,6 +24,7 @@ _TAIL_LINES = 20
 _SUPERVISOR = Path(__file__).with_name("supervise.py")
 _LOCKED = ("Unable to acquire lock", "is busy, it is being blocked by", "Unable to read RWLock-file")
 _DVC_ERROR = "ERROR: "
+_LOCK_WRITTEN = ("Updating lock file '", "Generating lock file '")
 
 
 class State(StrEnum):
@@ -45,6 +46,7 @@ class Attempt:
     ended: float
     exit_code: int
     reason: str  # why it failed, in one line; "" if it did not
+    said: str  # the last line of the stage's own command, where it ran
     tail: tuple[str, ...]  # its last lines of output
     log_path: Path
 
@@ -94,6 +96,7 @@ def run_stage(
         ended=time.time(),
         exit_code=code,
         reason=lines.reason if code else "",
+        said=lines.said if lines.state is State.RAN else "",
         tail=tuple(lines.tail),
         log_path=log_path,
     )
@@ -153,6 +156,7 @@ class _Lines:
         self.tail: deque[str] = deque(maxlen=_TAIL_LINES)
         self._state: State | None = None
         self._said = ""  # the last line of the stage's own command
+        self._after = False  # DVC speaks again
         self._dvc_error = ""  # the last error of DVC: it comes after all that the stage says
         self._log = log
         self._on_line = on_line
@@ -160,6 +164,10 @@ class _Lines:
     @property
     def state(self) -> State:
         return self._state or State.RAN
+
+    @property
+    def said(self) -> str:
+        return self._said
 
     @property
     def was_locked(self) -> bool:
@@ -187,6 +195,8 @@ class _Lines:
                 self._dvc_error = line.removeprefix(_DVC_ERROR)
         elif line.startswith(_DVC_ERROR):
             self._dvc_error = line.removeprefix(_DVC_ERROR)
-        elif line.strip() and not line.startswith("> "):
+        elif line.startswith(_LOCK_WRITTEN):
+            self._after = True
+        elif line.strip() and not line.startswith("> ") and not self._after:
             self._said = line.strip()
         self._on_line(line)

@@ -36,6 +36,11 @@ class HashMemory:
             writer.put(self.FUNCTION, self.VERSION, {}, _identity(stat), {"sha256": sha256})
 
 
+def is_sha256(text: str) -> bool:
+    """Say whether `text` looks like a content hash, as `sha256sum` prints it."""
+    return len(text) == 64 and set(text) <= set("0123456789abcdef")
+
+
 def content_hash(path: str | Path, memory: HashMemory | None = None) -> str:
     """Return the sha256, in hex, of the bytes of a file; with `memory`, a large known file is not read.
 

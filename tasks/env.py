@@ -56,6 +56,7 @@ def configure(root: Path) -> None:
     defaults = {
         "MLFLOW_TRACKING_URI": default_tracking_uri(root),
         "MLFLOW_DISABLE_TELEMETRY": "true",
+        "MLFLOW_LOGGING_LEVEL": "WARNING",
         "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
         "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
         "PREFECT_HOME": str(main_checkout(root) / ".prefect"),

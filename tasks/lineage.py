@@ -12,7 +12,7 @@ import re
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -215,8 +215,13 @@ def _experiment_id(name: str, root: Path) -> str:
     return str(found.experiment_id)
 
 
-def git_tags(root: Path) -> dict[str, str]:
-    """Return the commit, whether the tree has changes, and the hash of dvc.lock if it has."""
+def outs_of(repo: "Repo") -> list[str]:
+    """Return the paths of all outs of all stages: what a run itself changes."""
+    return [_relative(repo, out.fs_path) for stage in repo.index.stages for out in stage.outs]
+
+
+def git_tags(root: Path, outs: Collection[str] = ()) -> dict[str, str]:
+    """Return the commit, and whether the tree has changes besides dvc.lock and `outs`, which runs make themselves."""
 
     def git(*args: str) -> str:
         done = subprocess.run(["git", "-C", str(root), *args], capture_output=True, text=True, check=False)
@@ -225,7 +230,9 @@ def git_tags(root: Path) -> dict[str, str]:
     commit = git("rev-parse", "HEAD")
     if not commit:
         return {}
-    dirty = bool(git("status", "--porcelain", "--untracked-files=no"))
+    changed = git("diff", "--name-only", "--relative", "-z", "HEAD").split("\0")
+    own = [path for path in changed if path and Path(path).name != "dvc.lock"]
+    dirty = any(not any(Path(path).is_relative_to(out) for out in outs) for path in own)
     return {"mlflow.source.git.commit": commit, "git.dirty": str(dirty).lower()}
 
 
@@ -276,13 +283,17 @@ class Tracker:
         tags: Mapping[str, str] | None = None,
         parent_run_id: str | None = None,
         started: float | None = None,
+        outs: Collection[str] = (),
     ) -> "Tracker":
-        """Open a run (with a start in seconds since 1970, default now). Never raises: see `lost`."""
+        """Open a run (with a start in seconds since 1970, default now). Never raises: see `lost`.
+
+        A change of `outs`, which runs make themselves, does not make the tree dirty.
+        """
         tracker = cls()
         all_tags = {
             "mlflow.source.type": "LOCAL",
             "mlflow.user": _user(),
-            **git_tags(root),
+            **git_tags(root, outs),
             **process_tags(),
             **(tags or {}),
         }
@@ -520,7 +531,8 @@ def record_stage(
     `started` and `ended` in seconds since 1970; `state` is "ran" or "failed".
     """
     try:
-        info = stage_info(open_repo(root), address, hashes=state == "ran")
+        repo = open_repo(root)
+        info, outs = stage_info(repo, address, hashes=state == "ran"), outs_of(repo)
         own = runs_of_invocation(invocation)
         if own:
             missing = {key: value for key, value in data_tags(info).items() if key not in own[0].tags}
@@ -537,7 +549,14 @@ def record_stage(
     }
     tags = {**data_tags(info), "headrace.invocation": invocation}
     tracker = Tracker.start(
-        experiment, address, root=root, params=params, tags=tags, parent_run_id=parent_run_id, started=started
+        experiment,
+        address,
+        root=root,
+        params=params,
+        tags=tags,
+        parent_run_id=parent_run_id,
+        started=started,
+        outs=outs,
     )
     if state == "ran":
         for path, digest in info.deps.items():

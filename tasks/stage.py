@@ -358,6 +358,7 @@ def _run(
         tags=tags,
         parent_run_id=os.environ.get(lineage.PARENT_RUN),
         started=started,
+        outs=lineage.outs_of(repo),
     )
     status = "FAILED"
     stage: Stage | None = None

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from dvc.utils.serialize import modify_yaml
 from pydantic import BaseModel
 
 from tasks import lineage, parameters, stage
@@ -136,3 +137,14 @@ def test_help_of_every_stage_is_printed(info: lineage.StageInfo) -> None:
     done = subprocess.run([sys.executable, "-m", module, "--help"], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert "--plan" in done.stdout
+
+
+def test_an_experiment_changes_one_line_of_params_yaml(tmp_path: Path) -> None:
+    """`dvc exp run -S` rewrites the file: in the form that DVC writes, nothing but the value changes."""
+    before = (ROOT / "params.yaml").read_text()
+    copy = tmp_path / "params.yaml"
+    copy.write_text(before)
+    with modify_yaml(str(copy)) as params:
+        params["select_takes"]["min_duration_s"] = 8
+    changed = [(a, b) for a, b in zip(before.splitlines(), copy.read_text().splitlines(), strict=True) if a != b]
+    assert len(changed) == 1

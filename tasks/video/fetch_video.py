@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import Field
 
 from tasks import sources
-from tasks.content import HashMemory, content_hash
+from tasks.content import HashMemory, content_hash, is_sha256
 from tasks.sources import Source
 from tasks.stage import Plan, Report, Stage, StrictModel, stage_main
 from tasks.tables import REJECTED, Reject, read_overrides, rejected_row, write_table
@@ -47,6 +47,8 @@ def run(stage: Stage, params: Params) -> Report:
             )
             if row["root"] == "raw":
                 (out / row["path"]).unlink()
+    for unknown in sorted(set(filter(is_sha256, excluded)) - {row["source_id"] for row in rows}):
+        stage.log.warning("data/exclude.csv: no video here has the content hash %s (%s)", unknown, excluded[unknown])
     write_table(out / "manifest.parquet", sorted(kept.values(), key=lambda row: row["source_id"]), MANIFEST)
     write_table(
         out / "rejected.parquet", sorted(rejected, key=lambda row: (row["item_id"], row["parent_id"])), REJECTED

@@ -49,7 +49,7 @@ class Motion:
     """
 
     name = "video.motion"
-    version = "1"
+    version = "2"
 
     def __init__(self, keep: Keep, *, per_s: float, short_side_px: int):
         self._keep = keep
@@ -71,7 +71,8 @@ class Motion:
             return
         now = picture.image(self._view)
         flow = self._flow.calc(before.image(self._view), now, None)  # type: ignore[call-overload]
-        speed = cv2.magnitude(flow[..., 0], flow[..., 1]).mean(dtype=np.float64) / picture.seconds_since(before)
+        # not cv2.magnitude: its last bit depends on where in memory the arrays lie
+        speed = np.sqrt(np.square(flow, dtype=np.float64).sum(axis=2)).mean() / picture.seconds_since(before)
         self._motion.append(float(speed * 720 / min(now.shape)))
 
     def finish(self) -> tuple[dict[str, Any], list[str]]:

@@ -13,6 +13,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from tasks.content import is_sha256
 from tasks.stage import Report, Stage, StageError, StrictModel, stage_main
 from tasks.store import Store, StoreError
 from tasks.tables import REJECTED, Reject, read_overrides, read_table, rejected_row, write_table
@@ -53,6 +54,10 @@ def run(stage: Stage, params: Params) -> Report:
     excluded = read_overrides(stage.dep("data/exclude.csv"))
     included = read_overrides(stage.dep("data/include.csv"))
     kept, rejected = decide(scan, select, excluded=excluded, included=included)
+    known = {*kept.column("take_id").to_pylist(), *rejected.column("take_id").to_pylist()}
+    for path, overrides in (("data/exclude.csv", excluded), ("data/include.csv", included)):
+        for unknown in sorted(name for name in overrides if name not in known and not is_sha256(name)):
+            stage.log.warning("%s: no take here has the id %s (%s)", path, unknown, overrides[unknown])
     out = stage.out("data/curated/takes")
     out.mkdir()
     takes = kept.to_pylist()
