@@ -71,14 +71,21 @@ class Motion:
             return
         now = picture.image(self._view)
         flow = self._flow.calc(before.image(self._view), now, None)  # type: ignore[call-overload]
-        # not cv2.magnitude: its last bit depends on where in memory the arrays lie
-        speed = np.sqrt(np.square(flow, dtype=np.float64).sum(axis=2)).mean() / picture.seconds_since(before)
+        speed = mean_length(flow) / picture.seconds_since(before)
         self._motion.append(float(speed * 720 / min(now.shape)))
 
     def finish(self) -> tuple[dict[str, Any], list[str]]:
         motion = np.asarray(self._motion)
         table = pa.table({"pts": np.asarray(self._pts), "motion_px_s": pa.array(motion, mask=np.isnan(motion))})
         return {"samples": len(table)}, [self._keep(table)]
+
+
+def mean_length(flow: np.ndarray) -> float:
+    """Return the mean of |(u, v)| over a field of float32 (H, W, 2), the same to the last bit on every run.
+
+    Not by cv2.magnitude: its last bits depend on where in memory the field lies.
+    """
+    return float(np.sqrt(np.square(flow, dtype=np.float64).sum(axis=2)).mean())
 
 
 class DifferenceHash:
