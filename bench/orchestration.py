@@ -252,15 +252,28 @@ def overlap(folder: Path, env: Mapping[str, str], seconds: float) -> Row:
     cost([PYTHON, "-m", "dvc", "repro", "before"], copy, env)
     ours = cost([PYTHON, "-m", "flows.cli", "run", "--jobs", "2", "--repo", str(root)], HERE.parent, env)
     dvc = cost([PYTHON, "-m", "dvc", "repro"], copy, env)
+    ceiling = of_two_at_once(root, env, rounds // 3)
     ratio = dvc.wall / ours.wall
     return Row(
         f"two CPU-bound branches of {seconds:.0f} s on {os.cpu_count()} cores, a Prefect API configured",
         f"`headrace run` {ours.wall:.1f} s",
         f"`dvc repro` {dvc.wall:.1f} s",
-        f"{ratio:.2f}x",
+        f"{ratio:.2f}x (the same two as bare processes, just after: {ceiling:.2f}x)",
         ">= 1.7x",
         ratio >= 1.7,
     )
+
+
+def of_two_at_once(root: Path, env: Mapping[str, str], rounds: int) -> float:
+    """Return how much sooner two bare processes end together than one after the other: what this machine can give."""
+    begun = time.perf_counter()
+    subprocess.run([PYTHON, "burn.py", str(rounds), "alone.txt"], cwd=root, env=env, check=True)
+    alone = time.perf_counter() - begun
+    begun = time.perf_counter()
+    both = [subprocess.Popen([PYTHON, "burn.py", str(rounds), f"{n}.txt"], cwd=root, env=env) for n in ("one", "two")]
+    for process in both:
+        process.wait()
+    return 2 * alone / (time.perf_counter() - begun)
 
 
 def main() -> None:

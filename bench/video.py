@@ -49,12 +49,13 @@ def bare_decode(path: Path) -> tuple[int, str]:
 
 def scan(path: Path) -> tuple[int, str]:
     """All that `scan_video` does with a file that it has not met: probe, one pass, all consumers, store."""
+    from tasks.content import content_hash
     from tasks.video.scan import Floor, Job, Settings, scan_video_file
 
     params = yaml.safe_load((HERE.parent / "params.yaml").read_text())
     settings, floor = Settings(**params["scan_video"]), Floor(**params["floor"])
     with tempfile.TemporaryDirectory(prefix="bench-video-") as folder:
-        frames = scan_video_file(Job("0" * 64, str(path), folder, settings, floor))
+        frames = scan_video_file(Job(content_hash(path), str(path), folder, settings, floor))
         kept = sum(file.stat().st_size for file in Path(folder).rglob("*") if file.is_file())
     return frames, f"{kept / 1e6:.0f} MB stored"
 

@@ -13,7 +13,9 @@ from rich.table import Table
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 
-Repo = Annotated[Path, typer.Option("--repo", help="A DVC repository, or a folder in one.", file_okay=False)]
+Repo = Annotated[
+    Path, typer.Option("--repo", help="A DVC repository, or a folder in one.", exists=True, file_okay=False)
+]
 Targets = Annotated[
     list[str] | None,
     typer.Argument(

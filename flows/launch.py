@@ -9,7 +9,7 @@ from collections.abc import Callable
 from flows.origin import tracking_never_fails
 from flows.pipeline_run import PipelineRun, execute, opened
 from flows.plan import Request
-from flows.server import configured_api, flush, prefect_api
+from flows.server import answers, configured_api, flush, prefect_api
 from tasks import lineage
 
 log = logging.getLogger("headrace")
@@ -36,8 +36,9 @@ def run_pipeline(request: Request, say: Callable[[str], None] = print) -> Pipeli
                 from flows.pipeline import run_as_flow
 
                 flow_run_id = run_as_flow(run, api)
-                if flow_run_id and not configured:
-                    flush(api, flow_run_id)
+                if flow_run_id and not configured and answers(api, timeout_s=2):
+                    with tracking_never_fails("Prefect may lack the last events of this run"):
+                        flush(api, flow_run_id)
             if not run.finished:
                 if api is not None:
                     log.warning("going on without Prefect; outs are not affected")

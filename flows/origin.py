@@ -98,8 +98,8 @@ def run_behind(project: Project, address: str) -> lineage.RunRef | None:
     """
     with tracking_never_fails(f"{address}: its MLflow run is not known"):
         locked = project.locked(address)
-        tags = {f"dvc.deps.{path}": digest for path, digest in locked.deps.items()}
-        tags |= {f"dvc.outs.{path}": digest for path, digest in locked.outs.items()}
+        tags = {lineage.mlflow_name(f"dvc.deps.{path}"): digest for path, digest in locked.deps.items()}
+        tags |= {lineage.mlflow_name(f"dvc.outs.{path}"): digest for path, digest in locked.outs.items()}
         found = [ref for ref in lineage.runs_of_stage(address, limit=100) if _agrees(ref.tags, tags)]
         if found:
             params = _as_logged(locked)

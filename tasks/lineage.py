@@ -176,15 +176,13 @@ def run_url(run_id: str, experiment_id: str) -> str:
 
 @functools.cache
 def _client(uri: str) -> Any:
-    """Return a client for `uri`. A new database gets its schema under a lock: concurrent migrations race."""
+    """Return a client for `uri`. A database is first opened under a lock: concurrent migrations of a new one race."""
     from mlflow.tracking import MlflowClient
 
     if not uri.startswith("sqlite:///"):
         return MlflowClient(uri)
     database = Path(uri.removeprefix("sqlite:///"))
     database.parent.mkdir(parents=True, exist_ok=True)
-    if database.exists() and database.stat().st_size:
-        return MlflowClient(uri)
     with FileLock(f"{database}.lock"):
         client = MlflowClient(uri)
         client.search_experiments(max_results=1)
@@ -334,7 +332,7 @@ class Tracker:
         from mlflow.entities import Param
 
         flat = {key: value if isinstance(value, str) else json.dumps(value) for key, value in flatten(params).items()}
-        items = [Param(key, value[:6000]) for key, value in flat.items()]
+        items = [Param(mlflow_name(key), value[:6000]) for key, value in flat.items()]
         for start in range(0, len(items), 100):
             client().log_batch(self.run_id, params=items[start : start + 100])
 
@@ -347,7 +345,7 @@ class Tracker:
         from mlflow.entities import Metric
 
         now = int(time.time() * 1000)
-        self._metrics.extend(Metric(key, float(value), now, step or 0) for key, value in values.items())
+        self._metrics.extend(Metric(mlflow_name(key), float(value), now, step or 0) for key, value in values.items())
         if len(self._metrics) >= _FLUSH_EVERY:
             self.flush()
 
@@ -366,7 +364,7 @@ class Tracker:
         """Set tags on the run."""
         from mlflow.entities import RunTag
 
-        client().log_batch(self.run_id, tags=[RunTag(key, str(value)) for key, value in tags.items()])
+        client().log_batch(self.run_id, tags=[RunTag(mlflow_name(key), str(value)) for key, value in tags.items()])
 
     @_guarded
     def dataset(self, path: str, digest: str, context: str = "input") -> None:
@@ -393,11 +391,21 @@ class Tracker:
     def end(self, status: str = "FINISHED", *, ended: float | None = None) -> None:
         """Send what is buffered and close the run as FINISHED, FAILED or KILLED."""
         self.flush()
-        self._terminate(status, ended)
+        if self.run_id is None:
+            return
+        try:  # also where something else was lost: a run that has ended must not look alive
+            self._terminate(status, ended)
+        except Exception as error:  # noqa: BLE001  any failure of tracking, and it is told
+            if self.lost is None:
+                self._lose(error)
 
-    @_guarded
     def _terminate(self, status: str, ended: float | None) -> None:
         client().set_terminated(self.run_id, status=status, end_time=int((ended or time.time()) * 1000))
+
+
+def mlflow_name(key: str) -> str:
+    """Return a key as MLflow takes it: other signs than letters, digits and _-. :/ become _."""
+    return re.sub(r"[^\w\-. :/]", "_", key)[:250]
 
 
 def flatten(nested: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -464,7 +472,8 @@ def runs_of_invocation(invocation: str) -> list[RunRef]:
 
 def run_of_out(path: str, out_hash: str) -> RunRef | None:
     """Return the newest finished run that made `path` with this hash; None if it was made elsewhere."""
-    found = _search(f"tags.`dvc.outs.{path}` = {_quoted(out_hash)} and attributes.status = 'FINISHED'", limit=1)
+    tag = mlflow_name(f"dvc.outs.{path}")
+    found = _search(f"tags.`{tag}` = {_quoted(out_hash)} and attributes.status = 'FINISHED'", limit=1)
     return found[0] if found else None
 
 
@@ -507,8 +516,8 @@ def data_tags(info: StageInfo) -> dict[str, str]:
     deps = {path: value for path, value in info.deps.items() if value and not path.endswith(_SOURCE_CODE)}
     return {
         "dvc.stage": info.address,
-        **{f"dvc.deps.{path}": value for path, value in deps.items()},
-        **{f"dvc.outs.{path}": value for path, value in info.outs.items() if value},
+        **{mlflow_name(f"dvc.deps.{path}"): value for path, value in deps.items()},
+        **{mlflow_name(f"dvc.outs.{path}"): value for path, value in info.outs.items() if value},
     }
 
 
@@ -560,7 +569,7 @@ def record_stage(
     )
     if state == "ran":
         for path, digest in info.deps.items():
-            if f"dvc.deps.{path}" in tags:
+            if mlflow_name(f"dvc.deps.{path}") in tags:
                 tracker.dataset(path, digest)
         tracker.metrics(_declared_metrics(root, info.metrics))
         for path in info.plots:

@@ -20,7 +20,7 @@ class StageError(Exception):
 class StrictModel(BaseModel):
     """A model of parameters: an unknown key is an error, and values do not change after reading."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class Knobs(StrictModel):
@@ -62,7 +62,7 @@ def _explain(problem: Any, address: str) -> str:
     if problem["type"] == "missing":
         return f"params.yaml: stage '{address}' needs '{key}': set it there and list it under 'params:' in dvc.yaml"
     where = f"{key} = {problem['input']!r}: " if key else ""
-    return f"params.yaml: {where}{problem['msg']}"
+    return lineage.without_password(f"params.yaml: {where}{problem['msg']}")
 
 
 def read_knobs(root: Path) -> Knobs:

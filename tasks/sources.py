@@ -21,7 +21,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path, PurePosixPath
 from typing import IO, Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from tasks import env
 
@@ -71,6 +71,13 @@ class UrlSource(_Source):
 
     kind: Literal["url"]
     location: str = Field(min_length=1)
+
+    @field_validator("location")
+    @classmethod
+    def _no_password(cls, location: str) -> str:
+        if "@" in urllib.parse.urlsplit(location).netloc:
+            raise ValueError("no user or password here, it would be recorded; fsspec reads them from its settings")
+        return location
 
     @property
     def origin(self) -> str:

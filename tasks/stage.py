@@ -74,6 +74,7 @@ class Stage:
     tracker: Tracker
     _staged: dict[str, Path] = field(default_factory=dict)
     _asked: set[str] = field(default_factory=set)
+    _seen: dict[str, Any] = field(default_factory=dict)  # what lay in each folder when it was asked for
     _items_done: int = 0
 
     @property
@@ -103,13 +104,14 @@ class Stage:
 
         Raises StageError if dvc.yaml does not declare it, or it is missing.
         """
-        self._require(path, self.info.deps, "deps")
+        path = self._require(path, self.info.deps, "deps")
         self._asked.add(path)
         found = self.root / path
         if not found.exists():
             raise StageError(
                 f"{path} is missing: make it with 'dvc repro {self.info.address}', which runs what it needs first"
             )
+        self._seen.setdefault(path, _listing(found))
         return found
 
     def out(self, path: str) -> Path:
@@ -117,7 +119,7 @@ class Stage:
 
         A folder is not made here. Raises StageError if dvc.yaml does not declare the out.
         """
-        self._require(path, self.info.outs, "outs")
+        path = self._require(path, self.info.outs, "outs")
         if path not in self._staged:
             final = self.root / path
             final.parent.mkdir(parents=True, exist_ok=True)
@@ -172,12 +174,24 @@ class Stage:
                 f"allows: mend them, list them in data/exclude.csv, or raise the fraction"
             )
 
-    def _require(self, path: str, declared: Mapping[str, str], key: str) -> None:
-        if path not in declared:
+    def _require(self, path: str, declared: Mapping[str, str], key: str) -> str:
+        """Return the path as dvc.yaml's parser writes it, however it is spelt."""
+        spelt = {os.path.normpath(self.root / name): name for name in declared}
+        known = spelt.get(os.path.normpath(self.root / path))
+        if known is None:
             raise StageError(
                 f"stage '{self.info.address}' uses {path}, which dvc.yaml does not declare: add the line '- {path}' "
                 f"under 'stages: {self.name}: {key}:' (declared: {', '.join(declared) or 'nothing'})"
             )
+        return known
+
+    def _require_unchanged(self) -> None:
+        """Fail if files came or went under a dep meanwhile: DVC, which hashes deps last, would take them as read."""
+        for path, before in self._seen.items():
+            now = _listing(self.root / path)
+            changed = sorted({name for name, _ in before ^ now})
+            if changed:
+                raise StageError(f"{path} changed while the stage ran ({', '.join(changed[:5])}): run it again")
 
     def _publish(self) -> None:
         """Give each staged out its final name; what was declared and not used fails the stage."""
@@ -228,6 +242,13 @@ def _remove(path: Path) -> None:
         shutil.rmtree(path)
     else:
         path.unlink(missing_ok=True)
+
+
+def _listing(path: Path) -> frozenset[tuple[str, tuple[int, ...]]]:
+    """Return the files of a dep with what tells a changed one, without reading them."""
+    files = [p for p in path.rglob("*") if p.is_file()] if path.is_dir() else [path]
+    stats = [(p.relative_to(path).as_posix() if p != path else p.name, p.stat()) for p in files]
+    return frozenset((name, (stat.st_size, stat.st_ino, stat.st_mtime_ns)) for name, stat in stats)
 
 
 def _has_files(folder: Path) -> bool:
@@ -354,7 +375,6 @@ def _run(
         line_of(module),
         info.address,
         root=root,
-        params=nested,
         tags=tags,
         parent_run_id=os.environ.get(lineage.PARENT_RUN),
         started=started,
@@ -364,6 +384,7 @@ def _run(
     stage: Stage | None = None
     try:
         params = checked_parameters(repo, model, nested, info)
+        tracker.params(nested)
         _require_own_data(repo, info, root)
         stage = Stage(info, root, read_knobs(root), tracker)
         log.setLevel(stage.knobs.log_level.upper())
@@ -374,6 +395,7 @@ def _run(
         _check_report(report)
         stage._publish()
         _record(stage, report, time.time() - started)
+        stage._require_unchanged()
         status = "FINISHED"
         print(closing_line(info.address, report, time.time() - started), file=sys.stderr)
     except KeyboardInterrupt:
@@ -424,7 +446,7 @@ def _record(stage: Stage, report: Report, seconds: float) -> None:
     tags = lineage.data_tags(info)
     stage.tracker.set_tags(tags)
     for path, digest in info.deps.items():
-        if f"dvc.deps.{path}" in tags:
+        if f"dvc.deps.{path}" in tags:  # a source file has none
             stage.tracker.dataset(path, digest)
     figures: dict[str, float] = {"items/in": report.items_in, "items/kept": report.kept, "time/seconds": seconds}
     figures |= {f"items/rejected_{reason}": count for reason, count in report.rejected.items()}

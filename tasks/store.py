@@ -164,10 +164,15 @@ class Store:
         """Keep an Arrow table as a Parquet blob (the way to keep arrays); equal tables have one name."""
         return self.put_blob(parquet_bytes(table).to_pybytes())
 
-    def read_table_blob(self, name: str) -> pa.Table:
-        """Return a table kept by `table_blob`."""
-        with self.open_blob(name) as file, pq.ParquetFile(file, page_checksum_verification=True) as parquet:
-            return parquet.read()
+    def read_table_blob(self, name: str, columns: list[str] | None = None) -> pa.Table:
+        """Return a table kept by `table_blob`, or some columns. Raises StoreError where it is gone or damaged."""
+        try:
+            with self.open_blob(name) as file, pq.ParquetFile(file, page_checksum_verification=True) as parquet:
+                return parquet.read(columns=columns)
+        except (pa.ArrowException, OSError) as error:
+            raise StoreError(
+                f"{self._place.address(_blob_path(name))} is damaged ({error}): delete it, then run its stage by force"
+            ) from error
 
     def _no_blob(self, name: str) -> StoreError:
         where = self._place.address(_blob_path(name))

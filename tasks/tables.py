@@ -187,6 +187,8 @@ def read_overrides(path: str | Path) -> dict[str, str]:
                 item_id, reason = (cell.strip() for cell in cells)
                 if not item_id or not reason:
                     raise TableError(f"{where}: an empty {'reason' if item_id else 'id'}")
+                if len(item_id) == 64:  # a content hash, which some tools print in capitals
+                    item_id = item_id.lower()
                 if item_id in found:
                     raise TableError(f"{where}: {item_id!r} is listed twice")
                 found[item_id] = reason

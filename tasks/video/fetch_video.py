@@ -77,10 +77,14 @@ def plan(stage: Stage, params: Params) -> Plan:
 
 
 def _fetched(stage: Stage, params: Params, out: Path) -> list[dict[str, Any]]:
-    downloads = sources.downloads_folder(stage.root)
+    downloads, memory = sources.downloads_folder(stage.root), HashMemory(stage.store)
     rows = []
     for source in params.fetch_video.sources:
         file = sources.fetch(source, downloads, _progress(stage, source.name))
+        if content_hash(file, memory) != source.sha256:
+            stage.log.warning("%s: the kept download is damaged and is fetched again", source.name)
+            file.unlink()
+            file = sources.fetch(source, downloads, _progress(stage, source.name))
         name = source.name + source.suffix
         path = Path("files") / name
         if (out / path).exists():

@@ -11,6 +11,7 @@ from av.stream import Disposition
 
 from tasks.tables import Reject
 
+_POINTERS = {"applehttp", "concat", "concatf", "dash", "hls", "imf", "sdp"}  # formats that name other files
 NAME, VERSION = "video.probe", "1"  # of what `probe` returns, in the store
 
 
@@ -27,6 +28,8 @@ def open_video(path: os.PathLike[str] | str) -> Iterator[tuple[Any, Any]]:
             raise
         raise Reject("unreadable", detail=str(error.strerror or error)) from None
     with container:
+        if _POINTERS & set(container.format.name.split(",")):
+            raise Reject("unreadable", detail=f"a {container.format.name} list of other files, not a video")
         moving = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
         if not moving:
             held = ", ".join(sorted({s.type for s in container.streams})) or "nothing"

@@ -6,10 +6,12 @@ A video is decoded at most once: only for the consumers whose result is not stor
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
+from tasks.content import HashMemory, content_hash
 from tasks.keys import StoredFunction, key_of
 from tasks.store import Record, Store
 from tasks.tables import Reject
@@ -99,7 +101,8 @@ def stored(store: Store, source_ids: Iterable[str], settings: Settings) -> dict[
             by_key.setdefault(function, {})[key] = source_id
     for function, sources in by_key.items():
         for key, record in store.get_many(function, sources).items():
-            found[sources[key]][function] = record
+            if all(store.has_blob(name) for name in record.blobs):  # else it is computed again
+                found[sources[key]][function] = record
     return found
 
 
@@ -115,6 +118,14 @@ def scan_video_file(job: Job) -> int:
     """
     store = Store(job.store_url)
     records = stored(store, [job.source_id], job.settings)[job.source_id]
+    missing = [c for c in consumers(job.settings, store.table_blob) if c.name not in records]
+    if probe.NAME in records:
+        check_floor(records[probe.NAME].value, job.floor)
+        if not missing:
+            return 0
+    before = Path(job.path).stat()
+    if content_hash(job.path, HashMemory(store)) != job.source_id:
+        raise Reject("changed", "its bytes are not those that fetch_video listed: run it again")
     with store.writer() as writer:
         if probe.NAME in records:
             facts = records[probe.NAME].value
@@ -122,9 +133,6 @@ def scan_video_file(job: Job) -> int:
             facts = probe.probe(job.path)
             writer.put(probe.NAME, probe.VERSION, {}, job.source_id, facts)
         check_floor(facts, job.floor)
-        missing = [c for c in consumers(job.settings, store.table_blob) if c.name not in records]
-        if not missing:
-            return 0
         report = reporter()
         length_s = facts["duration_s"] or 1.0
         counts = run_pass(
@@ -134,12 +142,18 @@ def scan_video_file(job: Job) -> int:
             progress=lambda done_s: report(done_s / length_s),
         )
         pass_value = {name: int(getattr(counts, name)) for name in counts.__dataclass_fields__}
+        if _identity(Path(job.path).stat()) != _identity(before):
+            raise Reject("changed", "it was written to while it was decoded: run it again when it is whole")
         for consumer in missing:
             summary, blobs = consumer.finish() if counts.decoded_frames else ({}, [])
             value = {"pass": pass_value, "summary": summary}
             writer.put(consumer.name, consumer.version, consumer.params, job.source_id, value, blobs)
     check_whole(facts, pass_value)
     return counts.decoded_frames
+
+
+def _identity(stat: os.stat_result) -> tuple[int, ...]:
+    return stat.st_size, stat.st_ino, stat.st_dev, stat.st_mtime_ns
 
 
 def check_floor(facts: Mapping[str, Any], floor: Floor) -> None:

@@ -10,7 +10,6 @@ import cv2
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from tasks.store import Store
 from tasks.video.frames import Keep, Picture, View
@@ -74,8 +73,7 @@ def strip_times(store: Store, blobs: Sequence[str]) -> np.ndarray:
     """Return the pts of all pictures of a strip, int64, growing. Raises StoreError where a chunk is gone."""
     chunks = []
     for name in blobs:
-        with store.open_blob(name) as file:
-            chunks.append(pq.read_table(file, columns=["pts"]).column("pts").to_numpy())
+        chunks.append(store.read_table_blob(name, columns=["pts"]).column("pts").to_numpy())
     return np.concatenate(chunks) if chunks else np.empty(0, np.int64)
 
 
@@ -96,9 +94,8 @@ def strip_pictures(
 def nearest(times: np.ndarray, wanted: Sequence[float], start: int, end: int) -> list[int]:
     """Return for each wanted pts the nearest of `times` in [start, end); of two as near, the earlier.
 
-    Raises ValueError where no time lies in the span.
+    Where none lies in the span, shorter than the strip's step, the nearest of all. `times` is not empty.
     """
     inside = times[np.searchsorted(times, start) : np.searchsorted(times, end)]
-    if not len(inside):
-        raise ValueError(f"the strip has no picture in [{start}, {end})")
+    inside = inside if len(inside) else times
     return [int(inside[np.argmin(np.abs(inside - centre))]) for centre in wanted]

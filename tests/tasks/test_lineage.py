@@ -133,3 +133,24 @@ def test_main_checkout_of_a_temporary_copy(tmp_path: Path, monkeypatch: pytest.M
     assert env.main_checkout(copy) == tmp_path / "elsewhere"
     monkeypatch.setenv("HEADRACE_STORE", "s3://bucket/store")
     assert env.store_url(copy) == "s3://bucket/store"
+
+
+def test_odd_names_are_kept_as_mlflow_takes_them(foreign: Project) -> None:
+    tracker = lineage.Tracker.start("x", "odd", root=foreign.root, tags={lineage.mlflow_name("dvc.outs.a@b"): "1"})
+    tracker.params({"lr(1)": 0.5, "fine": 1})
+    tracker.metrics({"recall@10": 0.5, "acc": 0.9})
+    tracker.end()
+    assert tracker.lost is None
+    (run,) = [r for r in foreign.runs() if r.name == "odd"]
+    assert run.status == "FINISHED"
+    assert run.params == {"lr_1_": "0.5", "fine": "1"}
+    assert run.metrics == {"recall_10": 0.5, "acc": 0.9}
+    found = lineage.run_of_out("a@b", "1")
+    assert found is not None and found.run_id == run.run_id
+
+
+def test_a_run_is_closed_also_where_something_of_it_was_lost(foreign: Project) -> None:
+    tracker = lineage.Tracker.start("x", "half", root=foreign.root)
+    tracker._lose(ValueError("a value that the server refused"))
+    tracker.end()
+    assert [r.status for r in foreign.runs() if r.name == "half"] == ["FINISHED"]

@@ -221,8 +221,13 @@ def test_urls_of_files_and_of_servers_are_fetched_once(index: Index, tmp_path: P
         assert len(index.asked) == asked
 
 
+def test_a_password_in_an_address_is_refused_because_parameters_are_recorded() -> None:
+    with pytest.raises(ValueError, match="no user or password here"):
+        url_source("https://user:hunter2@example.invalid/film.mp4")
+
+
 def test_an_address_that_cannot_be_read_is_named_without_its_secrets(tmp_path: Path) -> None:
-    location = "http://user:hunter2@127.0.0.1:9/film.mp4?token=hunter2"
+    location = "http://127.0.0.1:9/film.mp4?token=hunter2"
     with pytest.raises(SourceError, match=r"'film'.*127\.0\.0\.1:9/film\.mp4 cannot be read") as caught:
         fetch(url_source(location), tmp_path)
     assert "hunter2" not in str(caught.value)

@@ -429,3 +429,12 @@ def test_own_data_that_a_temporary_copy_cannot_see_stops_with_the_remedy(words: 
     assert done.returncode != 0
     assert "data/own/text is empty in this temporary copy" in done.stdout + done.stderr
     assert "without --temp or --queue" in done.stdout + done.stderr
+
+
+def test_a_file_that_comes_while_a_stage_runs_fails_it(words: Project, capfd: pytest.CaptureFixture) -> None:
+    """DVC hashes deps when the command has ended: it would take the file as read."""
+    words.write("dvc.yaml", DVC_YAML.replace("data/raw/words.txt]", "data/raw/words.txt, data/own]"))
+    words.write("data/own/first.txt", "")
+    change_stage(words, 'stage.dep("./data/own/"); (stage.root / "data/own/late.txt").write_text("")')
+    assert words.stage("text.count_words") == 1
+    assert "data/own changed while the stage ran (late.txt): run it again" in capfd.readouterr().err

@@ -1,11 +1,12 @@
 """One video and the store: what is kept is never computed again, and what is not sound is refused with the reason."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tasks.store import Store
+from tasks.store import Store, StoreError
 from tasks.tables import Reject
 from tasks.video import scan
 from tasks.video.frames import Consumer, Keep
@@ -18,6 +19,12 @@ SETTINGS = Settings(
 )
 LOW_FLOOR = Floor(min_height_px=1, min_duration_s=0)
 SOURCE = "a" * 64
+
+
+@pytest.fixture(autouse=True)
+def every_file_is_the_source(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep one name for the content of whatever file a test scans."""
+    monkeypatch.setattr(scan, "content_hash", lambda *_: SOURCE)
 
 
 class ExtraLuma(Luma):
@@ -135,3 +142,41 @@ def test_uneven_frames_that_do_not_begin_at_zero_are_not_taken_for_a_torn_file(t
     times = [500 + 90 * i + 30 * (i % 3) for i in range(40)]
     path = clips.write_clip(tmp_path / "clip.mkv", clips.moving(4, 40, 4), pts=times)
     assert scan_video_file(job(path, tmp_path)) == 40
+
+
+def test_a_file_that_is_no_longer_what_was_listed_is_not_stored_under_the_old_hash(clip: Path, tmp_path: Path) -> None:
+    with pytest.raises(Reject, match="changed"):
+        scan_video_file(replace(job(clip, tmp_path), source_id="b" * 64))
+    assert stored(Store(str(tmp_path / "store")), ["b" * 64], SETTINGS)["b" * 64] == {}
+
+
+def test_a_file_that_changes_under_the_decode_is_not_stored(
+    clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_pass = scan.run_pass
+
+    def growing(path: Any, taking_part: list[Consumer], **options: Any) -> Any:
+        counts = run_pass(path, taking_part, **options)
+        with Path(path).open("ab") as file:
+            file.write(b"more")
+        return counts
+
+    monkeypatch.setattr(scan, "run_pass", growing)
+    with pytest.raises(Reject, match="changed"):
+        scan_video_file(job(clip, tmp_path))
+    assert set(records(tmp_path)) == {"video.probe"}
+
+
+def test_a_lost_blob_is_computed_again_and_a_damaged_one_is_named(clip: Path, tmp_path: Path) -> None:
+    scan_video_file(job(clip, tmp_path))
+    store = Store(str(tmp_path / "store"))
+    strip = records(tmp_path)["video.strip"]
+    blob = store.blob_path(strip.blobs[0])
+    assert blob is not None
+    blob.unlink()
+    assert set(records(tmp_path)) == set(keys(SOURCE, SETTINGS)) - {"video.strip"}
+    assert scan_video_file(job(clip, tmp_path)) == 48
+    blob.chmod(0o644)
+    blob.write_bytes(blob.read_bytes()[:-50] + b"x" * 50)
+    with pytest.raises(StoreError, match=r"is damaged .*delete it"):
+        store.read_table_blob(strip.blobs[0])
