@@ -1,7 +1,7 @@
 """Which of our modules a module reaches by its imports, and a hash of their source.
 
-Run as `python -m tests.imports` it rewrites tests/functions.json after a version was raised, or after a change that
-cannot alter results.
+Run as `python -m tests.imports` it rewrites what is written down of that: the code deps in dvc.yaml, and
+tests/functions.json after a version was raised, or after a change that cannot alter results.
 """
 
 import ast
@@ -9,6 +9,7 @@ import hashlib
 import importlib.metadata
 import importlib.util
 import json
+import re
 import sys
 from functools import cache
 from pathlib import Path
@@ -94,6 +95,25 @@ def all_functions() -> dict[str, Any]:
     return {function.name: function for function in [content, *scan.stored_functions()]}
 
 
+def with_code_deps(dvc_yaml: str) -> str:
+    """Return the text of dvc.yaml with each stage's code deps as they are; nothing else changes."""
+
+    def mended(stage: re.Match[str]) -> str:
+        command = re.search(r"cmd: python -m (tasks\.\S+)", stage[0])
+        if command is None:
+            return stage[0]
+        lines = stage[0].splitlines(keepends=True)
+        code = [n for n, line in enumerate(lines) if re.fullmatch(r" {6}- tasks/\S+\.py\n", line)]
+        kept = [line for n, line in enumerate(lines) if n not in code]
+        at = code[0] if code else max(n for n, line in enumerate(kept) if re.match(r" {6}- ", line)) + 1
+        listed = [f"      - {path}\n" for path in sorted(paths(reached_from(command[1])))]
+        return "".join([*kept[:at], *listed, *kept[at:]])
+
+    return re.sub(r"^  \w+:\n(?: {4,}.*\n)+", mended, dvc_yaml, flags=re.MULTILINE)
+
+
 if __name__ == "__main__":
+    stages = REPOSITORY / "dvc.yaml"
+    stages.write_text(with_code_deps(stages.read_text()))
     TABLE.write_text(json.dumps({name: describe(f) for name, f in sorted(all_functions().items())}, indent=2) + "\n")
     print(f"{TABLE.relative_to(REPOSITORY)} written", file=sys.stderr)

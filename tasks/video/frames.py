@@ -6,47 +6,28 @@ them. Frames are known by presentation time (pts), never by index, so variable f
 
 import os
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, Protocol
 
 import av
 import numpy as np
 import pyarrow as pa
-from av.video.reformatter import Interpolation, VideoReformatter
 
 from tasks.video.probe import open_video
-
-
-@dataclass(frozen=True)
-class View:
-    """How a consumer sees a frame: pixel format as FFmpeg names it, upright, scaled by area averaging.
-
-    Either `size` (width, height) in pixels, whatever the aspect, or `short_side` in pixels with the displayed aspect.
-    """
-
-    format: str
-    size: tuple[int, int] | None = None
-    short_side: int | None = None
-
-    def fit(self, width: float, height: float) -> tuple[int, int]:
-        """Return (width, height) of this view of a picture that is displayed at `width` x `height`."""
-        if self.size:
-            return self.size
-        assert self.short_side, "a view needs a size or a short side"
-        scale = self.short_side / min(width, height)
-        even = [max(2, 2 * round(side * scale / 2)) for side in (width, height)]
-        return even[0], even[1]
+from tasks.video.views import Planes, Scaler, View
 
 
 class Picture:
     """A decoded frame, its time, and its views (each made once, when first asked for)."""
 
-    __slots__ = ("_frame", "_scaling", "_views", "before", "pts")
+    __slots__ = ("_frame", "_planes", "_scaler", "_time_base", "_views", "before", "pts")
 
-    def __init__(self, frame: av.VideoFrame, pts: int, before: "Picture | None", scaling: "_Scaling"):
+    def __init__(self, frame: av.VideoFrame, pts: int, before: "Picture | None", time_base: Fraction, scaler: Scaler):
         self._frame = frame
-        self._scaling = scaling
+        self._planes: Planes | None = None
+        self._time_base = time_base
+        self._scaler = scaler
         self._views: dict[View, np.ndarray] = {}
         self.pts = pts
         self.before = before  # the frame shown just before this one
@@ -58,42 +39,15 @@ class Picture:
 
     def seconds_since(self, other: "Picture") -> float:
         """Return the time from `other` to this frame in seconds."""
-        return float((self.pts - other.pts) * self._scaling.time_base)
+        return float((self.pts - other.pts) * self._time_base)
 
     def image(self, view: View) -> np.ndarray:
-        """Return the frame as `view` wants it: uint8 (H, W) for gray, (H, W, 3) for colour."""
+        """Return the frame as `view` wants it: uint8 (H, W) for gray, (H, W, 3) for colour. Not to be written to."""
         if view not in self._views:
-            self._views[view] = self._scaling.scale(self._frame, view)
+            if self._planes is None:
+                self._planes = self._scaler.planes(self._frame)
+            self._views[view] = self._scaler.image(self._frame, self._planes, view)
         return self._views[view]
-
-
-@dataclass
-class _Scaling:
-    """What all frames of a stream share: time base, pixel aspect (width over height), one swscale for each view."""
-
-    time_base: Fraction
-    pixel_aspect: Fraction
-    _scalers: dict[View, VideoReformatter] = field(default_factory=dict)
-
-    def display_size(self, frame: av.VideoFrame) -> tuple[int, int]:
-        """Return (width, height) in pixels as shown: upright, with square pixels."""
-        width, height = round(frame.width * self.pixel_aspect), frame.height
-        return (height, width) if _quarter_turns(frame) % 2 else (width, height)
-
-    def scale(self, frame: av.VideoFrame, view: View) -> np.ndarray:
-        turns = _quarter_turns(frame)
-        width, height = view.fit(*self.display_size(frame))
-        if turns % 2:
-            width, height = height, width
-        scaler = self._scalers.setdefault(view, VideoReformatter())
-        small = scaler.reformat(frame, width, height, view.format, interpolation=Interpolation.AREA, threads=1)
-        image = small.to_ndarray()
-        return np.ascontiguousarray(np.rot90(image, turns)) if turns else image
-
-
-def _quarter_turns(frame: av.VideoFrame) -> int:
-    """Return how many quarter turns to the left (0 to 3) show the frame upright, from its rotation flag."""
-    return round(frame.rotation / 90) % 4
 
 
 Keep = Callable[[pa.Table], str]  # puts a table away and returns its name
@@ -216,27 +170,27 @@ def run_pass(
     last: Picture | None = None
     with open_video(path) as (container, stream):
         stream.codec_context.thread_count = 1  # parallel by file: frame threads cost CPU and buy only latency
-        scaling = _Scaling(stream.time_base, stream.sample_aspect_ratio or Fraction(1))
+        scaler = Scaler(stream.sample_aspect_ratio or Fraction(1))
         audience = _Audience(consumers, stream.time_base)
-        step = max(1, round(frame_s / scaling.time_base))
+        step = max(1, round(frame_s / stream.time_base))
         for frame in _frames(container, stream, counts):
             pts = frame.pts
             if last is None:
                 pts = 0 if pts is None else pts
                 counts.start_pts, counts.rotation_deg = pts, int(frame.rotation) % 360
-                counts.width, counts.height = scaling.display_size(frame)
+                counts.width, counts.height = scaler.display_size(frame)
             elif pts is None or pts <= last.pts:
                 pts = last.pts + step
                 counts.repaired_pts += 1
             if last is not None and last.before is not None:
                 last.before.before = None  # three frames are enough, and a chain of them would keep the whole film
-            last = Picture(frame, pts, last, scaling)
+            last = Picture(frame, pts, last, stream.time_base, scaler)
             audience.show(last)
             counts.decoded_frames += 1
             counts.corrupt_frames += bool(frame.is_corrupt)
             counts.end_pts = pts + (frame.duration or step)
             if counts.decoded_frames % 240 == 0:
-                progress(float((pts - counts.start_pts) * scaling.time_base))
+                progress(float((pts - counts.start_pts) * stream.time_base))
         if last is not None:
             audience.close(last, counts.end_pts)
     return counts

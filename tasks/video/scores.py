@@ -10,7 +10,8 @@ import cv2
 import numpy as np
 import pyarrow as pa
 
-from tasks.video.frames import Keep, Picture, View
+from tasks.video.frames import Keep, Picture
+from tasks.video.views import View
 
 cv2.setNumThreads(1)  # the flow's result depends on how many threads share it
 
@@ -19,7 +20,7 @@ class Luma:
     """Mean grey level of a frame, 0 (black) to 255 (white). The table: pts, luma."""
 
     name = "video.luma"
-    version = "1"
+    version = "2"
 
     def __init__(self, keep: Keep, *, per_s: float, short_side_px: int):
         self._keep = keep
@@ -49,7 +50,7 @@ class Motion:
     """
 
     name = "video.motion"
-    version = "2"
+    version = "3"
 
     def __init__(self, keep: Keep, *, per_s: float, short_side_px: int):
         self._keep = keep
@@ -85,7 +86,8 @@ def mean_length(flow: np.ndarray) -> float:
 
     Not by cv2.magnitude: its last bits depend on where in memory the field lies.
     """
-    return float(np.sqrt(np.square(flow, dtype=np.float64).sum(axis=2)).mean())
+    u, v = flow[..., 0], flow[..., 1]
+    return float(np.sqrt(u * u + v * v).mean(dtype=np.float64))
 
 
 class DifferenceHash:
@@ -95,7 +97,7 @@ class DifferenceHash:
     """
 
     name = "video.difference_hash"
-    version = "1"
+    version = "2"
     _view = View("gray", size=(9, 8))
 
     def __init__(self, keep: Keep, *, per_s: float):

@@ -11,11 +11,12 @@ import cv2
 import numpy as np
 import pyarrow as pa
 
-from tasks.video.frames import Keep, Picture, View
+from tasks.video.frames import Keep, Picture
+from tasks.video.views import View
 
 cv2.setNumThreads(1)
 
-THUMBNAIL = View("rgb24", size=(48, 27))
+THUMBNAIL = View("bgr24", size=(48, 27))
 
 
 class ColorDifference:
@@ -25,7 +26,7 @@ class ColorDifference:
     """
 
     name = "video.color_difference"
-    version = "1"
+    version = "2"
     per_s = None
 
     def __init__(self, keep: Keep):

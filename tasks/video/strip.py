@@ -12,7 +12,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tasks.store import Store
-from tasks.video.frames import Keep, Picture, View
+from tasks.video.frames import Keep, Picture
+from tasks.video.views import View
 
 cv2.setNumThreads(1)
 
@@ -27,7 +28,7 @@ class Strip:
     """
 
     name = "video.strip"
-    version = "2"
+    version = "3"
 
     def __init__(self, keep: Keep, *, per_s: float, short_side_px: int, jpeg_quality: int):
         self._keep = keep

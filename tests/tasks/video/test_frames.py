@@ -9,7 +9,8 @@ import av
 import numpy as np
 import pytest
 
-from tasks.video.frames import PassCounts, Picture, View, run_pass
+from tasks.video.frames import PassCounts, Picture, run_pass
+from tasks.video.views import View
 from tests.tasks.video import clips
 
 GRAY = View("gray", size=(32, 18))
@@ -86,7 +87,7 @@ def test_sampled_frames_are_those_nearest_each_tick_by_time(
 
 def test_consumers_of_one_rate_see_the_same_frames_however_many_there_are(tmp_path: Path) -> None:
     path = clips.write_clip(tmp_path / "clip.mkv", clips.moving(3, 60, 2, height=64, width=96), pts=UNEVEN_MS)
-    alone, one, two = Watcher(4), Watcher(4), Watcher(4, View("rgb24", short_side=36))
+    alone, one, two = Watcher(4), Watcher(4), Watcher(4, View("bgr24", short_side=36))
     watch(path, alone)
     watch(path, one, Watcher(None), two, Watcher(3))
     assert alone.pts == one.pts == two.pts
@@ -117,7 +118,7 @@ def test_rotation_flags_are_applied(tmp_path: Path, rotation_deg: int) -> None:
     images = [clips.texture(5)]
     flat = clips.write_clip(tmp_path / "flat.mp4", images)
     turned = clips.write_clip(tmp_path / "turned.mp4", images, rotation_deg=rotation_deg)
-    view = View("rgb24", short_side=90)
+    view = View("bgr24", short_side=90)
     lying, upright = Watcher(view=view), Watcher(view=view)
     watch(flat, lying)
     counts = watch(turned, upright)

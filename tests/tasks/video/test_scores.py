@@ -71,7 +71,7 @@ def test_difference_is_the_mean_change_of_small_rgb_pictures(tmp_path: Path) -> 
     expected = [np.abs(b - a).mean() for a, b in itertools.pairwise(small)]
     assert table.column("pts").to_pylist() == pts
     assert table.column("color_difference")[0].as_py() is None
-    np.testing.assert_allclose(table.column("color_difference").to_pylist()[1:], expected, atol=0.5)
+    np.testing.assert_allclose(table.column("color_difference").to_pylist()[1:], expected, rtol=0.1)
 
 
 def test_i_frames_are_those_that_the_encoder_made(tmp_path: Path) -> None:
