@@ -87,6 +87,8 @@ def run(
         table.add_row(row["stage"], row["state"], seconds, row["run"], row["note"])
     _print(table)
     if done.failed():
+        if request.changes:
+            _say(_still_set(request.changes))
         raise typer.Exit(1)
 
 
@@ -157,6 +159,16 @@ def ui(
         _fail(str(error))
     except KeyboardInterrupt:
         _say("ended")
+
+
+def _still_set(changes: list[str]) -> str:
+    """Say that values of --set stay, and how they are undone: one of them may be why a stage failed."""
+    files = {c.partition("=")[0].rpartition(":")[0] or "params.yaml": None for c in changes}
+    names = " ".join(files)
+    return (
+        f"{', '.join(changes)} of --set stays in {names}: 'git diff {names}' shows it with the old value, "
+        f"'git checkout {names}' undoes it with all other changes there"
+    )
 
 
 def _terminated(*_: object) -> NoReturn:

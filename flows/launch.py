@@ -9,7 +9,7 @@ from collections.abc import Callable
 from flows.origin import tracking_never_fails
 from flows.pipeline_run import PipelineRun, execute, opened
 from flows.plan import Request
-from flows.server import answers, configured_api, flush, prefect_api
+from flows.server import configured_api, flush, prefect_api, watched
 from tasks import lineage
 
 log = logging.getLogger("headrace")
@@ -29,21 +29,28 @@ def run_pipeline(request: Request, say: Callable[[str], None] = print) -> Pipeli
             execute(run)
             return run
         os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")  # its lines are said by `say`
+        os.environ.setdefault("PREFECT_LOGGING_INTERNAL_LEVEL", "CRITICAL")  # a lost server is warned of once, by us
         if not configured:  # while a server starts there is time for what takes seconds
             threading.Thread(target=_import_trackers, daemon=True).start()
         with prefect_api(run.folder / "prefect-server.log", say) as api:
             if api is not None:
-                from flows.pipeline import run_as_flow
-
-                flow_run_id = run_as_flow(run, api)
-                if flow_run_id and not configured and answers(api, timeout_s=2):
-                    with tracking_never_fails("Prefect may lack the last events of this run"):
-                        flush(api, flow_run_id)
+                _run_under_prefect(run, api, flushed=not configured)
             if not run.finished:
-                if api is not None:
-                    log.warning("going on without Prefect; outs are not affected")
                 execute(run)
     return run
+
+
+def _run_under_prefect(run: PipelineRun, api: str, *, flushed: bool) -> None:
+    """Run the pipeline as a flow; `run.finished` tells whether that brought all stages to their end."""
+    from flows.pipeline import run_as_flow
+
+    with watched(api) as run.prefect:
+        flow_run_id = run_as_flow(run, api)
+        if flow_run_id and flushed and run.prefect.ask():
+            with tracking_never_fails("Prefect may lack the last events of this run"):
+                flush(api, flow_run_id)
+        if not run.finished and not run.prefect.lost:
+            log.warning("going on without Prefect; outs are not affected")
 
 
 def _import_trackers() -> None:

@@ -10,7 +10,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from flows.graph import Project
-from tasks.lineage import RunRef
+from tasks.lineage import RunRef, without_password
 
 
 class Links:
@@ -19,10 +19,11 @@ class Links:
     def __init__(self, project: Project) -> None:
         self._project = project
         self._path = project.root / ".dvc" / "tmp" / "headrace" / "links.json"
-        self._tracking = os.environ.get("MLFLOW_TRACKING_URI", "")
+        tracking = os.environ.get("MLFLOW_TRACKING_URI", "")
+        self._tracking = hashlib.sha256(without_password(tracking).encode()).hexdigest()  # it may hold a secret
         self._runs: dict[str, dict[str, str]] = {}
-        database = self._tracking.removeprefix("sqlite:///")
-        if database != self._tracking and not Path(database).exists():
+        database = tracking.removeprefix("sqlite:///")
+        if database != tracking and not Path(database).exists():
             return
         try:
             told = json.loads(self._path.read_text())

@@ -83,11 +83,16 @@ def origin_of(file: Path) -> Origin:
 
 
 def _no_out(project: Project, path: str, outs: list[str]) -> str:
-    readers = [node.address for node in project.nodes.values() if path in node.deps]
+    readers = [node.address for node in project.nodes.values() if any(Path(path).is_relative_to(d) for d in node.deps)]
+    there = (project.root / path).exists()
     if readers:
-        return f"{path} is made by no stage: it is a source that {', '.join(readers[:5])} read; git knows its history"
-    near = difflib.get_close_matches(path, outs, n=3, cutoff=0.4) or sorted(outs)[:5]
-    return f"{path} is no out of any stage of {project.root}; outs like it: {', '.join(near) or 'none'}"
+        more = ", ..." if len(readers) > 5 else ""
+        state = "git knows its history" if there else "and it does not exist"
+        return f"{path} is made by no stage: it is a source that {', '.join(readers[:5])}{more} read; {state}"
+    inside = [out for out in outs if Path(out).is_relative_to(path)]
+    near = inside[:5] or difflib.get_close_matches(path, outs, n=3, cutoff=0.4)
+    told = "exists, but no stage makes or reads it" if there else "does not exist, and no stage makes it"
+    return f"{path} {told}; outs {'in' if inside else 'like'} it: {', '.join(near) or 'none'}"
 
 
 def run_behind(project: Project, address: str) -> lineage.RunRef | None:

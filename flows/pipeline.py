@@ -5,7 +5,9 @@ logs, links to MLflow, a table. Prefect is imported only where it is used: `head
 """
 
 import logging
+import os
 import re
+from collections.abc import Callable
 from typing import Annotated, Any
 
 from prefect import flow, task
@@ -13,12 +15,17 @@ from prefect.artifacts import create_link_artifact, create_table_artifact
 from prefect.cache_policies import NO_CACHE
 from prefect.context import FlowRunContext
 from prefect.logging import get_run_logger
-from prefect.settings import PREFECT_API_URL, PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
+from prefect.settings import (
+    PREFECT_API_URL,
+    PREFECT_CLIENT_MAX_RETRIES,
+    PREFECT_FLOWS_HEARTBEAT_FREQUENCY,
+    get_current_settings,
+    temporary_settings,
+)
 from pydantic import Field
 
 from flows import pipeline_run
 from flows.graph import Node, ProjectError
-from flows.origin import tracking_never_fails
 from flows.pipeline_run import (
     RETRY_DELAY_S,
     PipelineFailed,
@@ -31,6 +38,8 @@ from flows.plan import Request
 from flows.runner import Interrupted
 
 log = logging.getLogger("headrace")
+
+CLIENT_RETRIES = 2  # 6 s in all: Prefect's own 5 would hold up the run for a minute at each call to a lost server
 
 
 def _flow_run_name() -> str:
@@ -77,8 +86,10 @@ def _run(run: PipelineRun) -> list[dict[str, Any]]:
     pipeline_run.CURRENT.set(run)
     execute(run, submit=lambda node: _stage_task(node).submit(node.address))
     rows = run.rows()
-    with tracking_never_fails("no table in Prefect"):
-        create_table_artifact(key="stages", table=rows, description=f"Stages of pipeline run {run.name}")
+    description = f"Stages of pipeline run {run.name}"
+    _tell(run, "no table", lambda: create_table_artifact(key="stages", table=rows, description=description))
+    if run.prefect_lost:
+        get_current_settings().client.max_retries = 0  # of this run's own copy: the flow's last state cannot be told
     if failed := run.failed():
         raise PipelineFailed("; ".join(f"'{row.address}' failed: {row.note}" for row in failed))
     return rows
@@ -89,14 +100,15 @@ def stage(address: str) -> str:
     """Bring one stage up to date with `dvc repro -s`; its output is the log of the task run."""
     run = pipeline_run.CURRENT.get()
     node = run.project.nodes[address]
+    logger = get_run_logger()
     try:
-        result = run.attempt(node, get_run_logger().info)
+        result = run.attempt(node, lambda line: None if run.prefect_lost else logger.info(line))
     except Interrupted:
         run.interrupted(node)
         raise
     finally:
         if address in run.results:
-            _link(run.results[address])
+            _link(run, run.results[address])
     return str(result.state)
 
 
@@ -110,14 +122,27 @@ def _stage_task(node: Node) -> Any:
     )
 
 
-def _link(result: StageResult) -> None:
+def _link(run: PipelineRun, result: StageResult) -> None:
     if result.run is None:
         return
+    link, text = result.run.url, f"MLflow run of {result.address}"
     key = re.sub(r"[^a-z0-9]+", "-", result.address.lower()).strip("-")
-    with tracking_never_fails(f"{result.address}: no link in Prefect"):
-        create_link_artifact(
-            key=key, link=result.run.url, link_text=f"MLflow run of {result.address}", description=str(result.state)
-        )
+    _tell(
+        run,
+        f"{result.address}: no link",
+        lambda: create_link_artifact(key=key, link=link, link_text=text, description=str(result.state)),
+    )
+
+
+def _tell(run: PipelineRun, failed: str, tell: Callable[[], object]) -> None:
+    """Tell Prefect something if its API is there; a failure is warned of, as `failed`, unless it is why the API is."""
+    if run.prefect_lost:
+        return
+    try:
+        tell()
+    except Exception as error:  # noqa: BLE001  any failure of tracking, and it is told
+        if run.prefect is None or run.prefect.ask():
+            log.warning("%s in Prefect (%s: %s); outs are not affected", failed, type(error).__name__, error)
 
 
 def run_as_flow(run: PipelineRun, api_url: str) -> str | None:
@@ -127,7 +152,9 @@ def run_as_flow(run: PipelineRun, api_url: str) -> str | None:
     """
     pipeline_run.PREPARED.set(run)
     request = run.request
-    with temporary_settings({PREFECT_API_URL: api_url, PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
+    retries = int(os.environ.get("PREFECT_CLIENT_MAX_RETRIES", CLIENT_RETRIES))
+    settings = {PREFECT_API_URL: api_url, PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None, PREFECT_CLIENT_MAX_RETRIES: retries}
+    with temporary_settings(settings):
         try:
             pipeline(
                 repo=str(run.root),
@@ -144,7 +171,8 @@ def run_as_flow(run: PipelineRun, api_url: str) -> str | None:
         except PipelineFailed:
             log.debug("told by the results")
         except Exception as error:  # noqa: BLE001  Prefect's own trouble, and it is told
-            log.warning("Prefect: %s: %s; outs are not affected", type(error).__name__, error)
+            if run.prefect is None or run.prefect.ask():
+                log.warning("Prefect: %s: %s; outs are not affected", type(error).__name__, error)
         finally:
             pipeline_run.PREPARED.set(None)
     return run.flow_run_id or None

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -26,8 +26,9 @@ from flows.links import Links
 from flows.lock import pipeline_lock
 from flows.order import Future, run_by_dependency
 from flows.origin import run_behind, tracking_never_fails
-from flows.plan import Request, root_of, set_params, take_status
+from flows.plan import Request, root_of, set_params, take_status, unset_params
 from flows.runner import Attempt, Interrupted, State, environment, run_stage
+from flows.server import Watch
 from tasks import env, lineage
 
 log = logging.getLogger("headrace")
@@ -79,11 +80,14 @@ class PipelineRun:
     user_env: Mapping[str, str]
     tracker: lineage.Tracker | None = None
     flow_run_id: str = ""
+    prefect: Watch | None = None  # of the API, where the pipeline is run as a flow of ours
     cancel: threading.Event = field(default_factory=threading.Event)
     results: dict[str, StageResult] = field(default_factory=dict)
     finished: bool = False
     stopped_by: str = ""  # the failed stage after which nothing more is started
     _rechecked: set[str] = field(default_factory=set)
+    _cut_short: set[str] = field(default_factory=set)
+    _recorded: set[str] = field(default_factory=set)  # ended well, with their MLflow run
     _lookup: threading.Lock = field(default_factory=threading.Lock)
 
     @property
@@ -128,6 +132,11 @@ class PipelineRun:
     def failed(self) -> list[StageResult]:
         """The stages that failed."""
         return [row for row in self.table() if row.state is State.FAILED]
+
+    @property
+    def prefect_lost(self) -> bool:
+        """Whether Prefect's API is gone: then nothing more is told to it."""
+        return self.prefect is not None and self.prefect.lost
 
     # --- deciding -------------------------------------------------------------------------------------------------
 
@@ -177,22 +186,24 @@ class PipelineRun:
             cancel=self.cancel,
             force=self.request.force and not node.is_source,
         )
-        ref = None if node.is_source else self._record(node, tried, invocation)
         result = StageResult(
             node.address,
             tried.state,
             tried.ended - tried.started,
             tried.reason or tried.said.removeprefix(f"{node.address}: "),
-            ref,
+            None,
             tried.log_path,
             bool(node.outs),
         )
-        self.results[node.address] = result
+        self.results[node.address] = result  # stands from now on, whatever becomes of its task in Prefect
+        if not node.is_source:
+            result = self.results[node.address] = replace(result, run=self._record(node, tried, invocation))
         told = f": {tried.reason} (log: {tried.log_path.relative_to(self.root)})" if tried.reason else ""
         self.say(f"  {tried.state:<10} {node.address}  {result.seconds:.1f} s{told}")
         if tried.state is State.FAILED:
             tail = "\n".join(tried.tail)
             raise StageFailed(f"stage '{node.address}' failed: {tried.reason}\nlog: {tried.log_path}\n{tail}")
+        self._recorded.add(node.address)
         return result
 
     def attempt_with_retries(self, node: Node) -> None:
@@ -213,8 +224,26 @@ class PipelineRun:
                 self.results[node.address] = StageResult(node.address, State.FAILED, note=note)
                 return
 
+    def see_to_its_end(self, node: Node, task_run: Future | None) -> None:
+        """Wait for the stage's task in Prefect; run the stage here if it has none, or if that came to nothing."""
+        if task_run is not None:
+            ended = threading.Event()
+            task_run.add_done_callback(lambda _: ended.set())
+            while not ended.wait(0.2):
+                if self.prefect_lost and node.address in self._recorded:
+                    break  # what is left of the task is its vain calls; a failed one Prefect may yet retry
+        if node.address not in self.results and not self.cancel.is_set():
+            self.attempt_with_retries(node)
+
+    def forget_cut_short(self) -> None:
+        """Forget what was cancelled while it ran: a flow that Prefect broke off is no reason to leave it so."""
+        for address in self._cut_short:
+            self.results.pop(address, None)
+        self._cut_short.clear()
+
     def interrupted(self, node: Node) -> None:
         """Keep that the stage was cancelled while it ran."""
+        self._cut_short.add(node.address)
         self.results[node.address] = StageResult(node.address, State.FAILED, note="cancelled while it ran")
 
     def _stage_env(self, invocation: str) -> dict[str, str]:
@@ -301,8 +330,12 @@ def opened(request: Request, say: Callable[[str], None] = lambda _: None) -> Ite
     _keep_out_of_git(root)
     name = new_name()
     with pipeline_lock(root, name, wait=request.wait, say=say):
-        set_params(root, request.changes)
-        project, nodes, reasons = take_status(root, request)
+        before = set_params(root, request.changes)
+        try:
+            project, nodes, reasons = take_status(root, request)
+        except BaseException:  # nothing has run with the new values: the project may be unreadable with them
+            unset_params(before)
+            raise
         yield PipelineRun(name, request, root, project, nodes, reasons, say, user_env)
 
 
@@ -324,21 +357,23 @@ def execute(run: PipelineRun, submit: Callable[[Node], Future] | None = None) ->
     status = "KILLED"
     begun: set[str] = set()
     run.cancel.clear()
+    run.forget_cut_short()
     with ThreadPoolExecutor(run.request.jobs, "stage") as threads:
         if run.has_work:
             _forget_old_logs(run.folder.parent)
             run.start_tracking()
 
         def start(node: Node) -> Future:
-            with_prefect = submit is not None and not node.is_source
-            future = submit(node) if submit and with_prefect else threads.submit(run.attempt_with_retries, node)
+            task_run = None
+            if submit is not None and not node.is_source and not run.prefect_lost:
+                with tracking_never_fails(f"{node.address}: no task in Prefect"):
+                    task_run = submit(node)
             begun.add(node.address)
+            future = threads.submit(run.see_to_its_end, node, task_run)
             future.add_done_callback(lambda _: begun.discard(node.address))
             return future
 
         def ended(node: Node) -> State:
-            if node.address not in run.results:  # Prefect failed before the stage began
-                run.attempt_with_retries(node)
             state = run.results[node.address].state
             if state is State.FAILED and not run.request.keep_going:
                 run.stopped_by = run.stopped_by or node.address

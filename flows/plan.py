@@ -1,6 +1,10 @@
 """What is asked of a pipeline run, and what it would do, from one DVC status."""
 
+import contextlib
+import logging
 import os
+import stat
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,6 +12,10 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from flows.graph import Node, Project, ProjectError
 from tasks import env
+
+log = logging.getLogger("headrace")
+
+OWN = "data/own"  # where people put files by hand; all else is written by stages
 
 
 class Request(BaseModel):
@@ -64,24 +72,36 @@ def root_of(request: Request) -> Path:
         raise ProjectError(str(error)) from error
 
 
-def set_params(root: Path, changes: list[str]) -> None:
+def set_params(root: Path, changes: list[str]) -> dict[Path, bytes]:
     """Set parameters in the project's files as `dvc exp run -S` does: "train.lr=0.1", "other.toml:train.lr=0.1".
 
-    Raises ProjectError for a change that cannot be made, and then makes none in that file.
+    Returns what each of these files held before. Raises ProjectError for a change that cannot be made, and then makes
+    none at all.
     """
     from dvc.exceptions import DvcException
     from dvc.utils.cli_parse import to_path_overrides
     from dvc.utils.hydra import apply_overrides
 
+    before: dict[Path, bytes] = {}
     for name, overrides in to_path_overrides(changes).items():
         if not (root / name).is_file():
+            unset_params(before)
             raise ProjectError(f"{root / name} does not exist, so {' '.join(overrides)} cannot be set in it")
+        before[root / name] = (root / name).read_bytes()
         try:
             apply_overrides(root / name, overrides)
         except (DvcException, KeyError) as error:
+            unset_params(before)
             cause = error.__cause__ or error
             told = " ".join(str(cause).split())
             raise ProjectError(f"{name}: {' '.join(overrides)} cannot be set: {told}") from error
+    return before
+
+
+def unset_params(before: dict[Path, bytes]) -> None:
+    """Undo what `set_params` did."""
+    for path, content in before.items():
+        path.write_bytes(content)
 
 
 def take_status(root: Path, request: Request) -> tuple[Project, list[Node], dict[str, list[str]]]:
@@ -91,7 +111,57 @@ def take_status(root: Path, request: Request) -> tuple[Project, list[Node], dict
     nodes = [project.nodes[address] for address in addresses]
     if all(node.is_source for node in nodes):
         raise ProjectError(f"{root} has no stages to run: write a dvc.yaml ('dvc stage add --help' tells how)")
+    _check_own_files(root, nodes)
     reasons = project.changes(addresses)
     if request.force:
         reasons |= {node.address: [*reasons[node.address], "forced"] for node in nodes if not node.is_source}
     return project, nodes, reasons
+
+
+def _check_own_files(root: Path, nodes: list[Node]) -> None:
+    """Raise ProjectError for what DVC cannot hash among the files of one's own: at a pipe it would wait for ever."""
+    found = [odd for dep in _own_deps(nodes) for odd in _odd_paths(root / dep)]
+    if not found:
+        return
+    from dvc.repo import Repo
+
+    ignored = Repo(str(root)).dvcignore.is_ignored_file
+    odd = [f"{_printable(os.path.relpath(path, root))} {what}" for path, what in found if not ignored(path)]
+    if odd:
+        more = f" (and {len(odd) - 3} more)" if len(odd) > 3 else ""
+        raise ProjectError(f"{'; '.join(odd[:3])}{more}: DVC cannot hash that, so rename it or take it out of there")
+
+
+def _own_deps(nodes: list[Node]) -> list[str]:
+    return sorted({dep for node in nodes for dep in node.deps if f"{dep}/".startswith(f"{OWN}/")})
+
+
+def _odd_paths(dep: Path) -> Iterator[tuple[str, str]]:
+    """Yield each path below `dep` that DVC cannot hash, and what is wrong. As DVC does, follow no link to a folder."""
+    todo = [str(dep)] if dep.is_dir() else []
+    while todo:
+        with contextlib.suppress(PermissionError), os.scandir(todo.pop()) as entries:  # DVC tells of that by name
+            for entry in entries:
+                if what := _oddity(entry):
+                    yield entry.path, what
+                elif entry.is_dir(follow_symlinks=False):
+                    todo.append(entry.path)
+
+
+def _oddity(entry: "os.DirEntry[str]") -> str:
+    if _printable(entry.name) != entry.name:
+        return "has a name that is not UTF-8"
+    if entry.is_file(follow_symlinks=False) or entry.is_dir(follow_symlinks=False):  # told without a look at the disk
+        return ""
+    try:
+        mode = entry.stat().st_mode
+    except OSError:
+        return "is a link to nothing"
+    if stat.S_ISDIR(mode):
+        log.warning("%s: left out, as DVC does not follow a link to a folder", entry.path)
+        return ""
+    return "" if stat.S_ISREG(mode) else "is a pipe, a socket or a device"
+
+
+def _printable(path: str) -> str:
+    return os.fsencode(path).decode(errors="backslashreplace")

@@ -5,6 +5,7 @@ import logging
 import os
 import socket
 import sys
+import threading
 import time
 import tomllib
 import urllib.error
@@ -17,10 +18,13 @@ from uuid import UUID
 import psutil
 
 from flows.runner import start_supervised
+from tasks.lineage import without_password
 
 log = logging.getLogger("headrace")
 
 START_TIMEOUT_S = 180.0  # a fresh database takes half a minute, more on a busy machine
+ASK_EVERY_S = 2.0
+PATIENCE_S = 10.0  # a server that is started anew within it is not missed
 _MARKER = "headrace-ui.json"
 _PROFILE_KEYS = ("PREFECT_API_URL", "PREFECT_API_KEY", "PREFECT_API_AUTH_STRING", "PREFECT_CLIENT_CUSTOM_HEADERS")
 
@@ -66,7 +70,7 @@ def _announced(home: Path) -> str | None:
         told = json.loads((home / _MARKER).read_text())
         lives = abs(psutil.Process(told["pid"]).create_time() - told["pid_started"]) < 1
         return str(told["url"]) if lives else None
-    except (OSError, ValueError, KeyError, psutil.NoSuchProcess):
+    except (OSError, ValueError, KeyError, TypeError, psutil.Error):  # a process that cannot be seen is not ours
         return None
 
 
@@ -80,7 +84,8 @@ def prefect_api(log_path: Path, say: Callable[[str], None]) -> Iterator[str | No
     if url:
         alive = answers(url, timeout_s=10)
         if not alive:
-            log.warning("Prefect at %s does not answer: going on without it; outs are not affected", url)
+            told = without_password(url)
+            log.warning("Prefect at %s does not answer: going on without it; outs are not affected", told)
         yield url if alive else None
         return
     try:
@@ -114,7 +119,8 @@ def started_server(log_path: Path, say: Callable[[str], None] = lambda _: None, 
         try:
             yield url
         finally:
-            _drain()
+            if answers(url, timeout_s=5):
+                _drain()
 
 
 @contextmanager
@@ -151,6 +157,59 @@ def answers(url: str, *, timeout_s: float) -> bool:
         return False
 
 
+class Watch:
+    """Asks in the background whether a Prefect API still answers; once it is `lost`, nothing more is told to it."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._lost = threading.Event()
+        self._ended = threading.Event()
+        self._mutex = threading.Lock()
+
+    @property
+    def lost(self) -> bool:
+        """Whether the API has been given up."""
+        return self._lost.is_set()
+
+    def ask(self) -> bool:
+        """Ask now, and give the API up, with one warning for all callers, where it does not answer."""
+        with self._mutex:
+            if not self.lost and not answers(self._url, timeout_s=5):
+                self._lost.set()
+                told = without_password(self._url)
+                log.warning("Prefect at %s no longer answers: going on without it; outs are not affected", told)
+        return not self.lost
+
+    def end(self) -> None:
+        """Ask no more."""
+        self._ended.set()
+
+    def run(self) -> None:
+        """Ask until the end; an API that is silent for PATIENCE_S is given up."""
+        answered = time.monotonic()
+        while not self.lost and not self._ended.wait(ASK_EVERY_S):
+            if answers(self._url, timeout_s=5):
+                answered = time.monotonic()
+            elif time.monotonic() - answered > PATIENCE_S:
+                self.ask()
+
+
+@contextmanager
+def watched(url: str) -> Iterator[Watch]:
+    """Watch the API at `url` meanwhile; if it is lost at the end, drop what this process still has for it."""
+    watch = Watch(url)
+    shown, logging.raiseExceptions = logging.raiseExceptions, False  # else Prefect prints each batch that is not sent
+    threading.Thread(target=watch.run, daemon=True, name="prefect-watch").start()
+    try:
+        yield watch
+    finally:
+        watch.end()
+        if watch.ask():
+            logging.raiseExceptions = shown
+        else:
+            _abandon()
+
+
 def flush(api_url: str, flow_run_id: str, timeout_s: float = 10.0) -> None:
     """Wait until the API has the logs, events and final states of a flow run's tasks: its server may end after that."""
     from prefect.client.orchestration import get_client
@@ -177,6 +236,23 @@ def _drain(timeout_s: float = 10.0) -> None:
 
     APILogWorker.drain_all(timeout=timeout_s)
     EventsWorker.drain_all(timeout=timeout_s)
+
+
+def _abandon() -> None:
+    """Let this process end without sending what it still has for an API that is gone.
+
+    At exit Prefect waits for its workers, which try for minutes to send each log and event. It offers no way to drop
+    these, so the workers are marked as done; where a later Prefect has no such mark, only the wait comes back.
+    """
+    if "prefect" not in sys.modules:
+        return
+    from prefect._internal.concurrency import services
+
+    for worker in list(getattr(services, "_active_services", ())):
+        loop, done = getattr(worker, "_loop", None), getattr(worker, "_done_event", None)
+        if loop is not None and done is not None:
+            with suppress(RuntimeError):  # the loop has ended
+                loop.call_soon_threadsafe(done.set)
 
 
 def free_port() -> int:

@@ -37,16 +37,17 @@ def serve_pages(root: Path, *, prefect_port: int, mlflow_port: int, say: Callabl
                 lineage.client()  # makes the database, if there is none, before the server looks for it
                 stack.enter_context(_mlflow(root, tracking, mlflow_port, logs / "ui-mlflow.log"))
                 tracking = f"http://127.0.0.1:{mlflow_port}"
-            say(f"Prefect  {prefect.removesuffix('/api')}\nMLflow   {tracking}\nCtrl-C ends what was started")
+            shown = lineage.public_address(prefect).removesuffix("/api"), lineage.public_address(tracking)
+            say(f"Prefect  {shown[0]}\nMLflow   {shown[1]}\nCtrl-C ends what was started")
             Event().wait()
     except ServerError as error:
         raise ProjectError(str(error)) from error
 
 
 def _mlflow(root: Path, tracking: str, port: int, log_path: Path) -> AbstractContextManager[None]:
-    command = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", tracking]
-    command += ["--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
-    return served(command, cwd=root, env=os.environ, log_path=log_path, ready=lambda: _healthy(port))
+    command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
+    told = {**os.environ, "MLFLOW_BACKEND_STORE_URI": tracking}  # it may hold a password; all users see command lines
+    return served(command, cwd=root, env=told, log_path=log_path, ready=lambda: _healthy(port))
 
 
 def _healthy(port: int) -> bool:

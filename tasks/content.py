@@ -1,5 +1,6 @@
 """What a file is, by its bytes: never by its path or its time alone. A large file is read once and remembered."""
 
+import errno
 import hashlib
 import os
 import time
@@ -44,7 +45,7 @@ def is_sha256(text: str) -> bool:
 def content_hash(path: str | Path, memory: HashMemory | None = None) -> str:
     """Return the sha256, in hex, of the bytes of a file; with `memory`, a large known file is not read.
 
-    Raises OSError where the file cannot be read, RuntimeError where it is being written.
+    Raises OSError where the file cannot be read, or is being written (EBUSY).
     """
     path = Path(path)
     before = path.stat()
@@ -56,7 +57,8 @@ def content_hash(path: str | Path, memory: HashMemory | None = None) -> str:
         while chunk := file.read(_CHUNK):
             hasher.update(chunk)
     if _identity(path.stat()) != _identity(before):
-        raise RuntimeError(f"{path}: changed while it was read; try again when it is whole")
+        reason = "changed while it was read: when nothing writes to it any more, run again"
+        raise OSError(errno.EBUSY, reason, str(path))
     if memory is not None:
         memory.reads += 1
         if large and time.time_ns() - before.st_mtime_ns > _SETTLED_NS:

@@ -16,6 +16,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit, urlunsplit
 
 import psutil
 from filelock import FileLock
@@ -33,6 +34,7 @@ INVOCATION = "HEADRACE_INVOCATION"
 FLOW_RUN = "HEADRACE_FLOW_RUN_ID"
 
 _SOURCE_CODE = (".py", ".sh", ".ipynb", ".r", ".R", ".jl")  # told by the git commit
+_SECRET = "token|sig|key|passw|secret|credential"  # in names of parameters
 _FLUSH_EVERY = 500  # metrics a batch
 _MAX_PLOT_BYTES = 50_000_000
 
@@ -171,7 +173,13 @@ def run_url(run_id: str, experiment_id: str) -> str:
     """Return the address of a run in the MLflow UI: on the user's server, or where `make ui` serves ours."""
     uri = os.environ.get("MLFLOW_TRACKING_URI", "")
     base = uri if uri.startswith("http") else os.environ.get("HEADRACE_MLFLOW_UI", "http://127.0.0.1:5000")
-    return f"{base.rstrip('/')}/#/experiments/{experiment_id}/runs/{run_id}"
+    return f"{public_address(base)}/#/experiments/{experiment_id}/runs/{run_id}"
+
+
+def public_address(url: str) -> str:
+    """Return an address without user, password, query and fragment: links to it are kept and shown."""
+    parts = urlsplit(url)
+    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path.rstrip("/"), "", ""))
 
 
 @functools.cache
@@ -427,8 +435,9 @@ def _user() -> str:
 
 
 def without_password(text: str) -> str:
-    """Return the text with user and password of each URL in it left out."""
-    return re.sub(r"//[^/@\s]*@", "//***@", text)
+    """Return the text with user and password, and what looks like a credential in the query, of each URL left out."""
+    text = re.sub(r"//[^/\s]*@", "//***@", text)  # up to the last @: a password may hold one
+    return re.sub(rf"([?&][\w.-]*(?:{_SECRET})[\w.-]*=)[^&#\s'\"]+", r"\1***", text, flags=re.IGNORECASE)
 
 
 def _first_line(error: BaseException) -> str:

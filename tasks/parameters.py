@@ -11,6 +11,7 @@ from tasks import lineage
 from tasks.lineage import StageInfo
 
 RUN_SECTION = "run"  # params.yaml: knobs that cannot change outs
+_BOUNDS = {"ge": "at least", "gt": "above", "le": "at most", "lt": "below"}
 
 
 class StageError(Exception):
@@ -18,9 +19,12 @@ class StageError(Exception):
 
 
 class StrictModel(BaseModel):
-    """A model of parameters: an unknown key is an error, and values do not change after reading."""
+    """A model of parameters: an unknown key is an error, and values do not change after reading.
 
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+    Nothing is converted but a whole number where any number may stand: `true` and "5" are no numbers.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, strict=True)
 
 
 class Knobs(StrictModel):
@@ -51,18 +55,37 @@ def validate_parameters(model: type[BaseModel], nested: Mapping[str, Any], addre
     try:
         return model.model_validate(nested)
     except ValidationError as error:
-        lines = [_explain(problem, address) for problem in error.errors()]
+        lines = [_explain(problem, address, model) for problem in error.errors()]
         raise StageError("; ".join(lines)) from None
 
 
-def _explain(problem: Any, address: str) -> str:
+def _explain(problem: Any, address: str, model: type[BaseModel]) -> str:
     key = ".".join(str(part) for part in problem["loc"])
     if problem["type"] == "extra_forbidden":
         return f"params.yaml: '{key}' is no parameter of stage '{address}': remove it, or its line under 'params:'"
     if problem["type"] == "missing":
         return f"params.yaml: stage '{address}' needs '{key}': set it there and list it under 'params:' in dvc.yaml"
     where = f"{key} = {problem['input']!r}: " if key else ""
-    return lineage.without_password(f"params.yaml: {where}{problem['msg']}")
+    limits = _range_of(model, problem["loc"])
+    return lineage.without_password(f"params.yaml: {where}{problem['msg']}{f' ({limits})' if limits else ''}")
+
+
+def _range_of(model: type[BaseModel], loc: tuple[Any, ...]) -> str:
+    """Return the bounds of the number at `loc`, as in "at least 1, at most 20"; "" where it has none."""
+    field = None
+    kind: Any = model
+    for name in loc:
+        if not (isinstance(kind, type) and issubclass(kind, BaseModel) and name in kind.model_fields):
+            return ""
+        field = kind.model_fields[name]
+        kind = field.annotation
+    bounds = [
+        f"{word} {getattr(bound, name)}"
+        for bound in (field.metadata if field else [])
+        for name, word in _BOUNDS.items()
+        if hasattr(bound, name)
+    ]
+    return ", ".join(bounds)
 
 
 def read_knobs(root: Path) -> Knobs:

@@ -76,10 +76,10 @@ class Place:
             self._move(partial, self._folder / path)
 
     def put_by_hash(self, data: bytes | BinaryIO | IO[bytes], path_of: Callable[[str], str]) -> str:
-        """Write what `data` holds to `path_of(sha256)`, unless it is there; return the sha256."""
+        """Write what `data` holds to `path_of(sha256)`, unless it is there and sound; return the sha256."""
         if isinstance(data, bytes):
             digest = hashlib.sha256(data).hexdigest()
-            if not self._holds(path_of(digest), len(data)):
+            if not self.is_sound(path_of(digest), digest):
                 self.put(path_of(digest), data)
             return digest
         if self._folder is None:
@@ -88,9 +88,30 @@ class Place:
         with self._partial() as partial:
             _write_synced(partial, _chunks(data, hasher.update))
             target = path_of(hasher.hexdigest())
-            if not self._holds(target, partial.stat().st_size):
+            if not self.is_sound(target, hasher.hexdigest()):
                 self._move(partial, self._folder / target)
         return hasher.hexdigest()
+
+    def is_sound(self, path: str, sha256: str) -> bool:
+        """Say whether `path` can be read and has this hash. Read whole: a damaged file has its name and size still."""
+        hasher = hashlib.sha256()
+        try:
+            with self.open(path) as file:
+                for _ in _chunks(file, hasher.update):
+                    pass
+        except OSError:  # it is not there, or lies on a bad sector; a new one takes its place
+            return False
+        return hasher.hexdigest() == sha256
+
+    def set_aside(self, path: str) -> str:
+        """Move a damaged file to `damaged/`, where nothing reads it, but people may; return its new address."""
+        aside = f"damaged/{path.rpartition('/')[2]}"
+        with contextlib.suppress(FileNotFoundError):  # somebody else has done it
+            if self._folder is not None:
+                self._move(self._folder / path, self._folder / aside)
+            else:
+                self._fs.mv(self._full(path), self._full(aside))
+        return self.address(aside)
 
     def remove(self, path: str) -> None:
         """Remove a file, if it is still there."""
@@ -111,14 +132,6 @@ class Place:
 
     def _full(self, path: str) -> str:
         return f"{self._root}/{path}"
-
-    def _holds(self, path: str, size: int) -> bool:
-        if self._folder is None:
-            return bool(self._fs.exists(self._full(path))) and self._fs.size(self._full(path)) == size
-        try:
-            return (self._folder / path).stat().st_size == size
-        except FileNotFoundError:
-            return False
 
     @contextlib.contextmanager
     def _partial(self) -> Iterator[Path]:

@@ -27,6 +27,10 @@ from tasks import env
 
 _CHUNK = 1 << 20
 DEFAULT_INDEX = "https://pypi.org/simple"
+# Parameters of an address that let whoever reads it in; lower case, with _ for -.
+_CREDENTIALS = {"token", "access_token", "auth_token", "sig", "signature", "password", "passwd", "secret"}
+_CREDENTIALS |= {"key", "api_key", "apikey", "access_key", "client_secret", "awsaccesskeyid"}
+_CREDENTIALS |= {"x_amz_signature", "x_amz_credential", "x_amz_security_token", "x_goog_signature", "x_goog_credential"}
 
 Progress = Callable[[int, int], None]  # bytes done, bytes in all (0: not known)
 
@@ -75,8 +79,16 @@ class UrlSource(_Source):
     @field_validator("location")
     @classmethod
     def _no_password(cls, location: str) -> str:
-        if "@" in urllib.parse.urlsplit(location).netloc:
-            raise ValueError("no user or password here, it would be recorded; fsspec reads them from its settings")
+        for part in location.split("::"):  # fsspec chains addresses
+            address = urllib.parse.urlsplit(part)
+            if "@" in address.netloc:
+                raise ValueError("no user or password here, it would be recorded; fsspec reads them from its settings")
+            for name, _ in urllib.parse.parse_qsl(address.query, keep_blank_values=True):
+                if name.lower().replace("-", "_") in _CREDENTIALS:
+                    raise ValueError(
+                        f"no '{name}=' here, it would be recorded: give an address without it, and the credential in "
+                        f"fsspec's settings (~/.config/fsspec) or the environment variables of its service"
+                    )
         return location
 
     @property
@@ -343,6 +355,14 @@ def link_or_copy(source: Path, target: Path) -> None:
 
 
 def own_files(folder: Path) -> list[Path]:
-    """Return all files below a folder of one's own, sorted by path; hidden ones are left out."""
+    """Return all files below a folder of one's own, sorted by path; hidden ones are left out.
+
+    As DVC does, it follows links to files and no links to folders below `folder` (see `linked_folders`).
+    """
     files = (path for path in folder.rglob("*") if path.is_file())
     return sorted(path for path in files if not any(part.startswith(".") for part in path.relative_to(folder).parts))
+
+
+def linked_folders(folder: Path) -> list[Path]:
+    """Return the links to folders below a folder of one's own: nobody looks into them, so a person must be told."""
+    return sorted(path for path in folder.rglob("*") if path.is_symlink() and path.is_dir())

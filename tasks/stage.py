@@ -1,4 +1,4 @@
-"""The one wrapper that makes a function a stage: parameters, declared paths, MLflow run, closing line.
+"""The one wrapper that makes a function a stage: parameters, declared paths, workers, MLflow run.
 
 dvc.yaml is the only place that says what a stage reads and writes; here that is looked up with DVC's own parser,
 and anything used but not declared is an error that names the line to add.
@@ -6,7 +6,6 @@ and anything used but not declared is an error that names the line to add.
 
 import argparse
 import contextlib
-import importlib
 import json
 import logging
 import os
@@ -17,7 +16,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -27,7 +26,7 @@ from pydantic import BaseModel
 from tasks import env, lineage
 from tasks.lineage import StageInfo, Tracker
 from tasks.parameters import Knobs, StageError, StrictModel, checked_parameters, declared_parameters, read_knobs
-from tasks.progress import duration
+from tasks.report import Plan, Report, check_report, closing_line, failure_line, format_bytes, plan_lines
 
 if TYPE_CHECKING:
     import numpy as np
@@ -40,28 +39,7 @@ __all__ = ["Plan", "Report", "Stage", "StageError", "StrictModel", "item_rng", "
 log = logging.getLogger("headrace")
 
 _SECONDS_PER_ITEM = "time/seconds_per_item"
-
-
-@dataclass(frozen=True)
-class Report:
-    """What a stage did: `items_in` = `kept` + all `rejected`, counted in `unit` (singular)."""
-
-    unit: str
-    items_in: int
-    kept: int
-    rejected: Mapping[str, int]
-    look_at: str
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What a stage would do now. Disk in bytes, beyond what is there already."""
-
-    unit: str
-    items_todo: int
-    items_stored: int
-    disk_needed_bytes: int = 0
-    notes: tuple[str, ...] = ()
+_GIVE_UP_AFTER = 10  # items in a row that trouble of the machine kept from being done: so will it the others
 
 
 @dataclass
@@ -154,16 +132,53 @@ class Stage:
         return item_rng(seed, self.name, item_id)
 
     def map(
-        self, fn: Callable[..., Any], items: Iterable[tuple[str, Any]], *, unit: str, total: int
+        self,
+        fn: Callable[..., Any],
+        items: Iterable[tuple[str, Any]],
+        *,
+        unit: str,
+        total: int,
+        names: Mapping[str, str] | None = None,
     ) -> "Iterator[Outcome]":
-        """Work on `items` (id, payload) in worker processes as the knobs say; see `tasks.workers.map_items`."""
+        """Work on `items` (id, payload) in worker processes as the knobs say; see `tasks.workers.map_items`.
+
+        `names` says what people call an id. Raises StageError at the end where trouble of the machine kept items from
+        being done: DVC must not take outs without them as made.
+        """
         from tasks.workers import Progress, default_workers, map_items
 
         progress = Progress(total=total, unit=f"{unit}s", label=self.info.address)
-        workers = self.knobs.workers or default_workers()
-        for outcome in map_items(fn, items, workers=workers, timeout_s=self.knobs.item_timeout_s, progress=progress):
-            self._items_done += 1
-            yield outcome
+        workers, timeout_s = self.knobs.workers or default_workers(), self.knobs.item_timeout_s
+        troubles: list[str] = []
+        in_a_row = 0
+        outcomes = map_items(fn, items, workers=workers, timeout_s=timeout_s, progress=progress)
+        with contextlib.closing(outcomes):
+            for outcome in outcomes:
+                if not outcome.trouble:
+                    in_a_row = 0
+                    self._items_done += 1
+                    yield self._with_remedy(outcome)
+                    continue
+                in_a_row += 1
+                troubles.append(f"{unit} {(names or {}).get(outcome.item_id, outcome.item_id)}: {outcome.trouble}")
+                log.warning("%s: %s", self.info.address, troubles[-1])
+                if in_a_row == _GIVE_UP_AFTER:
+                    break
+        if troubles:
+            more = f" (and {len(troubles) - 1} more, named above)" if len(troubles) > 1 else ""
+            raise StageError(f"{troubles[0]}{more}: mend that and run again; what is finished is stored")
+
+    def _with_remedy(self, outcome: "Outcome") -> "Outcome":
+        """Say how to try an item again that may have been stopped by the machine: its rejection stays until then."""
+        reject = outcome.reject
+        if reject is None or reject.reason not in ("timeout", "worker_died"):
+            return outcome
+        from tasks.tables import Reject
+
+        longer = "raise run.item_timeout_s and " if reject.reason == "timeout" else ""
+        again = f"; to try again {longer}run 'dvc repro --force --single-item {self.info.address}'"
+        told = Reject(reject.reason, reject.detail + again, reject.score, reject.value, reject.threshold)
+        return replace(outcome, reject=told)
 
     def check_rejects(self, unit: str, total: int, rejected: int) -> None:
         """Raise StageError if more than `run.max_reject_fraction` of the items are bad."""
@@ -186,12 +201,15 @@ class Stage:
         return known
 
     def _require_unchanged(self) -> None:
-        """Fail if files came or went under a dep meanwhile: DVC, which hashes deps last, would take them as read."""
+        """Fail if a dep changed meanwhile: DVC, which hashes deps last, would take what is there now as read."""
         for path, before in self._seen.items():
-            now = _listing(self.root / path)
-            changed = sorted({name for name, _ in before ^ now})
+            changed = sorted({name for name, _ in before ^ _listing(self.root / path)})
             if changed:
-                raise StageError(f"{path} changed while the stage ran ({', '.join(changed[:5])}): run it again")
+                more = f" and {len(changed) - 5} more" if len(changed) > 5 else ""
+                raise StageError(
+                    f"{path} changed while the stage ran ({', '.join(changed[:5])}{more}): when nothing writes there "
+                    f"any more, run it again; what is finished is stored"
+                )
 
     def _publish(self) -> None:
         """Give each staged out its final name; what was declared and not used fails the stage."""
@@ -246,9 +264,14 @@ def _remove(path: Path) -> None:
 
 def _listing(path: Path) -> frozenset[tuple[str, tuple[int, ...]]]:
     """Return the files of a dep with what tells a changed one, without reading them."""
-    files = [p for p in path.rglob("*") if p.is_file()] if path.is_dir() else [path]
-    stats = [(p.relative_to(path).as_posix() if p != path else p.name, p.stat()) for p in files]
-    return frozenset((name, (stat.st_size, stat.st_ino, stat.st_mtime_ns)) for name, stat in stats)
+    found = set()
+    for file in path.rglob("*") if path.is_dir() else [path]:
+        with contextlib.suppress(FileNotFoundError):  # gone since it was listed
+            if file.is_file():
+                stat = file.stat()
+                name = file.relative_to(path).as_posix() if file != path else file.name
+                found.add((name, (stat.st_size, stat.st_ino, stat.st_mtime_ns)))
+    return frozenset(found)
 
 
 def _has_files(folder: Path) -> bool:
@@ -307,18 +330,6 @@ def stage_main(
 
 def _interrupt(signum: int, frame: object) -> None:
     raise KeyboardInterrupt
-
-
-def failure_line(error: BaseException) -> str:
-    """Return one line for a person: the message of an expected failure, or what broke where for any other."""
-    if isinstance(error, StageError):
-        return str(error)
-    text = " ".join(str(error).split()) or "no message"
-    if isinstance(error, (ValueError, OSError)) and len(text) > 20:
-        return text
-    frames = traceback.extract_tb(error.__traceback__)
-    where = f" (at {Path(frames[-1].filename).name}:{frames[-1].lineno})" if frames else ""
-    return f"{type(error).__name__}: {text}{where}; set HEADRACE_DEBUG=1 or add --debug for the traceback"
 
 
 def _arguments(module: str, doc: str, argv: list[str] | None) -> argparse.Namespace:
@@ -392,10 +403,11 @@ def _run(
         if plan is not None:
             _check_disk(stage, plan(stage, params))
         report = run(stage, params)
-        _check_report(report)
+        check_report(report)
+        stage._require_unchanged()
         stage._publish()
         _record(stage, report, time.time() - started)
-        stage._require_unchanged()
+        stage._require_unchanged()  # once more: hashing the deps for the record may have taken long
         status = "FINISHED"
         print(closing_line(info.address, report, time.time() - started), file=sys.stderr)
     except KeyboardInterrupt:
@@ -455,36 +467,6 @@ def _record(stage: Stage, report: Report, seconds: float) -> None:
     stage.tracker.metrics(figures)
 
 
-def _check_report(report: Report) -> None:
-    rejected = sum(report.rejected.values())
-    assert report.items_in == report.kept + rejected, (
-        f"{report.items_in} in, but {report.kept} kept and {rejected} rejected"
-    )
-
-
-def closing_line(address: str, report: Report, seconds: float) -> str:
-    """Return the line that ends a stage, for a person."""
-    reasons = ", ".join(
-        f"{reason} {count}" for reason, count in sorted(report.rejected.items(), key=lambda rc: (-rc[1], rc[0]))
-    )
-    rejected = f"{sum(report.rejected.values())} rejected" + (f" ({reasons})" if reasons else "")
-    counts = f"{_count(report.items_in, report.unit)} in, {report.kept} kept, {rejected}"
-    return f"{address}: {counts}, {duration(seconds)}; see {report.look_at}"
-
-
-def _count(number: int, unit: str) -> str:
-    return f"{number} {unit}" if number == 1 else f"{number} {unit}s"
-
-
-def format_bytes(count: float) -> str:
-    """Return a size as a person writes it, in powers of 1000."""
-    for unit in ("B", "kB", "MB", "GB"):
-        if count < 1000:
-            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
-        count /= 1000
-    return f"{count:.1f} TB"
-
-
 def _check_disk(stage: Stage, plan: Plan) -> None:
     free = _free_bytes(stage.root)
     if plan.disk_needed_bytes > free:
@@ -504,13 +486,8 @@ def _print_plan(stage: Stage, plan: Callable[[Stage, Any], Plan] | None, params:
         return
     todo = plan(stage, params)
     expected = _expected_seconds(stage, todo.items_todo)
-    time_text = "time unknown (no earlier run)" if expected is None else f"about {duration(expected)}"
-    print(
-        f"{stage.info.address}: {_count(todo.items_todo, todo.unit)} to do, {todo.items_stored} stored; {time_text}; "
-        f"disk {format_bytes(todo.disk_needed_bytes)} needed, {format_bytes(_free_bytes(stage.root))} free"
-    )
-    for note in todo.notes:
-        print(f"  {note}")
+    for line in plan_lines(stage.info.address, todo, expected_s=expected, free_bytes=_free_bytes(stage.root)):
+        print(line)
     _check_disk(stage, todo)
 
 
@@ -525,11 +502,3 @@ def _expected_seconds(stage: Stage, items: int) -> float | None:
         if rates:
             return rates[len(rates) // 2] * items
     return None
-
-
-def load_stage_module(cmd: str) -> Any:
-    """Import the module that a stage's command, `python -m MODULE [member]`, runs. Raises ValueError for any other."""
-    match = re.fullmatch(r"(?:\S*python\S*) -m (tasks(?:\.\w+)+)(?: (\S+))?", cmd.strip())
-    if not match:
-        raise ValueError(f"not the command of a stage of ours: {cmd!r}")
-    return importlib.import_module(match.group(1))

@@ -165,13 +165,20 @@ class Store:
         return self.put_blob(parquet_bytes(table).to_pybytes())
 
     def read_table_blob(self, name: str, columns: list[str] | None = None) -> pa.Table:
-        """Return a table kept by `table_blob`, or some columns. Raises StoreError where it is gone or damaged."""
+        """Return a table kept by `table_blob`, or some columns. Raises StoreError where it is gone or damaged.
+
+        A damaged one is set aside: then the store lacks it, and its item is done again when its stage runs.
+        """
         try:
             with self.open_blob(name) as file, pq.ParquetFile(file, page_checksum_verification=True) as parquet:
                 return parquet.read(columns=columns)
         except (pa.ArrowException, OSError) as error:
+            if getattr(error, "errno", None) is not None or self._place.is_sound(_blob_path(name), name):
+                raise  # the system's trouble (rights, a bad disk, memory), not the file's content
+            where, aside = self._place.address(_blob_path(name)), self._place.set_aside(_blob_path(name))
+            told = " ".join(str(error).split())
             raise StoreError(
-                f"{self._place.address(_blob_path(name))} is damaged ({error}): delete it, then run its stage by force"
+                f"{where} is damaged ({told}) and set aside as {aside}: its stage, run again, makes it anew"
             ) from error
 
     def _no_blob(self, name: str) -> StoreError:

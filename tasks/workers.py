@@ -2,6 +2,9 @@
 
 Each worker is a pebble pool of one, so that what a dying process leaves behind (a held lock, half a message) can
 only harm itself. Whatever happens to an item ends as one `Outcome`; nothing outlives the process that asked.
+
+A bad item is a `Reject`, which stands. A full disk is no item's fault and passes: that is `trouble`, and the item is
+to be done again.
 """
 
 import contextlib
@@ -14,7 +17,7 @@ import struct
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
@@ -27,9 +30,10 @@ from typing import Any
 from pebble import ProcessExpired, ProcessPool
 
 from tasks.progress import Progress
+from tasks.segments import StoreError
 from tasks.tables import Reject
 
-__all__ = ["Outcome", "Progress", "Reject", "default_workers", "map_items", "reporter"]
+__all__ = ["Outcome", "Progress", "Reject", "default_workers", "is_trouble", "map_items", "reporter"]
 
 TRIES = 2  # of an item whose worker dies
 _START_TRIES = 3  # of a worker that ends before it takes an item
@@ -40,13 +44,17 @@ _STARTED, _CLOSE = -1.0, -2.0
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one item: `value` from the function, or `reject`. `seconds` is the time of the last try."""
+    """What became of one item: `value` from the function, or `reject`, or `trouble` of the machine (else "").
+
+    `seconds` is the time of the last try.
+    """
 
     item_id: str
     value: Any
     reject: Reject | None
     attempts: int
     seconds: float
+    trouble: str = ""
 
 
 def default_workers() -> int:
@@ -61,14 +69,14 @@ def map_items(
     workers: int,
     timeout_s: float | None = None,
     progress: Progress | None = None,
-) -> Iterator[Outcome]:
+) -> Generator[Outcome, None, None]:
     """Call `fn(payload)` for each (item_id, payload) in worker processes; yield outcomes as they complete.
 
     `fn` is a function of a module. `items` is read only as workers come free. An item ends with `fn`'s value, or
-    with the `Reject` that `fn` raised, or with reason "error" (any other exception), "worker_died" (twice: a signal,
-    a crash, out of memory) or "timeout" (longer than `timeout_s`; its worker is killed). Ctrl-C and SIGTERM end the
-    workers and raise KeyboardInterrupt. Raises ValueError for `workers` below 1, TypeError for what cannot be sent
-    to a process, RuntimeError where workers cannot start.
+    with the `Reject` that `fn` raised, or with trouble (see `is_trouble`), or with a `Reject` of reason "error" (any
+    other exception), "worker_died" (twice: a signal, a crash, out of memory) or "timeout" (longer than `timeout_s`;
+    its worker is killed). Ctrl-C and SIGTERM end the workers and raise KeyboardInterrupt. Raises ValueError for
+    `workers` below 1, TypeError for what cannot be sent to a process, RuntimeError where workers cannot start.
     """
     if workers < 1:
         raise ValueError(f"workers is {workers}, must be at least 1")
@@ -76,6 +84,17 @@ def map_items(
         raise ValueError(f"timeout_s is {timeout_s}, must be above 0")
     with _interrupt_on_sigterm(), contextlib.closing(_Crew(fn, timeout_s, progress)) as crew:
         yield from crew.run(iter(items), workers)
+
+
+def is_trouble(error: BaseException) -> bool:
+    """Say whether an error is the machine's and not its item's: of the system, of memory or of the store.
+
+    An OSError without a number is not the system's: so libraries (h5py, Pillow, pyarrow) call a damaged file. FFmpeg's
+    errors have numbers even then: whoever opens a video turns them into `Reject` (`tasks.video.probe`).
+    """
+    if isinstance(error, OSError):
+        return error.errno is not None
+    return isinstance(error, (MemoryError, StoreError))
 
 
 def reporter() -> Callable[[float], None]:
@@ -113,19 +132,24 @@ def _report(fraction: float) -> None:
 
 
 def _work(number: int, job: bytes) -> bytes:
-    """Do one item; whatever `fn` does comes back as (value, reject, seconds), pickled here so that it surely can be."""
+    """Do one item; what `fn` does comes back as (value, reject, trouble, seconds), pickled here so that it can be."""
     global _item
     _item = number
     begun = time.perf_counter()
+    reject, trouble = None, ""
     try:
         fn, payload = ForkingPickler.loads(job)
         value = fn(payload)
-        return bytes(ForkingPickler.dumps((value, None, time.perf_counter() - begun)))
+        return bytes(ForkingPickler.dumps((value, None, "", time.perf_counter() - begun)))
     except Reject as raised:
         reject = raised
-    except (Exception, SystemExit) as error:  # noqa: BLE001 - it is not swallowed: it becomes the item's reason
-        reject = Reject("error", f"{type(error).__name__}: {error} at {_place(error)}")
-    return bytes(ForkingPickler.dumps((None, reject, time.perf_counter() - begun)))
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - it is not swallowed: it is told of the item
+        told = f"{type(error).__name__}: {error} at {_place(error)}"
+        if is_trouble(error):
+            trouble = told
+        else:
+            reject = Reject("error", told)
+    return bytes(ForkingPickler.dumps((None, reject, trouble, time.perf_counter() - begun)))
 
 
 def _place(error: BaseException) -> str:
@@ -266,7 +290,7 @@ class _Crew:
         job = seat.job
         assert job is not None
         try:
-            value, reject, seconds = ForkingPickler.loads(future.result())
+            value, reject, trouble, seconds = ForkingPickler.loads(future.result())
         except TimeoutError:
             self._dismiss(seat)
             assert self._timeout_s is not None
@@ -281,7 +305,7 @@ class _Crew:
         except (ProcessExpired, BrokenProcessPool):
             return self._died(seat)
         seat.job = None
-        return seat, Outcome(job.item_id, value, reject, job.attempts, seconds)
+        return seat, Outcome(job.item_id, value, reject, job.attempts, seconds, trouble)
 
     def _died(self, seat: _Seat) -> tuple[_Seat, Outcome] | None:
         job = seat.job

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 REPOSITORY = Path(__file__).resolve().parent.parent
-CARRIERS = ("tasks.stage", "tasks.lineage", "tasks.workers", "tasks.progress", "tasks.env", "tasks.parameters")
+CARRIERS = tuple(f"tasks.{n}" for n in ("stage", "report", "lineage", "workers", "progress", "env", "parameters"))
 TABLE = Path(__file__).with_name("functions.json")
 
 

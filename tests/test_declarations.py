@@ -1,6 +1,8 @@
 """dvc.yaml is the only place that says what a stage reads and writes: what it says is true, for every stage."""
 
+import importlib
 import json
+import re
 import subprocess
 import sys
 import typing
@@ -11,7 +13,7 @@ import pytest
 from dvc.utils.serialize import modify_yaml
 from pydantic import BaseModel
 
-from tasks import lineage, parameters, stage
+from tasks import lineage, parameters
 from tests import imports
 from tests.conftest import locked_hashes
 
@@ -33,21 +35,28 @@ def info(request: pytest.FixtureRequest, repo: Any) -> lineage.StageInfo:
     return lineage.stage_info(repo, request.param, hashes=False)
 
 
+def load_stage_module(cmd: str) -> Any:
+    """Import the module that a stage's command, `python -m MODULE [member]`, runs."""
+    match = re.fullmatch(r"python -m (tasks(?:\.\w+)+)(?: (\S+))?", cmd.strip())
+    assert match, f"not the command of a stage of ours: {cmd!r}"
+    return importlib.import_module(match[1])
+
+
 def test_stage_has_the_name_of_its_module_and_its_member_is_the_argument(info: lineage.StageInfo) -> None:
-    module = stage.load_stage_module(info.cmd)
+    module = load_stage_module(info.cmd)
     assert module.__name__.rpartition(".")[2] == info.name
     assert info.cmd == f"python -m {module.__name__} {info.member}".strip()
 
 
 def test_code_deps_are_the_module_and_all_that_it_reaches(info: lineage.StageInfo) -> None:
-    module = stage.load_stage_module(info.cmd).__name__
+    module = load_stage_module(info.cmd).__name__
     declared = {path for path in info.deps if path.endswith(".py")}
     assert declared == imports.paths(imports.reached_from(module))
 
 
 def test_parameters_are_exactly_the_keys_listed(info: lineage.StageInfo) -> None:
     """Each field is required and unknown keys are refused, so a valid model has exactly the listed keys."""
-    module = stage.load_stage_module(info.cmd)
+    module = load_stage_module(info.cmd)
     parameters.validate_parameters(module.Params, parameters.declared_parameters(info), info.address)
     for model in models_in(module.Params):
         assert model.model_config.get("extra") == "forbid", model
@@ -133,7 +142,7 @@ def test_a_changed_stored_function_has_a_new_version() -> None:
 
 
 def test_help_of_every_stage_is_printed(info: lineage.StageInfo) -> None:
-    module = stage.load_stage_module(info.cmd).__name__
+    module = load_stage_module(info.cmd).__name__
     done = subprocess.run([sys.executable, "-m", module, "--help"], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert "--plan" in done.stdout

@@ -123,6 +123,11 @@ def _progress(stage: Stage, name: str) -> sources.Progress:
 
 def _own(stage: Stage, folder: Path) -> list[dict[str, Any]]:
     memory = HashMemory(stage.store)
+    for link in sources.linked_folders(folder):
+        stage.log.warning(
+            "%s: left out, as DVC does not follow a link to a folder: link its files, or name the folder as own.video",
+            link,
+        )
     rows = []
     for file in sources.own_files(folder):
         path = file.relative_to(folder).as_posix()

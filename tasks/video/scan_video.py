@@ -176,7 +176,8 @@ def _scan_missing(
     ]
     rejects: dict[str, Reject] = {}
     decoded = {"videos": 0, "frames": 0}
-    for outcome in stage.map(scan_video_file, jobs, unit="video", total=len(jobs)):
+    names = {row["source_id"]: row["path"] for row in rows}
+    for outcome in stage.map(scan_video_file, jobs, unit="video", total=len(jobs), names=names):
         if outcome.reject is not None:
             rejects[outcome.item_id] = outcome.reject
         decoded["videos"] += bool(outcome.value)

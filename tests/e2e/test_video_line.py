@@ -200,6 +200,23 @@ def test_a_clone_with_its_cache_pulled_needs_the_scan_again_for_pictures_and_say
     assert "dvc repro --force --single-item scan_video" in done.stdout + done.stderr
 
 
+def test_trouble_of_the_store_fails_the_scan_by_name_and_the_next_run_needs_no_force(
+    line: Line, clips: dict[str, Path]
+) -> None:
+    shutil.copy(clips["walk"], line.own("walk.mp4"))
+    partial = line.root / "data/store/partial"
+    shutil.rmtree(partial)
+    partial.touch()  # where each new file of the store begins
+    done = line.dvc("repro", check=False)
+    assert done.returncode != 0
+    assert "scan_video: failed: video walk.mp4: FileExistsError: [Errno 17]" in done.stderr
+    assert "mend that and run again; what is finished is stored" in done.stderr
+    partial.unlink()
+    line.dvc("repro", "-q")
+    assert ("walk.mp4", 0.0, 2.5) in take_spans(line)
+    assert line.decoded_videos() == [1, 1]
+
+
 def test_plan_counts_what_is_to_decode(line: Line, clips: dict[str, Path]) -> None:
     shutil.copy(clips["walk"], line.own("walk.mp4"))
     line.dvc("repro", "-q", "fetch_video")

@@ -3,14 +3,19 @@ import subprocess
 import sys
 import urllib.request
 from pathlib import Path
+from typing import Any
 
+import psutil
 import pytest
 from ruamel.yaml import YAML
 from typer.testing import CliRunner
 
+from flows import ui as pages
 from flows.cli import app
+from flows.links import Links
 from flows.pipeline_run import PipelineRun
 from flows.server import configured_api, free_port
+from tasks import lineage
 from tests.flows import projects
 from tests.flows.conftest import run, states
 from tests.flows.processes import gone
@@ -67,6 +72,60 @@ def test_a_parameter_can_be_set_for_a_run_and_comments_stay(finished: Path, no_p
     assert (finished / "config.toml").read_text() == "# sizes\n[data]\nrows = 9  # of each\n"
 
 
+def test_a_value_that_the_project_cannot_be_read_with_is_not_kept(matrix: Path, no_prefect: None) -> None:
+    text = (matrix / "dvc.yaml").read_text()
+    (matrix / "params.yaml").write_text("# sizes\nkind: small\nrows: 3\n")
+    (matrix / "dvc.yaml").write_text(text.replace("raw.csv data/${item}.csv", "raw.csv data/${item}.csv ${kind.name}"))
+    (matrix / "params.yaml").write_text("# sizes\nkind: {name: small}\n")
+    for changes in (["kind=large"], ["kind.name=large", "--set", "no.such:a=1"]):
+        code, said = headrace("run", "sample", "--set", *changes, "--repo", str(matrix))
+        assert code == 1, said
+        assert (matrix / "params.yaml").read_text() == "# sizes\nkind: {name: small}\n"
+    assert not projects.journal(matrix)
+
+
+def test_a_value_that_stays_after_a_failure_is_told_with_the_way_back(matrix: Path, no_prefect: None) -> None:
+    projects.set_knobs(matrix, {"sample@small": {"fails": 9}})
+    code, said = headrace("run", "sample@small", "-S", "config.toml:data.rows=9", "--repo", str(matrix))
+    assert code == 1
+    assert "config.toml:data.rows=9 of --set stays in config.toml: 'git diff config.toml' shows it" in said
+    assert "'git checkout config.toml' undoes it" in said
+
+
+def test_what_is_kept_and_shown_of_a_tracking_server_holds_no_secret(
+    finished: Path, no_prefect: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://ann:p@ss@127.0.0.1:9/x?token=hunter2")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    made = run(finished, "sample@small")
+    made.links.put("sample@small", lineage.RunRef("1", "1", "s", "FINISHED", lineage.run_url("1", "1"), {}, {}, {}))
+    made.links.save()
+    kept = (finished / ".dvc/tmp/headrace/links.json").read_text()
+    assert not [secret for secret in ("ann", "p@ss", "ss@", "hunter2") if secret in kept]
+    assert Links(made.project).get("sample@small") is not None
+
+
+def test_the_pages_are_served_with_no_secret_on_a_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: dict[str, Any] = {}
+    monkeypatch.setattr(pages, "served", lambda command, **more: asked.update(more, command=command))
+    pages._mlflow(tmp_path, "postgresql://ann:s3cret@host/db", 5000, tmp_path / "log")
+    assert "s3cret" not in " ".join(asked["command"])
+    assert asked["env"]["MLFLOW_BACKEND_STORE_URI"] == "postgresql://ann:s3cret@host/db"
+
+
+@pytest.mark.parametrize("error", [psutil.AccessDenied, psutil.ZombieProcess, psutil.NoSuchProcess])
+def test_pages_of_a_process_that_cannot_be_seen_do_not_stop_a_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: type[psutil.Error]
+) -> None:
+    def unseen(pid: int) -> psutil.Process:
+        raise error(pid)
+
+    (tmp_path / "headrace-ui.json").write_text('{"url": "http://127.0.0.1:1/api", "pid": 1, "pid_started": 1.0}')
+    monkeypatch.setenv("PREFECT_HOME", str(tmp_path))
+    monkeypatch.setattr(psutil, "Process", unseen)
+    assert configured_api() is None
+
+
 def test_plan_names_what_would_run_why_and_how(finished: Path) -> None:
     (finished / "scores.json").unlink()
     code, said = headrace("plan", "announce", "--repo", str(finished))
@@ -105,7 +164,11 @@ def test_lineage_of_what_no_stage_makes_says_what_it_is(finished: Path) -> None:
     code, said = headrace("lineage", str(finished / "config.toml"))
     assert (code, "config.toml is made by no stage: it is a source that" in said) == (1, True)
     code, said = headrace("lineage", str(finished / "models/tree-smal.txt"))
-    assert (code, "outs like it: models/tree-small.txt" in said) == (1, True)
+    assert (code, "does not exist, and no stage makes it; outs like it: models/tree-small.txt" in said) == (1, True)
+    (finished / "notes.md").write_text("mine")
+    assert "notes.md exists, but no stage makes or reads it" in headrace("lineage", str(finished / "notes.md"))[1]
+    said = headrace("lineage", str(finished / "models"))[1]
+    assert "models exists, but no stage makes or reads it; outs in it: models/" in said
 
 
 @pytest.mark.slow

@@ -6,10 +6,13 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
+import psutil
 import pytest
 
+from flows.server import started_server
 from tests.flows import projects
 from tests.flows.conftest import run, states
 from tests.flows.processes import below, commands, gone
@@ -128,6 +131,48 @@ def test_a_server_started_for_a_run_ends_with_it_also_when_that_is_killed(
     process.send_signal(signal.SIGKILL)
     process.wait()
     assert gone(matrix)
+
+
+def server_below(pid: int, port: str = "") -> psutil.Process:
+    """Return the Prefect server itself, not what supervises it."""
+    lines = {process: process.cmdline() for process in psutil.Process(pid).children(recursive=True)}
+    servers = [process for process, line in lines.items() if "-m prefect server start" in " ".join(line)]
+    (server,) = [process for process in servers if "-I" not in lines[process] and lines[process][-1].endswith(port)]
+    return server
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("configured", [False, True])
+def test_a_prefect_server_that_dies_amid_a_run_costs_no_stage_and_no_time(
+    matrix: Path, finished: Path, configured: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    projects.set_knobs(matrix, {f"sample@{size}": {"seconds": 8} for size in ("small", "large")})
+    with ExitStack() as stack:
+        port = ""
+        if configured:
+            url = stack.enter_context(started_server(matrix.parent / "server.log"))
+            monkeypatch.setenv("PREFECT_API_URL", url)
+            port = url.removesuffix("/api").rpartition(":")[2]
+        process = headrace(matrix, "run", "fit@ridge-*", "--jobs", "2")
+        while sum("tool.py" in line and "-c" not in line.split() for line in commands(matrix)) < 2:
+            assert process.poll() is None, process.stdout.read() if process.stdout else ""
+            time.sleep(0.05)
+        server_below(os.getpid() if configured else process.pid, port).kill()
+        said, _ = process.communicate(timeout=120)
+        ended = time.time()
+    assert process.returncode == 0, said
+    ran = projects.journal(matrix)
+    assert sorted(stage for stage, _, _ in ran) == [
+        "fit@ridge-large",
+        "fit@ridge-small",
+        "sample@large",
+        "sample@small",
+    ]
+    assert ended - ran[-1][2] < 30, said
+    assert said.count("no longer answers: going on without it") == 1
+    assert not [word for word in ("Error", "Traceback", "failed") if word in said], said
+    lock, expected = (load(root / "dvc.lock")["stages"] for root in (matrix, finished))
+    assert {stage: lock[stage] for stage, _, _ in ran} == {stage: expected[stage] for stage, _, _ in ran}
 
 
 def test_a_second_pipeline_waits_if_asked_and_is_refused_else(matrix: Path, no_prefect: None) -> None:

@@ -2,6 +2,8 @@ import json
 import os
 import shutil
 import sys
+import threading
+from concurrent.futures import Future
 from itertools import pairwise
 from pathlib import Path
 
@@ -19,10 +21,11 @@ from prefect.settings import PREFECT_API_URL, temporary_settings
 from ruamel.yaml import YAML
 
 from flows import runner
-from flows.graph import ProjectError
+from flows.graph import Node, ProjectError
 from flows.lock import pipeline_lock
-from flows.pipeline_run import PipelineRun
-from flows.server import flush
+from flows.pipeline_run import PipelineRun, execute, opened
+from flows.plan import Request
+from flows.server import flush, watched
 from tasks import lineage
 from tests.flows import projects
 from tests.flows.conftest import run, states
@@ -249,6 +252,55 @@ def test_a_failed_stage_fails_its_task_its_flow_and_its_runs(
         done.name: "FAILED",
         "sample@small": "FAILED",
     }
+
+
+class Cut(Future[None]):
+    """A task that Prefect ends before its stage began, or while it ran."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.set_result(None)
+
+
+def test_a_stage_whose_task_came_to_nothing_is_run_without_prefect(matrix: Path, no_prefect: None) -> None:
+    with opened(Request(repo=matrix, targets=["data"], jobs=2)) as prepared:
+        execute(prepared, submit=lambda node: Cut())
+    assert states(prepared) == {"sample@small": "ran", "sample@large": "ran"}
+
+
+def test_a_stage_that_was_cut_short_with_its_flow_is_run_again_and_a_real_failure_is_not(
+    matrix: Path, no_prefect: None
+) -> None:
+    projects.set_knobs(matrix, {"sample@large": {"fails": 9}})
+    with opened(Request(repo=matrix, targets=["data"], jobs=2)) as prepared:
+        prepared.interrupted(prepared.project.nodes["sample@small"])
+        prepared.attempt_with_retries(prepared.project.nodes["sample@large"])
+        execute(prepared)
+    assert states(prepared) == {"sample@small": "ran", "sample@large": "failed"}
+    assert [stage for stage, _, _ in projects.journal(matrix)] == ["sample@large", "sample@small"]
+
+
+def test_a_result_stands_though_its_task_never_ends_once_prefect_is_lost(matrix: Path, no_prefect: None) -> None:
+    with opened(Request(repo=matrix, targets=["sample@small"])) as prepared, watched("http://127.0.0.1:9/api") as watch:
+
+        def submit(node: Node) -> Future[None]:
+            prepared.prefect = watch
+            assert not watch.ask()
+            threading.Thread(target=prepared.attempt_with_retries, args=[node]).start()
+            return Future()  # never done: Prefect tries and tries to reach its API
+
+        execute(prepared, submit=submit)
+    assert states(prepared) == {"sample@small": "ran"}
+    assert len(projects.journal(matrix)) == 1
+    assert prepared.results["sample@small"].run is not None
+
+
+def test_a_prefect_that_is_lost_is_warned_of_once(caplog: pytest.LogCaptureFixture) -> None:
+    with watched("http://ann:p@ss@127.0.0.1:9/api") as watch:
+        assert [watch.ask(), watch.ask(), watch.lost] == [False, False, True]
+    assert [record.getMessage() for record in caplog.records] == [
+        "Prefect at http://***@127.0.0.1:9/api no longer answers: going on without it; outs are not affected"
+    ]
 
 
 def test_independent_stages_run_at_the_same_time(matrix: Path, no_prefect: None) -> None:

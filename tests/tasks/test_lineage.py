@@ -116,6 +116,16 @@ def test_passwords_are_left_out_of_messages() -> None:
     assert lineage.without_password(text) == "cannot reach https://***@host.example/x and postgres://***@db/y"
 
 
+def test_a_password_with_an_at_sign_and_a_token_in_a_query_are_left_out_too() -> None:
+    text = "at postgresql://ann:p@ss@db/y and https://h/x?a=1&access_token=abc&b=2"
+    assert lineage.without_password(text) == "at postgresql://***@db/y and https://h/x?a=1&access_token=***&b=2"
+
+
+def test_links_to_runs_hold_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://ann:p@ss@host:5000/mlflow/?token=abc")
+    assert lineage.run_url("r", "1") == "http://host:5000/mlflow/#/experiments/1/runs/r"
+
+
 def test_nested_parameters_become_dotted_keys() -> None:
     assert lineage.flatten({"a": {"b": {"c": 1}, "d": [1, {"e": 2}]}, "f": {}}) == {
         "a.b.c": 1,

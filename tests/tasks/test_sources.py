@@ -13,9 +13,11 @@ from typing import Any
 
 import pytest
 from pydantic import TypeAdapter, ValidationError
+from ruamel.yaml import YAML
 
 from tasks import sources
 from tasks.sources import PackageSource, Source, SourceError, UrlSource, fetch, parse_pip_configuration
+from tests.conftest import Project
 
 FILM = b"moving pictures " * 5000
 TERMS: dict[str, Any] = {"licence": "CC BY 3.0", "credit": "(c) somebody", "url": "https://example.invalid"}
@@ -226,8 +228,23 @@ def test_a_password_in_an_address_is_refused_because_parameters_are_recorded() -
         url_source("https://user:hunter2@example.invalid/film.mp4")
 
 
+@pytest.mark.parametrize(
+    "name",
+    ["token", "Access_Token", "sig", "X-Amz-Signature", "x-amz-credential", "X-Goog-Signature", "api-key", "KEY"],
+)
+def test_a_credential_in_the_query_is_refused_by_name_with_the_remedy(name: str) -> None:
+    with pytest.raises(ValueError, match=f"no '{name}=' here, it would be recorded.*fsspec's settings"):
+        url_source(f"https://example.invalid/film.mp4?version=3&{name}=hunter2")
+
+
+def test_other_parameters_of_an_address_are_taken_and_chains_are_looked_through() -> None:
+    assert url_source("https://example.invalid/film.mp4?version=3&keyframe=2").suffix == ".mp4"
+    with pytest.raises(ValueError, match="no user or password here"):
+        url_source("simplecache::https://user:hunter2@example.invalid/film.mp4")
+
+
 def test_an_address_that_cannot_be_read_is_named_without_its_secrets(tmp_path: Path) -> None:
-    location = "http://127.0.0.1:9/film.mp4?token=hunter2"
+    location = "http://127.0.0.1:9/film.mp4?ticket=hunter2"
     with pytest.raises(SourceError, match=r"'film'.*127\.0\.0\.1:9/film\.mp4 cannot be read") as caught:
         fetch(url_source(location), tmp_path)
     assert "hunter2" not in str(caught.value)
@@ -279,3 +296,20 @@ def test_several_addresses_on_lines_of_their_own_are_all_read() -> None:
 def test_pip_itself_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PIP_INDEX_URL", "https://mine.invalid/simple")
     assert sources.pip_configuration().index_urls[0] == "https://mine.invalid/simple"
+
+
+def test_own_files_are_those_that_dvc_sees_and_links_to_folders_are_named(project: Project) -> None:
+    own = project.root / "data/own"
+    project.write("data/own/deep/a.mp4", "a")
+    project.write("data/own/.hidden/b.mp4", "b")
+    project.write("elsewhere/c.mp4", "c")
+    (own / "c.mp4").symlink_to(project.root / "elsewhere/c.mp4")
+    (own / "deep/more").symlink_to(project.root / "elsewhere")
+    (own / "gone").symlink_to(project.root / "nowhere")
+    assert sources.own_files(own) == [own / "c.mp4", own / "deep/a.mp4"]
+    assert sources.linked_folders(own) == [own / "deep/more"]
+    (own / "gone").unlink()
+    project.write("dvc.yaml", "stages: {see: {cmd: echo > out.txt, deps: [data/own], outs: [out.txt]}}")
+    project.dvc("repro", "-q")
+    (dep,) = YAML(typ="safe").load(project.root / "dvc.lock")["stages"]["see"]["deps"]
+    assert dep["nfiles"] == 3  # with the hidden one

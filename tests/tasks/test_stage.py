@@ -1,9 +1,11 @@
 """The stage contract: what dvc.yaml declares is what a stage uses, and each failure is one clear line."""
 
 import json
+import re
 import sqlite3
 import subprocess
 import sys
+import textwrap
 import threading
 import time
 from collections.abc import Iterator
@@ -143,16 +145,25 @@ def test_out_that_was_not_written_fails_the_stage(words: Project, capfd: pytest.
         ("count_words: {min_length: 3, max: 4}", "'count_words.max' is no parameter of stage 'count_words'"),
         ("count_words: {}", "stage 'count_words' needs 'count_words.min_length'"),
         ("count_words: {min_length: 3}\ncuont: 1", "no stage lists cuont"),
-        ("run: {workers: -1}", "run.workers = -1: Input should be greater than or equal to 0"),
+        (
+            "run: {workers: -1}",
+            "run.workers = -1: Input should be greater than or equal to 0 (at least 0, at most 1024)",
+        ),
+        ("run: {workers: true}", "run.workers = True: Input should be a valid integer (at least 0, at most 1024)"),
+        ("run: {item_timeout_s: '60'}", "run.item_timeout_s = '60': Input should be a valid number (above 0)"),
+        ("count_words: {min_length: '5'}", "count_words.min_length = '5': Input should be a valid integer (at least 1"),
+        ("count_words: {min_length: true}", "count_words.min_length = True: Input should be a valid integer"),
+        ("count_words: {min_length: 3.0}", "count_words.min_length = 3.0: Input should be a valid integer"),
     ],
 )
 def test_wrong_parameter_stops_before_any_work(
     words: Project, params: str, message: str, capfd: pytest.CaptureFixture
 ) -> None:
     defaults = "run: {engine: local, workers: 1, item_timeout_s: 60, max_reject_fraction: 0.5, log_level: info}\n"
-    text = params.replace("run: {", defaults.strip()[:-1] + ", ") if params.startswith("run") else defaults + params
+    text = defaults + params
     if params.startswith("run"):
-        text = defaults.replace("workers: 1", "workers: -1") + "count_words: {min_length: 3}"
+        key, value = params.removeprefix("run: {").removesuffix("}").split(": ")
+        text = re.sub(rf"{key}: \w+", f"{key}: {value}", defaults) + "count_words: {min_length: 3}"
     words.write("params.yaml", text)
     change_stage(words, "raise AssertionError('work was begun')")
     assert words.stage("text.count_words") == 1
@@ -437,4 +448,107 @@ def test_a_file_that_comes_while_a_stage_runs_fails_it(words: Project, capfd: py
     words.write("data/own/first.txt", "")
     change_stage(words, 'stage.dep("./data/own/"); (stage.root / "data/own/late.txt").write_text("")')
     assert words.stage("text.count_words") == 1
-    assert "data/own changed while the stage ran (late.txt): run it again" in capfd.readouterr().err
+    assert "data/own changed while the stage ran (late.txt): when nothing writes there any more, run it again" in (
+        capfd.readouterr().err
+    )
+    assert not (words.root / "data/counts").exists()
+
+
+def test_a_file_that_comes_while_deps_are_hashed_fails_the_stage_too(
+    words: Project, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture
+) -> None:
+    monkeypatch.setattr("tasks.stage._record", lambda *_: words.write("data/raw/words.txt", "other words"))
+    assert words.stage("text.count_words") == 1
+    assert "data/raw/words.txt changed while the stage ran" in capfd.readouterr().err
+
+
+# --- items ---
+
+WORK = """
+    import os, time
+    from pathlib import Path
+    from tasks.tables import Reject
+
+    def measure(payload):
+        number, trace = payload
+        with Path(trace).open("a") as file:
+            file.write(f"{number}\\n")
+        if Path("full").exists() and str(number) in Path("full").read_text().split():
+            raise OSError(28, "No space left on device", f"data/store/{number}")
+        if number == 71:
+            time.sleep(60)
+        if number == 72:
+            os._exit(1)
+        if number == 73:
+            raise Reject("odd", "an odd one")
+        return number
+"""
+
+MAPPED = """
+        from tasks import store as stores
+        from text import work
+        from tasks.store import key_of
+        numbers = [int(n) for n in (stage.root / "data/raw/words.txt").read_text().split()]
+        keys = {n: key_of("measure", "1", {}, str(n)) for n in numbers}
+        jobs = [(f"id{n}", (n, str(stage.root / "trace"))) for n in numbers if not stage.store.has("measure", keys[n])]
+        names = {f"id{n}": f"file{n}.mp4" for n in numbers}
+        rejects = []
+        for outcome in stage.map(work.measure, jobs, unit="video", total=len(jobs), names=names):
+            if outcome.reject is None:
+                with stage.store.writer() as writer:
+                    writer.put("measure", "1", {}, str(outcome.value), {"number": outcome.value})
+            else:
+                rejects.append(f"{outcome.item_id} {outcome.reject}")
+        (out / "rejects.txt").write_text("\\n".join(sorted(rejects)))
+"""
+
+
+@pytest.fixture
+def mapped(words: Project) -> Project:
+    words.write("text/work.py", WORK)
+    words.write("text/count_words.py", textwrap.dedent(STAGE).replace("    # HERE\n", MAPPED.replace("\n    ", "\n")))
+    return words
+
+
+def tried(project: Project) -> list[int]:
+    return sorted(map(int, (project.root / "trace").read_text().split()))
+
+
+def test_trouble_of_the_machine_is_no_result_and_the_next_run_does_what_is_missing(mapped: Project) -> None:
+    """DVC must not take outs without an item as made: it would answer with them for ever."""
+    mapped.write("data/raw/words.txt", "1 2 3 4")
+    mapped.write("full", "2")
+    failed = mapped.dvc("repro", check=False)
+    assert failed.returncode != 0
+    assert (
+        "count_words: failed: video file2.mp4: OSError: [Errno 28] No space left on device: 'data/store/2' at "
+        "text/work.py:11: mend that and run again; what is finished is stored"
+    ) in failed.stderr
+    assert not (mapped.root / "data/counts").exists()
+    assert tried(mapped) == [1, 2, 3, 4]
+    (mapped.root / "full").unlink()
+    mapped.dvc("repro", "-q")
+    assert tried(mapped) == [1, 2, 2, 3, 4]
+    assert (mapped.root / "data/counts/rejects.txt").read_text() == ""
+
+
+def test_where_nothing_can_be_done_any_more_the_stage_gives_up(mapped: Project, capfd: pytest.CaptureFixture) -> None:
+    mapped.write("data/raw/words.txt", " ".join(map(str, range(100, 160))))
+    mapped.write("full", " ".join(map(str, range(104, 160))))
+    assert mapped.stage("text.count_words") == 1
+    err = capfd.readouterr().err
+    assert "video file104.mp4: OSError: [Errno 28]" in err
+    assert "(and 9 more, named above): mend that and run again" in err
+    assert len(tried(mapped)) < 20
+
+
+def test_an_item_that_the_machine_may_have_stopped_says_how_to_try_it_again(mapped: Project) -> None:
+    mapped.write("params.yaml", PARAMS.replace("item_timeout_s: 60", "item_timeout_s: 5"))
+    mapped.write("data/raw/words.txt", "1 71 72 73")
+    assert mapped.stage("text.count_words") == 0
+    again = "'dvc repro --force --single-item count_words'"
+    assert (mapped.root / "data/counts/rejects.txt").read_text().splitlines() == [
+        f"id71 timeout: took longer than 5 s; to try again raise run.item_timeout_s and run {again}",
+        f"id72 worker_died: its worker process died 2 times; to try again run {again}",
+        "id73 odd: an odd one",
+    ]

@@ -571,6 +571,53 @@ def test_a_blob_that_lost_its_end_is_put_right_by_the_next_put(folder):
     assert path.read_bytes() == b"whole"
 
 
+@pytest.mark.parametrize("as_file", [False, True])
+def test_a_blob_damaged_at_its_size_is_put_right_by_the_next_put(url, as_file):
+    store, data = Store(url), b"whole" * 1000
+    name = store.put_blob(data)
+    store._place.put(f"blobs/{name[:2]}/{name}", b"where" * 1000)
+    assert store.put_blob(io.BytesIO(data) if as_file else data) == name
+    with store.open_blob(name) as file:
+        assert file.read() == data
+
+
+def some_table() -> pa.Table:
+    return pa.table({"pts": np.arange(1000), "luma": np.arange(1000, dtype=np.float32) / 7})
+
+
+@pytest.mark.parametrize("begin", [0, 500, -200])
+def test_a_damaged_table_is_set_aside_so_that_it_is_made_anew(url, begin):
+    store = Store(url)
+    name = store.table_blob(some_table())
+    path = f"blobs/{name[:2]}/{name}"
+    data = bytearray(store.open_blob(name).read())
+    data[begin : begin + 20 or None] = b"x" * 20
+    store._place.put(path, bytes(data))
+    with pytest.raises(StoreError, match=rf"{name} is damaged .* set aside as .*damaged/{name}: .* run again"):
+        store.read_table_blob(name)
+    assert not store.has_blob(name)
+    with store._place.open(f"damaged/{name}") as file:
+        assert file.read() == data
+    with pytest.raises(StoreError, match="no such blob"):
+        store.read_table_blob(name)
+    assert store.table_blob(some_table()) == name
+    assert store.read_table_blob(name).equals(some_table())
+
+
+@pytest.mark.parametrize("error", [OSError(5, "Input/output error"), pa.ArrowMemoryError("malloc failed")])
+def test_a_sound_table_that_cannot_be_read_now_stays_where_it_is(folder, monkeypatch, error):
+    store = Store(folder)
+    name = store.table_blob(some_table())
+    with monkeypatch.context() as patched, pytest.raises(type(error)):
+
+        def sick(*_, **__):
+            raise error
+
+        patched.setattr(pq.ParquetFile, "read", sick)
+        store.read_table_blob(name)
+    assert store.read_table_blob(name).equals(some_table())
+
+
 def test_equal_tables_are_one_blob_and_come_back_equal(url):
     store = Store(url)
     table = pa.table({"pts": np.arange(1000), "luma": np.arange(1000, dtype=np.float32) / 7})

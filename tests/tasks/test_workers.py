@@ -8,11 +8,13 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from errno import EACCES, EDQUOT, EIO, EMFILE, ENOSPC, EROFS
 from pathlib import Path
 
 import psutil
 import pytest
 
+from tasks.store import StoreError
 from tasks.workers import Outcome, Reject, default_workers, map_items, reporter
 
 HERE = str(Path(__file__).parent.parent.parent)
@@ -35,6 +37,18 @@ def refuse(_: object) -> None:
 
 def break_down(_: object) -> None:
     raise ValueError("no such frame")
+
+
+def fail_with(error: BaseException) -> None:
+    raise error
+
+
+def open_video_file(path: Path) -> None:
+    import av
+
+    with av.open(str(path)) as container:
+        for _ in container.decode(video=0):
+            pass
 
 
 def leave(status: int) -> None:
@@ -151,6 +165,34 @@ def test_an_error_says_type_message_and_place_without_paths_of_the_machine():
     reject = one(break_down, None).reject
     line = next(i for i, text in enumerate(Path(__file__).read_text().splitlines(), 1) if "no such frame" in text)
     assert reject == Reject("error", f"ValueError: no such frame at tasks/test_workers.py:{line}")
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        *(OSError(number, os.strerror(number), "/data/x") for number in (ENOSPC, EIO, EMFILE, EDQUOT, EROFS, EACCES)),
+        MemoryError("90 GiB"),
+        StoreError("/data/store/blobs/x is damaged"),
+    ],
+)
+def test_trouble_of_the_machine_is_no_reject(error):
+    outcome = one(fail_with, error)
+    assert (outcome.value, outcome.reject) == (None, None)
+    assert outcome.trouble.startswith(f"{type(error).__name__}: {error} at tasks/test_workers.py:")
+
+
+@pytest.mark.parametrize("error", [OSError("truncated file"), ValueError("no such frame"), RuntimeError("odd")])
+def test_what_libraries_say_of_a_damaged_file_is_its_own_fault(error):
+    outcome = one(fail_with, error)
+    assert (outcome.trouble, outcome.reject.reason) == ("", "error")
+
+
+def test_a_damaged_video_is_a_reject_also_where_nobody_made_it_one(tmp_path):
+    (tmp_path / "garbage.mp4").write_bytes(b"this is no video" * 400)
+    (tmp_path / "empty.mp4").touch()
+    for outcome in run(open_video_file, tmp_path.iterdir()).values():
+        assert (outcome.trouble, outcome.reject.reason) == ("", "error")
+    assert "FileNotFoundError" in one(open_video_file, tmp_path / "missing.mp4").trouble
 
 
 @pytest.mark.parametrize(

@@ -167,7 +167,7 @@ def test_a_file_that_changes_under_the_decode_is_not_stored(
     assert set(records(tmp_path)) == {"video.probe"}
 
 
-def test_a_lost_blob_is_computed_again_and_a_damaged_one_is_named(clip: Path, tmp_path: Path) -> None:
+def test_a_lost_or_damaged_blob_is_named_and_computed_again(clip: Path, tmp_path: Path) -> None:
     scan_video_file(job(clip, tmp_path))
     store = Store(str(tmp_path / "store"))
     strip = records(tmp_path)["video.strip"]
@@ -178,5 +178,8 @@ def test_a_lost_blob_is_computed_again_and_a_damaged_one_is_named(clip: Path, tm
     assert scan_video_file(job(clip, tmp_path)) == 48
     blob.chmod(0o644)
     blob.write_bytes(blob.read_bytes()[:-50] + b"x" * 50)
-    with pytest.raises(StoreError, match=r"is damaged .*delete it"):
+    with pytest.raises(StoreError, match=r"is damaged .*run again"):
         store.read_table_blob(strip.blobs[0])
+    assert set(records(tmp_path)) == set(keys(SOURCE, SETTINGS)) - {"video.strip"}
+    assert scan_video_file(job(clip, tmp_path)) == 48
+    assert store.read_table_blob(strip.blobs[0]).num_rows
