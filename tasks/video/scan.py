@@ -18,8 +18,8 @@ from tasks.tables import Reject
 from tasks.video import probe
 from tasks.video.frames import Consumer, Keep, run_pass
 from tasks.video.scores import DifferenceHash, Luma, Motion
-from tasks.video.shots import ColorDifference
 from tasks.video.strip import Strip
+from tasks.video.thumbnails import ColorDifference, Thumbnails
 from tasks.workers import reporter
 
 LIBRARIES = ("av", "numpy", "opencv-python-headless")  # what the numbers depend on besides our own code
@@ -62,6 +62,7 @@ def consumers(settings: Settings, keep: Keep) -> list[Consumer]:
     rate, side = settings.sample_per_s, settings.sample_short_side_px
     return [
         ColorDifference(keep),
+        Thumbnails(keep),
         Luma(keep, per_s=rate, short_side_px=side),
         Motion(keep, per_s=rate, short_side_px=side),
         DifferenceHash(keep, per_s=rate),

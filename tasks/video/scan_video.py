@@ -1,7 +1,8 @@
 """Decode each video once and keep what every later decision needs: data/curated/scan/.
 
 videos.parquet (one row a video), frames.parquet (colour difference of every frame), samples.parquet (luma, motion
-and hash a few times a second); the strip of small pictures lies in the store, named by videos.parquet.
+and hash a few times a second); the strip of small pictures and the thumbnails of all frames lie in the store, named by
+videos.parquet.
 """
 
 from collections import Counter
@@ -32,10 +33,10 @@ from tasks.video.scan import (
     stored,
 )
 from tasks.video.scores import DifferenceHash, Luma, Motion
-from tasks.video.shots import ColorDifference
 from tasks.video.strip import Strip
+from tasks.video.thumbnails import ColorDifference, Thumbnails
 
-STRIP_BYTES_PER_S = 150_000  # about, for --plan: pictures of 256 px, 4 a second
+STORED_BYTES_PER_S = 200_000  # about, for --plan: the strip, and thumbnails at 24 frames a second
 
 
 def _field(name: str, kind: pa.DataType) -> pa.Field:
@@ -53,6 +54,7 @@ VIDEOS = pa.schema(
     + [
         pa.field("strip_blobs", pa.list_(_field("element", pa.string())), nullable=False),
         pa.field("strip_first_pts", pa.list_(_field("element", pa.int64())), nullable=False),
+        pa.field("thumbnail_blobs", pa.list_(_field("element", pa.string())), nullable=False),
     ]
 )  # width, height: as displayed, upright and with square pixels
 
@@ -129,7 +131,7 @@ def run(stage: Stage, params: Params) -> Report:
 
 
 def plan(stage: Stage, params: Params) -> Plan:
-    """Count the videos that are still to be decoded, and the disk that their strips will take."""
+    """Count the videos that are still to be decoded, and the disk that their pictures will take."""
     rows = read_table(stage.dep("data/raw/video") / "manifest.parquet", MANIFEST).to_pylist()
     stage.dep(params.own.video)
     settings, floor = Settings(**params.scan_video.model_dump()), Floor(**params.floor.model_dump())
@@ -137,7 +139,7 @@ def plan(stage: Stage, params: Params) -> Plan:
     todo = [row for row in rows if _needs_worker(known[row["source_id"]], settings, floor)]
     # a video's length is not known before it is probed: 3 Mbit/s is the low end of what 720p comes in
     seconds = sum(row["bytes"] for row in todo) * 8 / 3e6
-    return Plan("video", len(todo), len(rows) - len(todo), disk_needed_bytes=int(seconds * STRIP_BYTES_PER_S))
+    return Plan("video", len(todo), len(rows) - len(todo), disk_needed_bytes=int(seconds * STORED_BYTES_PER_S))
 
 
 def _needs_worker(records: Mapping[str, Record], settings: Settings, floor: Floor) -> bool:
@@ -206,6 +208,7 @@ def _video(row: Mapping[str, Any], records: Mapping[str, Record]) -> dict[str, A
         "strip_bytes": strip.value["summary"]["bytes"],
         "strip_blobs": strip.blobs,
         "strip_first_pts": strip.value["summary"]["first_pts"],
+        "thumbnail_blobs": records[Thumbnails.name].blobs,
     }
 
 

@@ -35,6 +35,7 @@ TAKES = pa.schema(
     + [_field(n, pa.int64()) for n in ("start_pts", "end_pts", "time_base_num", "time_base_den", "frames")]
     + [_field(n, pa.float64()) for n in ("start_s", "end_s", "duration_s", "fps")]
     + [_field(n, pa.int32()) for n in ("width_px", "height_px")]
+    + [_field(n, pa.string()) for n in ("begins", "ends")]  # as detect_shots has it
     + [_field(n, pa.float64()) for n in ("max_color_difference", "luma", "motion_px_s")]
     + [pa.field("keyframe_pts", pa.list_(_field("element", pa.int64())), nullable=False)]
     + [_field(n, pa.string()) for n in ("licence", "credit", "url")]
@@ -53,7 +54,7 @@ def run(stage: Stage, params: Params) -> Report:
     scan = stage.dep("data/curated/scan")
     excluded = read_overrides(stage.dep("data/exclude.csv"))
     included = read_overrides(stage.dep("data/include.csv"))
-    kept, rejected = decide(scan, select, excluded=excluded, included=included)
+    kept, rejected = decide(scan, stage.dep("data/curated/shots"), select, excluded=excluded, included=included)
     known = {*kept.column("take_id").to_pylist(), *rejected.column("take_id").to_pylist()}
     for path, overrides in (("data/exclude.csv", excluded), ("data/include.csv", included)):
         for unknown in sorted(name for name in overrides if name not in known and not is_sha256(name)):

@@ -1,8 +1,7 @@
 """Which stretches of video are takes worth training on: LongTake-HD steps 1 to 5 as one query over stored scores.
 
-A candidate is a shot: what lies between two cuts. At a cut the colour difference is above `cut_color_difference` and
-above `cut_ratio` times that of the two frames before and after, so that fast motion, high over many frames, is none.
-A candidate is kept, or rejected by the first rule that it fails, in the paper's order; nothing here looks at a picture.
+A candidate is a shot, as detect_shots found them. It is kept, or rejected by the first rule that it fails, in
+the paper's order; nothing here looks at a picture.
 """
 
 from collections.abc import Mapping
@@ -20,8 +19,6 @@ from tasks.video.floor import FloorParams
 class SelectTakes(StrictModel):
     """Thresholds; a bound that equals the score keeps the take."""
 
-    cut_color_difference: float = Field(gt=0, le=255, description="a frame that differs by more may begin a shot")
-    cut_ratio: float = Field(ge=1, description="... if it differs by as many times more than the two before and after")
     min_width_px: int = Field(ge=1, description="the longer side as displayed")
     min_height_px: int = Field(ge=1, description='as in "720p": the shorter side as displayed')
     min_fps: float = Field(ge=0)
@@ -68,32 +65,25 @@ def rules(select: SelectTakes) -> list[tuple[str, str, str, float]]:
 
 
 CANDIDATES = """
-with begun as (
-    select source_id, pts, color_difference,
-           color_difference is null
-           or (color_difference > $cut and color_difference > $ratio * coalesce(greatest(
-               max(color_difference) over (of_source rows between 2 preceding and 1 preceding),
-               max(color_difference) over (of_source rows between 1 following and 2 following)
-           ), 0)) as begins
-    from frames window of_source as (partition by source_id order by pts)
-), numbered as (
-    select *, sum(begins::int) over (partition by source_id order by pts) as shot from begun
-), shots as (
-    select source_id, shot, min(pts) as start_pts, count(*) as frames,
-           coalesce(max(color_difference) filter (not begins), 0) as max_color_difference
-    from numbered group by source_id, shot
+with inside as (
+    -- the first frame of a shot differs from the shot before: that says nothing of this take
+    select shots.source_id, shots.start_pts, max(frames.color_difference) as max_color_difference
+    from frames asof join shots on frames.source_id = shots.source_id and frames.pts >= shots.start_pts
+    where frames.pts > shots.start_pts and frames.pts < shots.end_pts
+    group by all
 ), spans as (
-    select shots.* exclude (shot),
-           coalesce(lead(shots.start_pts) over (partition by source_id order by shots.start_pts), v.end_pts) as end_pts,
+    select shots.source_id, shots.start_pts, shots.end_pts, shots.frames, shots.begins, shots.ends,
+           coalesce(inside.max_color_difference, 0) as max_color_difference,
            v.name, v.licence, v.credit, v.url, v.time_base_num, v.time_base_den, v.fps,
            greatest(v.width, v.height) as width_px, least(v.width, v.height) as height_px,
            v.start_pts as video_start_pts
     from shots join videos v using (source_id)
+    left join inside on inside.source_id = shots.source_id and inside.start_pts = shots.start_pts
 ), sampled as (
-    -- the first frame of a shot moved from the shot before: its flow says nothing of this take
     select spans.source_id, spans.start_pts, avg(luma) as luma, count(*) as samples,
            avg(motion_px_s) filter (samples.pts > spans.start_pts) as motion_px_s
     from samples asof join spans on samples.source_id = spans.source_id and samples.pts >= spans.start_pts
+    where samples.pts < spans.end_pts
     group by all
 )
 select left(source_id, 16) || '-' || start_pts || '-' || end_pts as take_id, spans.*,
@@ -106,23 +96,21 @@ from spans left join sampled using (source_id, start_pts)
 
 
 def decide(
-    scan: Path, select: SelectTakes, *, excluded: Mapping[str, str], included: Mapping[str, str]
+    scan: Path, shots: Path, select: SelectTakes, *, excluded: Mapping[str, str], included: Mapping[str, str]
 ) -> tuple[pa.Table, pa.Table]:
     """Return (kept, rejected) candidates by name and time; rejected ones with reason, score, value and threshold.
 
-    `scan` is the folder that scan_video wrote. `excluded` and `included` overrule every rule, by take_id or
-    source_id; exclusion wins.
+    `scan` is the folder that scan_video wrote, `shots` that of detect_shots. `excluded` and `included` overrule every
+    rule, by take_id or source_id; exclusion wins.
     """
     with duckdb.connect(config={"threads": 1}) as con:  # sums of floats depend on how many threads share them
         for name in ("videos", "frames", "samples"):
             con.read_parquet(str(scan / f"{name}.parquet")).create_view(name)
+        con.read_parquet(str(shots / "shots.parquet")).create_view("shots")
         for name, overrides in (("excluded", excluded), ("included", included)):
             ids, reasons = list(overrides), list(overrides.values())
             con.register(name, pa.table({"id": pa.array(ids, pa.string()), "why": pa.array(reasons, pa.string())}))
-        con.execute(
-            f"create temp table candidates as {CANDIDATES}",
-            {"cut": select.cut_color_difference, "ratio": select.cut_ratio},
-        )
+        con.execute(f"create temp table candidates as {CANDIDATES}")
         con.execute(f"create temp table decided as {_decisions(select)}")
         order = "order by name, source_id, start_pts"
         chosen = "select * exclude (reason, score, value, threshold, detail) from decided where reason is null"

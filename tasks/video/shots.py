@@ -1,60 +1,89 @@
-"""How much the picture changes from each frame to the next: the score that cuts are found by.
+"""The shots of one video, found once and kept: stretches between cuts, without the frames of dissolves and fades."""
 
-On 48x27 RGB frames, the size that TransNetV2 takes: small enough to forgive motion, large enough that a hard cut
-stands at least twice as high as the frames around it.
-"""
-
-from array import array
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from typing import Any
 
-import cv2
 import numpy as np
-import pyarrow as pa
 
-from tasks.video.frames import Keep, Picture
-from tasks.video.views import View
+from tasks.keys import StoredFunction, canonical_json, key_of
+from tasks.store import Record, Store
+from tasks.video import transnet
+from tasks.video.thumbnails import read_thumbnails
+from tasks.video.transitions import Boundary, Rules, find_boundaries
 
-cv2.setNumThreads(1)
+NAME, VERSION = "video.shots", "1"
+STORED = StoredFunction(NAME, VERSION, __name__, libraries=("numpy", "torch", transnet.NAME))
 
-THUMBNAIL = View("bgr24", size=(48, 27))
+
+@dataclass(frozen=True)
+class ShotJob:
+    """One video for a worker: where its thumbnails are kept."""
+
+    thumbnail_blobs: tuple[str, ...]
+    store_url: str
+    rules: Rules
 
 
-class ColorDifference:
-    """Mean absolute difference of RGB values (0 to 255) between each frame and the one before it.
+def shots_key(thumbnail_blobs: Sequence[str], rules: Rules) -> str:
+    """Return the store's key of a video's boundaries: they depend on its thumbnails, whatever file these are of."""
+    return key_of(NAME, VERSION, asdict(rules), canonical_json(list(thumbnail_blobs)))
 
-    The table: pts, i_frame, color_difference (null for the first frame).
-    """
 
-    name = "video.color_difference"
-    version = "2"
-    per_s = None
+def stored_shots(store: Store, videos: Mapping[str, Sequence[str]], rules: Rules) -> dict[str, Record]:
+    """Return what is stored of `videos` (source_id -> thumbnail blobs) by source_id."""
+    keys = {source_id: shots_key(blobs, rules) for source_id, blobs in videos.items()}
+    found = store.get_many(NAME, keys.values())
+    return {source_id: found[key] for source_id, key in keys.items() if key in found}
 
-    def __init__(self, keep: Keep):
-        self._keep = keep
-        self._pts = array("q")
-        self._i_frame = array("b")
-        self._difference = array("f")
 
-    @property
-    def params(self) -> dict[str, Any]:
-        return {}
+def find_shots(job: ShotJob) -> int:
+    """Find and keep the boundaries of one video; return how many frames the network saw. Raises StoreError."""
+    store = Store(job.store_url)
+    frames = np.ascontiguousarray(read_thumbnails(store, job.thumbnail_blobs)[..., ::-1])
+    boundaries, judged = find_boundaries(color_difference(frames), frames, job.rules, transnet.judge)
+    value = {
+        "frames": len(frames),
+        "judged_frames": judged,
+        "boundaries": [[b.end, b.start, b.kind, round(b.probability, 4)] for b in boundaries],
+    }
+    with store.writer() as writer:
+        writer.put(NAME, VERSION, asdict(job.rules), canonical_json(list(job.thumbnail_blobs)), value)
+    return judged
 
-    def see(self, picture: Picture) -> None:
-        self._pts.append(picture.pts)
-        self._i_frame.append(picture.i_frame)
-        if picture.before is None:
-            self._difference.append(0.0)
-            return
-        now = picture.image(THUMBNAIL)
-        self._difference.append(cv2.norm(now, picture.before.image(THUMBNAIL), cv2.NORM_L1) / now.size)
 
-    def finish(self) -> tuple[dict[str, Any], list[str]]:
-        rows = np.arange(len(self._pts))
-        table = pa.table(
+def color_difference(frames: np.ndarray) -> np.ndarray:
+    """Return the mean absolute difference of each frame from the one before (0 for the first), float64 (N,)."""
+    found = np.zeros(len(frames))
+    for at in range(1, len(frames)):
+        before, now = frames[at - 1], frames[at]
+        found[at] = (np.maximum(before, now) - np.minimum(before, now)).mean()
+    return found
+
+
+def boundaries_of(record: Record) -> list[Boundary]:
+    """Return the boundaries that a record holds, in order of time."""
+    return [Boundary(*row) for row in record.value["boundaries"]]
+
+
+def shot_rows(source_id: str, pts: np.ndarray, end_pts: int, boundaries: Sequence[Boundary]) -> list[dict[str, Any]]:
+    """Return a row for each shot of a video whose frames are shown at `pts`; frames of transitions are in none."""
+    edges = [Boundary(0, 0, "start", 1.0), *boundaries, Boundary(len(pts), len(pts), "end", 1.0)]
+    rows = []
+    for begins, ends in itertools.pairwise(edges):
+        if begins.start >= ends.end:
+            continue
+        rows.append(
             {
-                "pts": pa.array(np.asarray(self._pts)),
-                "i_frame": pa.array(np.asarray(self._i_frame, dtype=bool)),
-                "color_difference": pa.array(np.asarray(self._difference), mask=rows == 0),
+                "source_id": source_id,
+                "start_pts": int(pts[begins.start]),
+                "end_pts": int(pts[ends.end]) if ends.end < len(pts) else end_pts,
+                "frames": ends.end - begins.start,
+                "begins": begins.kind,
+                "begins_probability": begins.probability,
+                "ends": ends.kind,
+                "ends_probability": ends.probability,
             }
         )
-        return {"frames": len(table)}, [self._keep(table)]
+    return rows

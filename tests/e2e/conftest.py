@@ -70,7 +70,7 @@ class Line(Project):
     def out_hashes(self) -> dict[str, str]:
         """The hash of every out, as dvc.lock has it."""
         found: dict[str, str] = {}
-        for stage in ("fetch_video", "scan_video", "select_takes"):
+        for stage in ("fetch_video", "scan_video", "detect_shots", "select_takes"):
             found |= locked_hashes(self.root, stage)[1]
         return found
 

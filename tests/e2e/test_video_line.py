@@ -36,7 +36,7 @@ def test_first_run_finds_the_takes_and_everything_says_so(finished: Line) -> Non
     assert (still["reason"], still["score"], still["threshold"]) == ("motion", "motion_px_s", 20)
     assert still["value"] < 20
     assert sorted((r.name, r.status) for r in line.runs()) == [
-        (name, "FINISHED") for name in ("fetch_video", "scan_video", "select_takes")
+        (name, "FINISHED") for name in ("detect_shots", "fetch_video", "scan_video", "select_takes")
     ]
     for run in line.runs():
         deps, outs = locked_hashes(line.root, run.name)
@@ -47,6 +47,9 @@ def test_first_run_finds_the_takes_and_everything_says_so(finished: Line) -> Non
     assert scan.metrics["curate/decoded_videos"] == 1
     assert scan.metrics["curate/decoded_frames_per_source_frame"] == 1.0
     assert scan.metrics["curate/decoded_frames"] == 144
+    (shots,) = line.stage_runs("detect_shots")
+    assert (shots.metrics["shots/found"], shots.metrics["shots/cut"]) == (3, 2)
+    assert shots.metrics["shots/network_frames"] == 0  # two clear cuts leave no doubt
 
 
 def test_takes_carry_licence_and_credit_and_their_keyframes(finished: Line) -> None:
@@ -86,6 +89,7 @@ def test_a_new_video_is_the_only_one_decoded_and_leaves_when_it_is_deleted(line:
     line.dvc("repro", "-q")
     assert line.decoded_videos() == [1, 1]
     assert ("walk.mp4", 0.0, 2.5) in take_spans(line)
+    assert [run.metrics["items/done"] for run in line.stage_runs("detect_shots")] == [1, 1]
     assert not list((line.root / "data/raw/video").rglob("walk*"))
     line.own("walk.mp4").unlink()
     line.dvc("repro", "-q")

@@ -14,8 +14,8 @@ import pytest
 from tasks.video import strip
 from tasks.video.frames import Consumer, Keep, run_pass
 from tasks.video.scores import DifferenceHash, Luma, Motion, mean_length
-from tasks.video.shots import ColorDifference
 from tasks.video.strip import Strip
+from tasks.video.thumbnails import ColorDifference
 from tests.tasks.video import clips
 
 

@@ -1,6 +1,5 @@
 """Selection as a query, against the same rules written as a loop over random scores."""
 
-import itertools
 from pathlib import Path
 from typing import Any
 
@@ -9,13 +8,11 @@ import pyarrow as pa
 import pytest
 
 from tasks.tables import write_table
-from tasks.video import scan_video, selection
+from tasks.video import detect_shots, scan_video, selection
 from tasks.video.floor import FloorParams
 from tasks.video.selection import SelectTakes, decide, funnel, rules
 
 SELECT: dict[str, Any] = {
-    "cut_color_difference": 8,
-    "cut_ratio": 2,
     "min_width_px": 1280,
     "min_height_px": 720,
     "min_fps": 20,
@@ -34,7 +31,7 @@ def selected(**changes: Any) -> SelectTakes:
 
 
 class Scanned:
-    """The tables of a scan of made-up videos: uneven times, a few cuts, scores at random."""
+    """The tables of made-up videos: uneven times, shots with frames of transitions between, scores at random."""
 
     def __init__(self, folder: Path, videos: int, seed: int):
         rng = np.random.default_rng(seed)
@@ -42,11 +39,12 @@ class Scanned:
         self.videos: list[dict[str, Any]] = []
         self.frames: list[dict[str, Any]] = []
         self.samples: list[dict[str, Any]] = []
+        self.shots: list[dict[str, Any]] = []
         for number in range(videos):
             source_id = f"{rng.integers(2**63):064x}"
             pts = (int(rng.integers(-500, 500)) + np.cumsum(rng.integers(20, 60, 300))).tolist()
             differences = rng.uniform(0, 6, len(pts))
-            differences[rng.integers(1, len(pts), 6)] = rng.uniform(5, 60, 6)
+            differences[rng.integers(1, len(pts), 4)] = rng.uniform(5, 60, 4)
             size = [(1280, 720), (1920, 1080), (640, 360), (1280, 700), (720, 1280)][rng.integers(5)]
             row = {field.name: _blank(field) for field in scan_video.VIDEOS}
             row |= {"source_id": source_id, "name": f"{number % 3}.mp4", "width": size[0], "height": size[1]}
@@ -58,6 +56,15 @@ class Scanned:
                 self.frames.append(
                     {"source_id": source_id, "pts": time, "i_frame": i == 0, "color_difference": difference}
                 )
+            first = 0
+            for last in sorted({*rng.integers(20, len(pts) - 20, 4).tolist(), len(pts)}):
+                if last <= first:
+                    continue
+                end = pts[last] if last < len(pts) else row["end_pts"]
+                shot = {"source_id": source_id, "start_pts": pts[first], "end_pts": end, "frames": last - first}
+                shot |= {"begins": "cut", "ends": "cut", "begins_probability": 1.0, "ends_probability": 1.0}
+                self.shots.append(shot)
+                first = min(last + int(rng.choice([0, 0, 12])), len(pts) - 1)
             darkest = float(rng.choice([0, 40, 120]))
             for i in range(0, len(pts), 6):
                 motion = None if i == 0 else float(np.float32(rng.uniform(0, 60)))
@@ -66,9 +73,13 @@ class Scanned:
                     {"source_id": source_id, "pts": pts[i], "luma": luma, "motion_px_s": motion, "dhash": 0}
                 )
         folder.mkdir()
+        self.write_shots()
         write_table(folder / "videos.parquet", self.videos, scan_video.VIDEOS)
         write_table(folder / "frames.parquet", self.frames, scan_video.FRAMES)
         write_table(folder / "samples.parquet", self.samples, scan_video.SAMPLES)
+
+    def write_shots(self) -> None:
+        write_table(self.folder / "shots.parquet", self.shots, detect_shots.SHOTS)
 
 
 def _blank(field: pa.Field) -> Any:
@@ -82,15 +93,9 @@ def by_loop(scanned: Scanned, select: SelectTakes) -> dict[tuple[str, int, int],
     found = {}
     for video in scanned.videos:
         frames = [f for f in scanned.frames if f["source_id"] == video["source_id"]]
-        values = [f["color_difference"] or 0.0 for f in frames]
-        cuts = [0]
-        for i in range(1, len(values)):
-            around = values[max(1, i - 2) : i] + values[i + 1 : i + 3]
-            if values[i] > select.cut_color_difference and values[i] > select.cut_ratio * max(around, default=0):
-                cuts.append(i)
-        for first, last in itertools.pairwise([*cuts, len(frames)]):
-            start = frames[first]["pts"]
-            end = frames[last]["pts"] if last < len(frames) else video["end_pts"]
+        for shot in (shot for shot in scanned.shots if shot["source_id"] == video["source_id"]):
+            start, end = shot["start_pts"], shot["end_pts"]
+            values = [f["color_difference"] for f in frames if start < f["pts"] < end]
             inside = [s for s in scanned.samples if s["source_id"] == video["source_id"] and start <= s["pts"] < end]
             moved = [s["motion_px_s"] for s in inside if s["pts"] > start]
             scores = {
@@ -98,7 +103,7 @@ def by_loop(scanned: Scanned, select: SelectTakes) -> dict[tuple[str, int, int],
                 "height_px": min(video["width"], video["height"]),
                 "fps": video["fps"],
                 "duration_s": (end - start) / 1000,
-                "max_color_difference": max(values[first + 1 : last], default=0.0),
+                "max_color_difference": max(values, default=0.0),
                 "luma": float(np.mean([s["luma"] for s in inside])) if inside else 0.0,
                 "motion_px_s": float(np.mean(moved)) if moved else 0.0,
             }
@@ -117,7 +122,7 @@ def span(row: dict[str, Any]) -> tuple[str, int, int]:
 
 def test_each_candidate_is_kept_or_rejected_by_the_first_rule_that_it_fails(tmp_path: Path) -> None:
     scanned = Scanned(tmp_path / "scan", videos=60, seed=1)
-    kept, rejected = decide(scanned.folder, selected(), excluded={}, included={})
+    kept, rejected = decide(scanned.folder, scanned.folder, selected(), excluded={}, included={})
     expected = by_loop(scanned, selected())
     rows = [*kept.to_pylist(), *rejected.to_pylist()]
     assert sorted(map(span, rows)) == sorted(expected)
@@ -140,47 +145,31 @@ def test_each_candidate_is_kept_or_rejected_by_the_first_rule_that_it_fails(tmp_
 
 def test_other_thresholds_decide_anew_from_the_same_scores(tmp_path: Path) -> None:
     scanned = Scanned(tmp_path / "scan", videos=8, seed=2)
-    for changes in ({"cut_color_difference": 20}, {"cut_ratio": 5}, {"min_duration_s": 0.2}, {"max_luma": 255}):
+    for changes in ({"max_color_difference": 5}, {"min_duration_s": 0.2}, {"max_luma": 255}):
         select = selected(**changes)
-        kept, _ = decide(scanned.folder, select, excluded={}, included={})
+        kept, _ = decide(scanned.folder, scanned.folder, select, excluded={}, included={})
         expected = {at for at, (reason, _) in by_loop(scanned, select).items() if not reason}
         assert {span(row) for row in kept.to_pylist()} == expected
 
 
 def test_overrides_win_over_rules_and_exclusion_over_inclusion(tmp_path: Path) -> None:
-    scanned = Scanned(tmp_path / "scan", videos=6, seed=3)
-    kept, rejected = decide(scanned.folder, selected(), excluded={}, included={})
+    scanned = Scanned(tmp_path / "scan", videos=20, seed=3)
+    kept, rejected = decide(scanned.folder, scanned.folder, selected(), excluded={}, included={})
     good, bad = kept.to_pylist()[0], rejected.to_pylist()[0]
     source = rejected.to_pylist()[-1]["source_id"]
     excluded = {good["take_id"]: "a logo", source: "not ours"}
     included = {bad["take_id"]: "wanted", source: "wanted too"}
-    kept, rejected = decide(scanned.folder, selected(), excluded=excluded, included=included)
+    kept, rejected = decide(scanned.folder, scanned.folder, selected(), excluded=excluded, included=included)
     assert bad["take_id"] in kept.column("take_id").to_pylist() or bad["source_id"] == source
     assert source not in kept.column("source_id").to_pylist()
     why = {row["take_id"]: (row["reason"], row["detail"]) for row in rejected.to_pylist()}
     assert why[good["take_id"]] in {("excluded", "a logo"), ("excluded", "not ours")}
 
 
-def test_two_cuts_two_frames_of_fast_motion_and_a_flash(tmp_path: Path) -> None:
-    """A cut stands alone; motion is high over many frames; a flash is high twice, and spoils the take for certain."""
-    scanned = Scanned(tmp_path / "scan", videos=1, seed=4)
-    times = [frame["pts"] for frame in scanned.frames]
-    values = np.full(len(times), 1.0, np.float32)
-    values[[50, 120]] = 40  # cuts
-    values[160:170] = 30  # a fast pan
-    values[[220, 221]] = 90  # a flash of one frame
-    table = pa.table([[f[n] for f in scanned.frames] for n in scan_video.FRAMES.names[:3]], scan_video.FRAMES.names[:3])
-    table = table.append_column("color_difference", pa.array(values, mask=np.arange(len(values)) == 0))
-    write_table(scanned.folder / "frames.parquet", table, scan_video.FRAMES)
-    kept, rejected = decide(scanned.folder, selected(), excluded={}, included={})
-    starts = sorted(row["start_pts"] for row in [*kept.to_pylist(), *rejected.to_pylist()])
-    assert starts == [times[0], times[50], times[120]]
-
-
 def test_the_funnel_only_narrows_and_ends_at_what_is_kept(tmp_path: Path) -> None:
     scanned = Scanned(tmp_path / "scan", videos=10, seed=5)
     excluded = {scanned.videos[0]["source_id"]: "not ours"}
-    kept, rejected = decide(scanned.folder, selected(), excluded=excluded, included={})
+    kept, rejected = decide(scanned.folder, scanned.folder, selected(), excluded=excluded, included={})
     reasons = rejected.column("reason").to_pylist()
     steps = funnel(selected(), len(kept) + len(rejected), {r: reasons.count(r) for r in reasons})
     left = [count for _, count in steps]
