@@ -37,6 +37,7 @@ ui: $(READY)     ## the Prefect and MLflow pages on loopback; Ctrl-C ends both
 bench: $(READY)  ## speed beside the peers; results go to bench/RESULTS.md
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[video,dev,bench]'
 	$(BIN)/python -m bench.video
+	$(BIN)/python -m bench.video_shots
 	$(BIN)/python -m bench.orchestration
 	$(BIN)/python -m bench.results
 

@@ -31,6 +31,7 @@ def _cell(value: Any) -> str:
 def main() -> None:
     """Read the rows, write the page."""
     video = json.loads((HERE / "video.json").read_text())
+    shots = json.loads((HERE / "video_shots.json").read_text())
     orchestration = json.loads((HERE / "orchestration.json").read_text())
     what = f"{video['input']}, first {video['seconds']:g} s, median of {video['tries']} tries in turns"
     page = [
@@ -42,6 +43,15 @@ def main() -> None:
             ["contender", "frames", "frames_per_cpu_s", "of_bare_decode", "peak_mb", "found"],
         ),
         f"Target: the scan at {video['target']} of a bare decode or better; met: {_cell(video['met'])}.\n",
+        section(
+            f"Shots of {shots['input']}, {shots['frames']} frames, beside other lists (equal within a frame)",
+            "python -m bench.video_shots",
+            shots,
+            ["contender", "boundaries", "cpu_s", "found_by_ours_alone", "not_found_by_ours"],
+        ),
+        f"TransNetV2 saw {shots['network_share']:.0%} of the frames of all videos; {shots['network_cpu_s']:g} s CPU of "
+        "ours are its own. PySceneDetect's include the decode. Each difference is a row of pictures in "
+        "[docs/shots-differences.jpg](../docs/shots-differences.jpg).\n",
         section(
             "Orchestration",
             "python -m bench.orchestration",

@@ -20,7 +20,7 @@ class Luma:
     """Mean grey level of a frame, 0 (black) to 255 (white). The table: pts, luma."""
 
     name = "video.luma"
-    version = "2"
+    version = "3"
 
     def __init__(self, keep: Keep, *, per_s: float, short_side_px: int):
         self._keep = keep
@@ -50,7 +50,7 @@ class Motion:
     """
 
     name = "video.motion"
-    version = "3"
+    version = "4"
 
     def __init__(self, keep: Keep, *, per_s: float, short_side_px: int):
         self._keep = keep
@@ -97,7 +97,7 @@ class DifferenceHash:
     """
 
     name = "video.difference_hash"
-    version = "2"
+    version = "3"
     _view = View("gray", size=(9, 8))
 
     def __init__(self, keep: Keep, *, per_s: float):

@@ -28,7 +28,7 @@ class Strip:
     """
 
     name = "video.strip"
-    version = "3"
+    version = "4"
 
     def __init__(self, keep: Keep, *, per_s: float, short_side_px: int, jpeg_quality: int):
         self._keep = keep

@@ -101,7 +101,8 @@ def test_a_view_is_the_area_average_of_the_frame(tmp_path: Path) -> None:
     _, full = clips.read_all(path, lambda frame: frame.to_ndarray(format="gray"))
     for seen, whole in zip(watcher.images, full, strict=True):
         blocks = whole.reshape(18, 10, 32, 10).mean(axis=(1, 3))
-        assert np.abs(seen - blocks).max() <= 2
+        assert np.abs(seen - blocks).mean() <= 1.5
+        assert np.abs(seen - blocks).max() <= 6
 
 
 def test_grey_views_use_the_whole_range(tmp_path: Path) -> None:

@@ -114,4 +114,4 @@ def test_each_plane_is_halved_once_however_many_ask(monkeypatch: pytest.MonkeyPa
     planes = scaler.planes(frame)
     for view in VIEWS:
         scaler.image(frame, planes, view)
-    assert halvings == 3 + 2 * 2  # luma to 160x90, chroma to 160x90
+    assert halvings == 4 + 2 * 3  # all to 80x45
