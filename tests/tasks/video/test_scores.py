@@ -63,15 +63,15 @@ def test_hard_cuts_stand_far_above_every_other_frame(tmp_path: Path) -> None:
 
 def test_difference_is_the_mean_change_of_small_rgb_pictures(tmp_path: Path) -> None:
     """Grey, since the scaler halves the colour's resolution, as the codec does."""
-    grey = [np.repeat(i[..., :1], 3, axis=2) for i in clips.moving(1, 20, 8, height=270, width=480)]
+    grey = [np.repeat(i[..., :1], 3, axis=2) for i in clips.moving(1, 20, 8, height=432, width=768)]
     path = clips.write_clip(tmp_path / "clip.mp4", grey)
     table = color_difference(path)
     pts, full = clips.read_all(path, lambda frame: frame.to_ndarray(format="rgb24").astype(float))
-    small = [image.reshape(27, 10, 48, 10, 3).mean(axis=(1, 3)) for image in full]
+    small = [image.reshape(27, 16, 48, 16, 3).mean(axis=(1, 3)) for image in full]
     expected = [np.abs(b - a).mean() for a, b in itertools.pairwise(small)]
     assert table.column("pts").to_pylist() == pts
     assert table.column("color_difference")[0].as_py() is None
-    np.testing.assert_allclose(table.column("color_difference").to_pylist()[1:], expected, rtol=0.1)
+    np.testing.assert_allclose(table.column("color_difference").to_pylist()[1:], expected, atol=0.5)
 
 
 def test_i_frames_are_those_that_the_encoder_made(tmp_path: Path) -> None:
