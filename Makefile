@@ -11,10 +11,11 @@ help:            ## this list
 	@grep -hE '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
 
 env: $(READY)    ## make the environment in .venv
-$(READY): pyproject.toml constraints.txt
+$(READY): pyproject.toml constraints.txt requirements-no-deps.txt
 	@echo "making the environment in $(VENV), a few minutes"
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[video,dev]'
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps -r requirements-no-deps.txt
 	@touch $@
 
 repro: $(READY)  ## run what has changed: plain dvc repro
