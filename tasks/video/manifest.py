@@ -16,3 +16,7 @@ MANIFEST = pa.schema(
 
 class Own(StrictModel):
     video: str = Field(description="folder with videos of your own, read in place")
+
+
+class OwnModels(StrictModel):
+    models: str = Field(description="folder with weights of your own, one folder for each model")

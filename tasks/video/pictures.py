@@ -42,6 +42,35 @@ def contact_sheet(rows: Sequence[Row], title: str, credit: str, path: Path, *, c
     sheet.save(path, quality=88)
 
 
+def examples_sheet(
+    kept: Sequence[tuple[Sequence[str], Sequence[bytes]]],
+    rejected: Sequence[tuple[Sequence[str], Sequence[bytes]]],
+    credit: str,
+    path: Path,
+) -> None:
+    """Draw some takes that were kept, and some that were not under the reason: lines of text and keyframes each."""
+    parts = [("kept", kept), ("rejected", rejected)]
+    pictures = max((len(frames) for _, rows in parts for _, frames in rows), default=1)
+    width = _LABEL_PX + pictures * _TILE_PX[0] + 2 * _GAP_PX
+    head, foot, row_px = 34, 34, _TILE_PX[1] + _GAP_PX
+    height = sum(head + len(rows) * row_px for _, rows in parts) + foot
+    sheet = Image.new("RGB", (width, height), _PAPER)
+    draw = ImageDraw.Draw(sheet)
+    small, large = ImageFont.load_default(13), ImageFont.load_default(18)
+    top = 0
+    for title, rows in parts:
+        draw.text((_GAP_PX, top + 8), title, _INK, font=large)
+        top += head
+        for label, frames in rows:
+            for line, text in enumerate(label):
+                draw.text((_GAP_PX, top + 4 + 18 * line), text, _INK if line == 2 else _QUIET, font=small)
+            for place, jpeg in enumerate(frames):
+                sheet.paste(_fitted(jpeg), (_GAP_PX + _LABEL_PX + place * _TILE_PX[0], top))
+            top += row_px
+    draw.text((_GAP_PX, height - foot + 8), credit, _QUIET, font=small)
+    sheet.save(path, quality=88)
+
+
 def _fitted(jpeg: bytes) -> Image.Image:
     """Return a picture in a tile, whole, on black."""
     with Image.open(io.BytesIO(jpeg)) as opened:

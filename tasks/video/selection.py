@@ -1,12 +1,13 @@
-"""Which stretches of video are takes worth training on: LongTake-HD steps 1 to 5 as one query over stored scores.
+"""Which candidates are takes worth training on: LongTake-HD steps 1 to 6, near-duplicates and sampling, as a query.
 
-A candidate is a shot, as detect_shots found them. It is kept, or rejected by the first rule that it fails, in
-the paper's order; nothing here looks at a picture.
+A candidate is a shot with its scores, as score_takes wrote them. It is kept, or rejected by the first rule that it
+fails, in the paper's order (arXiv 2412.01316; the sheet's table); nothing here looks at a picture.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
 import duckdb
 import pyarrow as pa
@@ -16,144 +17,272 @@ from tasks.parameters import StrictModel
 from tasks.video.floor import FloorParams
 
 
-class SelectTakes(StrictModel):
-    """Thresholds; a bound that equals the score keeps the take."""
+class Rule(NamedTuple):
+    """Keeps a candidate whose `score` is on the right side of the threshold that `key` names, or on it."""
 
-    min_width_px: int = Field(ge=1, description="the longer side as displayed")
-    min_height_px: int = Field(ge=1, description='as in "720p": the shorter side as displayed')
-    min_fps: float = Field(ge=0)
-    max_fps: float = Field(gt=0)
+    step: int
+    reason: str
+    score: str  # {reduce}: mean, min or max over neighbouring keyframes
+    keeps: Literal[">=", "<="]
+    key: str
+
+
+RULES = (
+    # 1: what the file says of itself
+    Rule(1, "width", "width_px", ">=", "min_width_px"),
+    Rule(1, "height", "height_px", ">=", "min_height_px"),
+    Rule(1, "fps_low", "fps", ">=", "min_fps"),
+    Rule(1, "fps_high", "fps", "<=", "max_fps"),
+    # 2: one take, long enough once it is cut out
+    Rule(2, "duration", "duration_s", ">=", "min_duration_s"),
+    Rule(2, "cut", "max_color_difference", "<=", "max_color_difference"),
+    # 3: low level
+    Rule(3, "dark", "luma", ">=", "min_luma"),
+    Rule(3, "bright", "luma", "<=", "max_luma"),
+    Rule(3, "clipped", "clipped_share", "<=", "max_clipped_share"),
+    Rule(3, "blurred", "sharpness", ">=", "min_sharpness"),
+    Rule(3, "frozen", "frozen_s", "<=", "max_frozen_s"),
+    Rule(3, "letterbox", "letterbox_area", "<=", "max_letterbox_area"),
+    Rule(3, "overlay", "overlay_area", "<=", "max_overlay_area"),
+    Rule(3, "artifacts", "artifact_area", "<=", "max_artifact_area"),
+    Rule(3, "text", "text_area", "<=", "max_text_area"),
+    # 4: aesthetics
+    Rule(4, "quality", "quality", ">=", "min_quality"),
+    # 5: motion, also in the stillest of the segments
+    Rule(5, "motion", "motion_px_s", ">=", "min_motion_px_s"),
+    Rule(5, "motion_part", "motion_part_px_s", ">=", "min_motion_part_px_s"),
+    # 6: diversity of content between neighbouring keyframes: neither the same nor unrelated
+    Rule(6, "psnr_low", "psnr_db_{reduce}", ">=", "min_psnr_db"),
+    Rule(6, "psnr_high", "psnr_db_{reduce}", "<=", "max_psnr_db"),
+    Rule(6, "ssim_low", "ssim_{reduce}", ">=", "min_ssim"),
+    Rule(6, "ssim_high", "ssim_{reduce}", "<=", "max_ssim"),
+    Rule(6, "perceptual_low", "perceptual_{reduce}", ">=", "min_perceptual"),
+    Rule(6, "perceptual_high", "perceptual_{reduce}", "<=", "max_perceptual"),
+)
+NEAR_DUPLICATE, SAMPLED_OUT = "near_duplicate", "sampled_out"  # steps 7 and 8, which compare takes
+
+
+class Quantile(StrictModel):
+    """A threshold by rank: the value below which lies this share of the candidates that its rule meets."""
+
+    quantile: float = Field(ge=0, le=1)
+
+
+Threshold = float | Quantile | None  # None: the rule is off
+
+
+class Sample(StrictModel):
+    """How many takes to keep at most, drawn evenly from clusters of content."""
+
+    takes: int = Field(ge=0, description="0: all")
+    clusters: int = Field(ge=1, le=10_000)
+
+
+class TakeSet(StrictModel):
+    """The thresholds of one set of takes; a score that equals a threshold keeps the take."""
+
+    min_width_px: Threshold = Field(description="the longer side as displayed")
+    min_height_px: Threshold = Field(description='as in "720p": the shorter side as displayed')
+    min_fps: Threshold
+    max_fps: Threshold
     min_duration_s: float = Field(gt=0)
-    max_color_difference: float = Field(gt=0, le=255, description="within a take: above it a cut may have been missed")
-    min_luma: float = Field(ge=0, le=255, description="mean over the take's samples")
-    max_luma: float = Field(ge=0, le=255)
-    min_motion_px_s: float = Field(ge=0, description="mean over the take's samples, at 720p")
-    keyframes: int = Field(ge=1, le=100, description="at the centres of as many equal segments")
+    max_color_difference: Threshold = Field(description="0 to 255, within a take: above it a cut may have been missed")
+    min_luma: Threshold = Field(description="0 to 255, mean over the take's samples")
+    max_luma: Threshold
+    max_clipped_share: Threshold = Field(description="of pixels that are black or white")
+    min_sharpness: Threshold
+    max_frozen_s: Threshold = Field(description="longest stretch without any change")
+    max_letterbox_area: Threshold = Field(description="share of the picture")
+    max_overlay_area: Threshold = Field(description="share of the picture: what stands still while the rest moves")
+    max_artifact_area: Threshold = Field(description="both together")
+    max_text_area: Threshold
+    min_quality: Threshold = Field(description="on the scale of score_takes.quality's backend")
+    min_motion_px_s: Threshold = Field(description="mean over the take's samples, at 720p")
+    min_motion_part_px_s: Threshold = Field(description="the same over the stillest of the segments")
+    min_psnr_db: Threshold = Field(description="between neighbouring keyframes")
+    max_psnr_db: Threshold
+    min_ssim: Threshold
+    max_ssim: Threshold
+    min_perceptual: Threshold = Field(description="on the scale of score_takes.perceptual's backend")
+    max_perceptual: Threshold
+    reduce: Literal["mean", "min", "max"] = Field(description="over the pairs of neighbouring keyframes")
+    near_duplicates: Literal["best", "all"] = Field(description="which of a cluster to keep")
+    sample: Sample
 
     @model_validator(mode="after")
-    def _bands(self) -> "SelectTakes":
-        for low, high in (("min_fps", "max_fps"), ("min_luma", "max_luma")):
-            if getattr(self, low) > getattr(self, high):
-                raise ValueError(f"select_takes.{low} is above select_takes.{high}: no take could be kept")
+    def _bands(self) -> "TakeSet":
+        for name in ("fps", "luma", "psnr_db", "ssim", "perceptual"):
+            low, high = getattr(self, f"min_{name}"), getattr(self, f"max_{name}")
+            if isinstance(low, float | int) and isinstance(high, float | int) and low > high:
+                raise ValueError(f"min_{name} is above max_{name}: no take could be kept")
         return self
 
 
-def check_floor_of(floor: FloorParams, select: SelectTakes) -> None:
-    """Raise ValueError for a threshold that would keep what the floor has never let be decoded."""
-    for name in ("min_height_px", "min_duration_s"):
-        threshold, gate = getattr(select, name), getattr(floor, name)
-        if threshold < gate:
+@dataclass(frozen=True)
+class Decided:
+    """What became of the candidates. `kept` and `rejected` have all columns of the scores.
+
+    `kept` has also content_cluster; `rejected` reason, score, value, threshold and detail.
+    """
+
+    kept: pa.Table
+    rejected: pa.Table
+    limits: dict[str, float]  # reason -> threshold, quantiles resolved
+    funnel: list[tuple[str, int]]  # step, candidates left after it
+
+
+def check_floor_of(floor: FloorParams, chosen: TakeSet, name: str) -> None:
+    """Raise ValueError for a threshold that would keep what the floor has never let be scored."""
+    for key in ("min_height_px", "min_duration_s"):
+        threshold, gate = getattr(chosen, key), getattr(floor, key)
+        if not isinstance(threshold, float | int) or threshold < gate:
+            given = f"{threshold:g}" if isinstance(threshold, float | int) else "no number"
             raise ValueError(
-                f"params.yaml: select_takes.{name} = {threshold:g} is looser than floor.{name} = {gate:g}, and smaller "
-                f"videos were never decoded: lower floor.{name} too, or raise the threshold"
+                f"params.yaml: select_takes.{name}.{key} = {given} is looser than floor.{key} = {gate:g}, below which "
+                f"nothing was decoded or scored: lower floor.{key} too, or raise the threshold"
             )
 
 
-def rules(select: SelectTakes) -> list[tuple[str, str, str, float]]:
-    """Return (reason, score, comparison that keeps, threshold) in the order of the paper's steps 1 to 5."""
-    return [
-        ("width", "width_px", ">=", select.min_width_px),
-        ("height", "height_px", ">=", select.min_height_px),
-        ("fps_low", "fps", ">=", select.min_fps),
-        ("fps_high", "fps", "<=", select.max_fps),
-        ("duration", "duration_s", ">=", select.min_duration_s),
-        ("cut", "max_color_difference", "<=", select.max_color_difference),
-        ("dark", "luma", ">=", select.min_luma),
-        ("bright", "luma", "<=", select.max_luma),
-        ("motion", "motion_px_s", ">=", select.min_motion_px_s),
-    ]
-
-
-CANDIDATES = """
-with inside as (
-    -- the first frame of a shot differs from the shot before: that says nothing of this take
-    select shots.source_id, shots.start_pts, max(frames.color_difference) as max_color_difference
-    from frames asof join shots on frames.source_id = shots.source_id and frames.pts >= shots.start_pts
-    where frames.pts > shots.start_pts and frames.pts < shots.end_pts
-    group by all
-), spans as (
-    select shots.source_id, shots.start_pts, shots.end_pts, shots.frames, shots.begins, shots.ends,
-           coalesce(inside.max_color_difference, 0) as max_color_difference,
-           v.name, v.licence, v.credit, v.url, v.time_base_num, v.time_base_den, v.fps,
-           greatest(v.width, v.height) as width_px, least(v.width, v.height) as height_px,
-           v.start_pts as video_start_pts
-    from shots join videos v using (source_id)
-    left join inside on inside.source_id = shots.source_id and inside.start_pts = shots.start_pts
-), sampled as (
-    select spans.source_id, spans.start_pts, avg(luma) as luma, count(*) as samples,
-           avg(motion_px_s) filter (samples.pts > spans.start_pts) as motion_px_s
-    from samples asof join spans on samples.source_id = spans.source_id and samples.pts >= spans.start_pts
-    where samples.pts < spans.end_pts
-    group by all
-)
-select left(source_id, 16) || '-' || start_pts || '-' || end_pts as take_id, spans.*,
-       (start_pts - video_start_pts) * time_base_num / time_base_den::double as start_s,
-       (end_pts - video_start_pts) * time_base_num / time_base_den::double as end_s,
-       (end_pts - start_pts) * time_base_num / time_base_den::double as duration_s,
-       coalesce(luma, 0) as luma, coalesce(motion_px_s, 0) as motion_px_s, coalesce(samples, 0) as samples
-from spans left join sampled using (source_id, start_pts)
-"""
+def active_rules(chosen: TakeSet) -> list[tuple[Rule, float | Quantile]]:
+    """Return the rules that have a threshold, with it; `{reduce}` filled in."""
+    found = []
+    for rule in RULES:
+        threshold = getattr(chosen, rule.key)
+        if threshold is not None:
+            found.append((rule._replace(score=rule.score.format(reduce=chosen.reduce)), threshold))
+    return found
 
 
 def decide(
-    scan: Path, shots: Path, select: SelectTakes, *, excluded: Mapping[str, str], included: Mapping[str, str]
-) -> tuple[pa.Table, pa.Table]:
-    """Return (kept, rejected) candidates by name and time; rejected ones with reason, score, value and threshold.
+    scores: Path | pa.Table,
+    duplicates: Path | pa.Table,
+    chosen: TakeSet,
+    *,
+    excluded: Mapping[str, str],
+    included: Mapping[str, str],
+) -> Decided:
+    """Decide on each candidate; both tables in the order of name and time.
 
-    `scan` is the folder that scan_video wrote, `shots` that of detect_shots. `excluded` and `included` overrule every
-    rule, by take_id or source_id; exclusion wins.
+    `scores` is what score_takes wrote, `duplicates` what find_duplicates wrote. `excluded` and `included` overrule
+    every rule, by take_id or source_id; exclusion wins. Raises ValueError where a candidate that a rule meets has no
+    such score.
     """
-    with duckdb.connect(config={"threads": 1}) as con:  # sums of floats depend on how many threads share them
-        for name in ("videos", "frames", "samples"):
-            con.read_parquet(str(scan / f"{name}.parquet")).create_view(name)
-        con.read_parquet(str(shots / "shots.parquet")).create_view("shots")
+    with duckdb.connect(config={"threads": 1}) as con:  # the order of rows, and so of ties, is fixed
+        for name, table in (("scores", scores), ("duplicates", duplicates)):
+            if isinstance(table, pa.Table):
+                con.register(name, table)
+            else:
+                con.read_parquet(str(table)).create_view(name)
         for name, overrides in (("excluded", excluded), ("included", included)):
-            ids, reasons = list(overrides), list(overrides.values())
-            con.register(name, pa.table({"id": pa.array(ids, pa.string()), "why": pa.array(reasons, pa.string())}))
-        con.execute(f"create temp table candidates as {CANDIDATES}")
-        con.execute(f"create temp table decided as {_decisions(select)}")
+            con.register(name, _reasons(overrides))
+        con.execute(_OVERRULED)
+        limits = _limits(con, active_rules(chosen))
+        con.execute(f"create temp table decided as {_decisions(active_rules(chosen), limits)}")
+        if chosen.near_duplicates == "best":
+            con.execute(_ONE_OF_EACH_CLUSTER)
+        clusters = _sample(con, chosen.sample)
         order = "order by name, source_id, start_pts"
-        chosen = "select * exclude (reason, score, value, threshold, detail) from decided where reason is null"
-        kept = con.sql(f"{chosen} {order}").to_arrow_table()
-        rejected = con.sql(f"select * from decided where reason is not null {order}").to_arrow_table()
-    return kept, rejected
+        con.register("clusters", clusters)
+        kept = con.sql(
+            f"select s.*, c.content_cluster from scores s join clusters c using (take_id) "
+            f"join decided d using (take_id) where d.reason is null {order}"
+        ).to_arrow_table()
+        rejected = con.sql(
+            f"select s.*, d.reason, d.score, d.value, d.threshold, d.detail from scores s join decided d "
+            f"using (take_id) where d.reason is not null {order}"
+        ).to_arrow_table()
+        counts = dict(con.sql("select reason, count(*) from decided where reason is not null group by 1").fetchall())
+    return Decided(kept, rejected, limits, funnel(chosen, len(kept) + len(rejected), counts))
 
 
-def _decisions(select: SelectTakes) -> str:
+def _reasons(overrides: Mapping[str, str]) -> pa.Table:
+    return pa.table({"id": pa.array(overrides, pa.string()), "why": pa.array(overrides.values(), pa.string())})
+
+
+_OVERRULED = """
+create temp table overruled as
+select s.*, coalesce(et.why, es.why) as out_why, coalesce(it.why, si.why) as in_why
+from scores s
+left join excluded et on et.id = s.take_id left join excluded es on es.id = s.source_id
+left join included it on it.id = s.take_id left join included si on si.id = s.source_id
+"""
+
+
+def _limits(con: duckdb.DuckDBPyConnection, rules: Sequence[tuple[Rule, float | Quantile]]) -> dict[str, float]:
+    """Return the threshold of each rule as a number: a quantile is that of the candidates that the rule meets."""
+    limits: dict[str, float] = {}
+    met = "out_why is null and in_why is null"
+    for rule, threshold in rules:
+        if isinstance(threshold, Quantile):
+            query = f"select quantile_disc({rule.score}, {threshold.quantile!r}) from overruled where {met}"
+            ((value,),) = con.execute(query).fetchall()
+            limits[rule.reason] = 0.0 if value is None else float(value)
+        else:
+            limits[rule.reason] = float(threshold)
+        met += f" and {rule.score} {rule.keeps} {limits[rule.reason]!r}"
+    return limits
+
+
+def _decisions(rules: Sequence[tuple[Rule, Any]], limits: Mapping[str, float]) -> str:
     """Return the query that finds for each candidate the first rule it fails."""
-    listed = rules(select)
 
     def first(what: Any) -> str:
         cases = "".join(
-            f" when not ({score} {keeps} {limit}) then {what(reason, score, limit)}"
-            for reason, score, keeps, limit in listed
+            f" when not ({rule.score} {rule.keeps} {limits[rule.reason]!r}) then {what(rule)}"
+            f" when {rule.score} is null then error('take ' || take_id || ' has no {rule.score}')"
+            for rule, _ in rules
         )
-        return f"case{cases} end"
+        return f"case{cases} end" if cases else "null"
 
-    reason = first(lambda reason, score, limit: f"'{reason}'")
-    score = first(lambda reason, score, limit: f"'{score}'")
-    value = first(lambda reason, score, limit: f"{score}::double")
-    threshold = first(lambda reason, score, limit: f"{limit}::double")
+    judged = "out_why is null and in_why is null"
     return f"""
-    with looked_up as (
-        select c.*, coalesce(et.why, es.why) as out_why, coalesce(it.why, si.why) as in_why
-        from candidates c
-        left join excluded et on et.id = c.take_id left join excluded es on es.id = c.source_id
-        left join included it on it.id = c.take_id left join included si on si.id = c.source_id
-    )
-    select * exclude (out_why, in_why),
-        case when out_why is not null then 'excluded' when in_why is null then {reason} end as reason,
-        case when out_why is null and in_why is null then {score} end as score,
-        case when out_why is null and in_why is null then {value} end as value,
-        case when out_why is null and in_why is null then {threshold} end as threshold,
+    select take_id, out_why is null and in_why is not null as wanted,
+        case when out_why is not null then 'excluded'
+             when in_why is null then {first(lambda rule: f"'{rule.reason}'")} end as reason,
+        case when {judged} then {first(lambda rule: f"'{rule.score}'")} end as score,
+        case when {judged} then {first(lambda rule: f"{rule.score}::double")} end as value,
+        case when {judged} then {first(lambda rule: f"{limits[rule.reason]!r}::double")} end as threshold,
         coalesce(out_why, '') as detail
-    from looked_up
+    from overruled
     """
 
 
-def funnel(select: SelectTakes, candidates: int, rejected: Mapping[str, int]) -> list[tuple[str, int]]:
+_ONE_OF_EACH_CLUSTER = f"""
+update decided set reason = '{NEAR_DUPLICATE}', score = 'duplicate_distance', value = copies.distance,
+    detail = 'of ' || copies.best
+from (
+    select take_id, distance, first_value(take_id) over same as best
+    from decided join duplicates using (take_id) where reason is null
+    window same as (partition by cluster_id order by wanted desc, rank)
+) copies
+where decided.take_id = copies.take_id and copies.best <> copies.take_id and not decided.wanted
+"""
+
+
+def _sample(con: duckdb.DuckDBPyConnection, sample: Sample) -> pa.Table:
+    """Mark as sampled out what is too many; return take_id, content_cluster (null where none was asked for)."""
+    from tasks.video.content import content_clusters, draw_evenly
+
+    query = "select take_id, embedding, quality, wanted from scores join decided using (take_id) where reason is null"
+    rows = con.sql(f"{query} order by take_id").to_arrow_table()
+    ids = rows.column("take_id").to_pylist()
+    if not sample.takes or not ids:
+        return pa.table({"take_id": pa.array(ids, pa.string()), "content_cluster": pa.nulls(len(ids), pa.int32())})
+    clusters = content_clusters(rows.column("embedding").to_pylist(), sample.clusters)
+    drawn = draw_evenly(clusters, rows.column("quality").to_pylist(), rows.column("wanted").to_pylist(), sample.takes)
+    left_out = [take_id for take_id, here in zip(ids, drawn, strict=True) if not here]
+    con.register("left_out", pa.table({"take_id": pa.array(left_out, pa.string())}))
+    con.execute(
+        f"update decided set reason = '{SAMPLED_OUT}', score = 'sample_takes', threshold = {sample.takes}, "
+        f"detail = 'its content cluster is well represented' from left_out where decided.take_id = left_out.take_id"
+    )
+    return pa.table({"take_id": pa.array(ids, pa.string()), "content_cluster": pa.array(clusters, pa.int32())})
+
+
+def funnel(chosen: TakeSet, candidates: int, rejected: Mapping[str, int]) -> list[tuple[str, int]]:
     """Return (step, candidates left after it), from all candidates down to what is kept."""
+    reasons = [f"{rule.step} {rule.reason}" for rule, _ in active_rules(chosen)]
     steps = [("candidates", candidates)]
-    for reason in ["excluded", *(rule[0] for rule in rules(select))]:
-        steps.append((reason, steps[-1][1] - rejected.get(reason, 0)))
+    for name in ["0 excluded", *reasons, f"7 {NEAR_DUPLICATE}", f"8 {SAMPLED_OUT}"]:
+        steps.append((name, steps[-1][1] - rejected.get(name.partition(" ")[2], 0)))
     return steps

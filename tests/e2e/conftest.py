@@ -13,23 +13,28 @@ import pytest
 from dvc.utils.serialize import dump_yaml, load_yaml
 
 from tasks import lineage
+from tasks.video.selection import RULES
 from tests.conftest import REPOSITORY, Project, locked_hashes
 from tests.tasks.video.clips import Image, moving, still, write_clip
 
+_RULES = {rule.key: None for rule in RULES} | {"min_width_px": 320, "min_height_px": 180, "min_duration_s": 1.5}
+_LOOSE = {"reduce": "mean", "near_duplicates": "best", "sample": {"takes": 0, "clusters": 2}}
 TEST_SIZE: dict[str, Any] = {
     "run.workers": 2,
     "floor.min_height_px": 100,
     "floor.min_duration_s": 0.5,
-    "select_takes.min_width_px": 320,
-    "select_takes.min_height_px": 180,
-    "select_takes.min_duration_s": 1.5,
-    "select_takes.min_motion_px_s": 20,
+    "select_takes.pretrain": _RULES | _LOOSE | {"min_motion_px_s": 20},
+    "select_takes.finetune": _RULES | _LOOSE | {"min_motion_px_s": 20, "min_duration_s": 2.2},
 }
 
 
 def shots(*parts: list[Image]) -> list[Image]:
     """Return the frames of several shots, one after the other."""
     return [image for part in parts for image in part]
+
+
+TO_PRETRAIN = ("fetch_video", "scan_video", "detect_shots", "score_takes", "find_duplicates", "select_takes@pretrain")
+STAGES = (*TO_PRETRAIN, "select_takes@finetune", "select_takes@paper", "export_takes@pretrain", "export_takes@finetune")
 
 
 class Line(Project):
@@ -48,6 +53,10 @@ class Line(Project):
                 level = level[parent]
             level[last] = value
         dump_yaml(str(self.root / "params.yaml"), params)
+
+    def repro(self, *more: str, target: str = "select_takes@pretrain") -> None:
+        """Run `dvc repro` up to the pre-training set, which is what most tests look at."""
+        self.dvc("repro", "-q", *more, target)
 
     def table(self, path: str) -> list[dict[str, Any]]:
         return list(pq.read_table(self.root / path).to_pylist())
@@ -70,7 +79,7 @@ class Line(Project):
     def out_hashes(self) -> dict[str, str]:
         """The hash of every out, as dvc.lock has it."""
         found: dict[str, str] = {}
-        for stage in ("fetch_video", "scan_video", "detect_shots", "select_takes"):
+        for stage in STAGES:
             found |= locked_hashes(self.root, stage)[1]
         return found
 

@@ -1,191 +1,295 @@
 """Selection as a query, against the same rules written as a loop over random scores."""
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pytest
 
-from tasks.tables import write_table
-from tasks.video import detect_shots, scan_video, selection
+from tasks.video.content import content_clusters, draw_evenly, split_groups, split_of
+from tasks.video.find_duplicates import DUPLICATES
 from tasks.video.floor import FloorParams
-from tasks.video.selection import SelectTakes, decide, funnel, rules
+from tasks.video.histograms import histograms
+from tasks.video.score_takes import SCORES
+from tasks.video.selection import RULES, TakeSet, active_rules, check_floor_of, decide
 
-SELECT: dict[str, Any] = {
-    "min_width_px": 1280,
-    "min_height_px": 720,
+OFF: dict[str, Any] = {rule.key: None for rule in RULES}
+LOOSE: dict[str, Any] = {
+    **OFF,
+    "min_width_px": 1000,
+    "min_height_px": 480,
     "min_fps": 20,
     "max_fps": 60,
     "min_duration_s": 1,
-    "max_color_difference": 24,
-    "min_luma": 60,
-    "max_luma": 180,
-    "min_motion_px_s": 25,
-    "keyframes": 5,
+    "max_color_difference": 80,
+    "min_luma": 20,
+    "max_luma": 230,
+    "max_clipped_share": 0.9,
+    "min_sharpness": 0.05,
+    "max_frozen_s": 0.9,
+    "max_letterbox_area": 0.95,
+    "max_overlay_area": 0.9,
+    "max_artifact_area": 0.9,
+    "max_text_area": 0.9,
+    "min_quality": 0.5,
+    "min_motion_px_s": 4,
+    "min_motion_part_px_s": 3,
+    "min_psnr_db": 4,
+    "max_psnr_db": 90,
+    "min_ssim": 0.02,
+    "max_ssim": 0.9,
+    "min_perceptual": 0.05,
+    "max_perceptual": 0.95,
+    "reduce": "mean",
+    "near_duplicates": "all",
+    "sample": {"takes": 0, "clusters": 4},
 }
+NONE = pa.table({field.name: pa.array([], field.type) for field in DUPLICATES}, schema=DUPLICATES)
 
 
-def selected(**changes: Any) -> SelectTakes:
-    return SelectTakes(**SELECT | changes)
+def chosen(**changes: Any) -> TakeSet:
+    return TakeSet(**LOOSE | changes)
 
 
-class Scanned:
-    """The tables of made-up videos: uneven times, shots with frames of transitions between, scores at random."""
-
-    def __init__(self, folder: Path, videos: int, seed: int):
-        rng = np.random.default_rng(seed)
-        self.folder = folder
-        self.videos: list[dict[str, Any]] = []
-        self.frames: list[dict[str, Any]] = []
-        self.samples: list[dict[str, Any]] = []
-        self.shots: list[dict[str, Any]] = []
-        for number in range(videos):
-            source_id = f"{rng.integers(2**63):064x}"
-            pts = (int(rng.integers(-500, 500)) + np.cumsum(rng.integers(20, 60, 300))).tolist()
-            differences = rng.uniform(0, 6, len(pts))
-            differences[rng.integers(1, len(pts), 4)] = rng.uniform(5, 60, 4)
-            size = [(1280, 720), (1920, 1080), (640, 360), (1280, 700), (720, 1280)][rng.integers(5)]
-            row = {field.name: _blank(field) for field in scan_video.VIDEOS}
-            row |= {"source_id": source_id, "name": f"{number % 3}.mp4", "width": size[0], "height": size[1]}
-            row |= {"fps": float(rng.choice([12, 24, 30, 60, 120], p=[0.1, 0.4, 0.3, 0.1, 0.1]))}
-            row |= {"time_base_num": 1, "time_base_den": 1000, "start_pts": pts[0], "end_pts": pts[-1] + 40}
-            self.videos.append(row)
-            for i, (time, value) in enumerate(zip(pts, differences, strict=True)):
-                difference = None if i == 0 else float(np.float32(value))
-                self.frames.append(
-                    {"source_id": source_id, "pts": time, "i_frame": i == 0, "color_difference": difference}
-                )
-            first = 0
-            for last in sorted({*rng.integers(20, len(pts) - 20, 4).tolist(), len(pts)}):
-                if last <= first:
-                    continue
-                end = pts[last] if last < len(pts) else row["end_pts"]
-                shot = {"source_id": source_id, "start_pts": pts[first], "end_pts": end, "frames": last - first}
-                shot |= {"begins": "cut", "ends": "cut", "begins_probability": 1.0, "ends_probability": 1.0}
-                self.shots.append(shot)
-                first = min(last + int(rng.choice([0, 0, 12])), len(pts) - 1)
-            darkest = float(rng.choice([0, 40, 120]))
-            for i in range(0, len(pts), 6):
-                motion = None if i == 0 else float(np.float32(rng.uniform(0, 60)))
-                luma = float(np.float32(rng.uniform(darkest, darkest + 100)))
-                self.samples.append(
-                    {"source_id": source_id, "pts": pts[i], "luma": luma, "motion_px_s": motion, "dhash": 0}
-                )
-        folder.mkdir()
-        self.write_shots()
-        write_table(folder / "videos.parquet", self.videos, scan_video.VIDEOS)
-        write_table(folder / "frames.parquet", self.frames, scan_video.FRAMES)
-        write_table(folder / "samples.parquet", self.samples, scan_video.SAMPLES)
-
-    def write_shots(self) -> None:
-        write_table(self.folder / "shots.parquet", self.shots, detect_shots.SHOTS)
+def scores(takes: int, seed: int) -> pa.Table:
+    """Return takes of made-up videos, twenty each, with random scores of the right kinds."""
+    rng = np.random.default_rng(seed)
+    rows = []
+    for number in range(takes):
+        source, start = f"{number // 20:04x}".ljust(64, "0"), 1000 * (number % 20)
+        row: dict[str, Any] = {}
+        for field in SCORES:
+            if pa.types.is_floating(field.type):
+                row[field.name] = float(rng.uniform(0, 1))
+            elif pa.types.is_integer(field.type):
+                row[field.name] = 1
+            elif pa.types.is_list(field.type):
+                row[field.name] = []
+            else:
+                row[field.name] = "x"
+        size = [(1280, 720), (1920, 1080), (640, 480), (1280, 400)][rng.choice(4, p=[0.5, 0.3, 0.1, 0.1])]
+        row |= {
+            "take_id": f"{source[:16]}-{start}-{start + 900}",
+            "source_id": source,
+            "name": f"{number // 20 % 3}.mp4",
+        }
+        row |= {"start_pts": start, "end_pts": start + 900, "width_px": size[0], "height_px": size[1]}
+        row |= {"fps": float(rng.choice([12, 25, 30, 60, 120], p=[0.05, 0.4, 0.3, 0.2, 0.05]))}
+        row |= {"duration_s": float(rng.uniform(0.9, 9)), "max_color_difference": float(rng.uniform(0, 90))}
+        row |= {"luma": float(rng.uniform(10, 245)), "motion_px_s": float(rng.uniform(2, 60))}
+        row |= {"motion_part_px_s": float(rng.uniform(2, 40)), "embedding": rng.normal(0, 1, 4).tolist()}
+        row |= {f"psnr_db_{how}": float(rng.uniform(2, 100)) for how in ("mean", "min", "max")}
+        row |= {"keyframe_pts": [start], "quality": float(rng.uniform(0, 10))}
+        rows.append(row)
+    return pa.Table.from_pylist(rows, schema=SCORES)
 
 
-def _blank(field: pa.Field) -> Any:
-    if pa.types.is_list(field.type):
-        return []
-    return "" if pa.types.is_string(field.type) else 0
-
-
-def by_loop(scanned: Scanned, select: SelectTakes) -> dict[tuple[str, int, int], tuple[str, dict[str, float]]]:
-    """Return (source, start, end) -> (first failing rule or "", scores): the rules, one video and frame at a time."""
+def by_loop(table: pa.Table, select: TakeSet) -> dict[str, str]:
+    """Return take_id -> the first rule that it fails or "": one take and one rule at a time."""
     found = {}
-    for video in scanned.videos:
-        frames = [f for f in scanned.frames if f["source_id"] == video["source_id"]]
-        for shot in (shot for shot in scanned.shots if shot["source_id"] == video["source_id"]):
-            start, end = shot["start_pts"], shot["end_pts"]
-            values = [f["color_difference"] for f in frames if start < f["pts"] < end]
-            inside = [s for s in scanned.samples if s["source_id"] == video["source_id"] and start <= s["pts"] < end]
-            moved = [s["motion_px_s"] for s in inside if s["pts"] > start]
-            scores = {
-                "width_px": max(video["width"], video["height"]),
-                "height_px": min(video["width"], video["height"]),
-                "fps": video["fps"],
-                "duration_s": (end - start) / 1000,
-                "max_color_difference": max(values, default=0.0),
-                "luma": float(np.mean([s["luma"] for s in inside])) if inside else 0.0,
-                "motion_px_s": float(np.mean(moved)) if moved else 0.0,
-            }
-            failed = ""
-            for reason, score, keeps, limit in rules(select):
-                if not (scores[score] >= limit if keeps == ">=" else scores[score] <= limit):
-                    failed = reason
-                    break
-            found[video["source_id"], start, end] = (failed, scores)
+    for row in table.to_pylist():
+        found[row["take_id"]] = ""
+        for rule in RULES:
+            limit, value = getattr(select, rule.key), row[rule.score.format(reduce=select.reduce)]
+            if limit is not None and not (value >= limit if rule.keeps == ">=" else value <= limit):
+                found[row["take_id"]] = rule.reason
+                break
     return found
 
 
-def span(row: dict[str, Any]) -> tuple[str, int, int]:
-    return row["source_id"], row["start_pts"], row["end_pts"]
+def test_each_candidate_is_kept_or_rejected_by_the_first_rule_that_it_fails() -> None:
+    table, select = scores(2000, seed=1), chosen()
+    decided = decide(table, NONE, select, excluded={}, included={})
+    expected = by_loop(table, select)
+    assert set(decided.kept.column("take_id").to_pylist()) == {t for t, reason in expected.items() if not reason}
+    score_of = {rule.reason: (rule.score, threshold) for rule, threshold in active_rules(select)}
+    for row in decided.rejected.to_pylist():
+        score, threshold = score_of[row["reason"]]
+        assert row["reason"] == expected[row["take_id"]]
+        assert (row["score"], row["value"], row["threshold"]) == (score, row[score], threshold)
+    assert set(expected.values()) == {"", *(rule.reason for rule in RULES)}
+    assert len(decided.kept) + len(decided.rejected) == 2000
 
 
-def test_each_candidate_is_kept_or_rejected_by_the_first_rule_that_it_fails(tmp_path: Path) -> None:
-    scanned = Scanned(tmp_path / "scan", videos=60, seed=1)
-    kept, rejected = decide(scanned.folder, scanned.folder, selected(), excluded={}, included={})
-    expected = by_loop(scanned, selected())
-    rows = [*kept.to_pylist(), *rejected.to_pylist()]
-    assert sorted(map(span, rows)) == sorted(expected)
-    assert {span(r) for r in kept.to_pylist()} == {at for at, (reason, _) in expected.items() if not reason}
-    limits = {reason: (score, limit) for reason, score, _, limit in rules(selected())}
-    for row in rejected.to_pylist():
-        reason, scores = expected[span(row)]
-        score, limit = limits[reason]
-        assert (row["reason"], row["score"], row["threshold"]) == (reason, score, limit)
-        assert row["value"] == pytest.approx(scores[score])
-    for row in rows:
-        _, scores = expected[span(row)]
-        for name, value in scores.items():
-            assert row[name] == pytest.approx(value), name
-    assert len({row["take_id"] for row in rows}) == len(rows)
-    assert {"duration", "cut", "width", "fps_low", "fps_high", "dark", "bright", "motion", ""} <= {
-        reason for reason, _ in expected.values()
+def test_a_bound_that_equals_the_score_keeps_the_take() -> None:
+    table = scores(200, seed=2)
+    value = sorted(table.column("luma").to_pylist())[100]
+    low = decide(table, NONE, chosen(**OFF | {"min_duration_s": 0.1, "min_luma": value}), excluded={}, included={})
+    high = decide(table, NONE, chosen(**OFF | {"min_duration_s": 0.1, "max_luma": value}), excluded={}, included={})
+    assert (len(low.kept), len(high.kept)) == (100, 101)
+
+
+def test_a_quantile_is_that_of_the_candidates_that_its_rule_meets() -> None:
+    table = scores(1000, seed=3)
+    select = chosen(**OFF | {"min_duration_s": 3, "min_quality": {"quantile": 0.25}, "max_ssim": {"quantile": 0.5}})
+    decided = decide(table, NONE, select, excluded={}, included={})
+    met = sorted(row["quality"] for row in table.to_pylist() if row["duration_s"] >= 3)
+    assert decided.limits["quality"] in met
+    assert sum(value < decided.limits["quality"] for value in met) == pytest.approx(0.25 * len(met), abs=1)
+    left = sorted(
+        row["ssim_mean"]
+        for row in table.to_pylist()
+        if row["duration_s"] >= 3 and row["quality"] >= decided.limits["quality"]
+    )
+    assert len(decided.kept) == pytest.approx(len(left) / 2, abs=1)
+    assert {row["threshold"] for row in decided.rejected.to_pylist() if row["reason"] == "quality"} == {
+        decided.limits["quality"]
     }
 
 
-def test_other_thresholds_decide_anew_from_the_same_scores(tmp_path: Path) -> None:
-    scanned = Scanned(tmp_path / "scan", videos=8, seed=2)
-    for changes in ({"max_color_difference": 5}, {"min_duration_s": 0.2}, {"max_luma": 255}):
-        select = selected(**changes)
-        kept, _ = decide(scanned.folder, scanned.folder, select, excluded={}, included={})
-        expected = {at for at, (reason, _) in by_loop(scanned, select).items() if not reason}
-        assert {span(row) for row in kept.to_pylist()} == expected
+def test_scores_over_pairs_are_reduced_as_asked() -> None:
+    table = scores(500, seed=4)
+    for how in ("mean", "min", "max"):
+        select = chosen(reduce=how)
+        decided = decide(table, NONE, select, excluded={}, included={})
+        expected = by_loop(table, select)
+        assert set(decided.kept.column("take_id").to_pylist()) == {t for t, reason in expected.items() if not reason}
 
 
-def test_overrides_win_over_rules_and_exclusion_over_inclusion(tmp_path: Path) -> None:
-    scanned = Scanned(tmp_path / "scan", videos=20, seed=3)
-    kept, rejected = decide(scanned.folder, scanned.folder, selected(), excluded={}, included={})
-    good, bad = kept.to_pylist()[0], rejected.to_pylist()[0]
-    source = rejected.to_pylist()[-1]["source_id"]
+def test_a_missing_score_that_a_rule_needs_is_named_and_one_that_none_needs_is_not() -> None:
+    rows = scores(40, seed=5).to_pylist()
+    rows[7]["quality"] = None
+    table = pa.Table.from_pylist(rows, schema=SCORES)
+    select = chosen(**OFF | {"min_duration_s": 0.1, "min_quality": 0.0})
+    with pytest.raises(Exception, match=rf"take {rows[7]['take_id']} has no quality"):
+        decide(table, NONE, select, excluded={}, included={})
+    decide(table, NONE, chosen(**OFF | {"min_duration_s": 0.1}), excluded={}, included={})
+    rows[7]["duration_s"] = 0.01
+    decide(pa.Table.from_pylist(rows, schema=SCORES), NONE, select, excluded={}, included={})
+
+
+def test_overrides_win_over_rules_and_exclusion_over_inclusion() -> None:
+    table, select = scores(400, seed=6), chosen()
+    plain = decide(table, NONE, select, excluded={}, included={})
+    good, bad = plain.kept.to_pylist()[0], plain.rejected.to_pylist()[0]
+    source = plain.rejected.to_pylist()[-1]["source_id"]
     excluded = {good["take_id"]: "a logo", source: "not ours"}
-    included = {bad["take_id"]: "wanted", source: "wanted too"}
-    kept, rejected = decide(scanned.folder, scanned.folder, selected(), excluded=excluded, included=included)
-    assert bad["take_id"] in kept.column("take_id").to_pylist() or bad["source_id"] == source
-    assert source not in kept.column("source_id").to_pylist()
-    why = {row["take_id"]: (row["reason"], row["detail"]) for row in rejected.to_pylist()}
-    assert why[good["take_id"]] in {("excluded", "a logo"), ("excluded", "not ours")}
+    decided = decide(table, NONE, select, excluded=excluded, included={bad["take_id"]: "wanted", source: "wanted too"})
+    kept = decided.kept.to_pylist()
+    assert bad["take_id"] in {row["take_id"] for row in kept}
+    assert source not in {row["source_id"] for row in kept}
+    why = {row["take_id"]: (row["reason"], row["detail"]) for row in decided.rejected.to_pylist()}
+    assert why[good["take_id"]] == ("excluded", "a logo")
 
 
-def test_the_funnel_only_narrows_and_ends_at_what_is_kept(tmp_path: Path) -> None:
-    scanned = Scanned(tmp_path / "scan", videos=10, seed=5)
-    excluded = {scanned.videos[0]["source_id"]: "not ours"}
-    kept, rejected = decide(scanned.folder, scanned.folder, selected(), excluded=excluded, included={})
-    reasons = rejected.column("reason").to_pylist()
-    steps = funnel(selected(), len(kept) + len(rejected), {r: reasons.count(r) for r in reasons})
-    left = [count for _, count in steps]
-    assert left[0] == len(kept) + len(rejected)
+def copies(table: pa.Table, clusters: list[list[int]]) -> pa.Table:
+    """Return the table of near-duplicates in which the rows of each cluster show the same, the first the best."""
+    takes = table.to_pylist()
+    rows = []
+    for cluster in clusters:
+        for rank, number in enumerate(cluster):
+            row: dict[str, Any] = {"take_id": takes[number]["take_id"], "source_id": takes[number]["source_id"]}
+            row |= {"cluster_id": takes[cluster[0]]["take_id"], "rank": rank, "distance": 0.01 * rank}
+            row |= {
+                "nearest_take_id": takes[cluster[0]]["take_id"],
+                "offset_s": 0.0,
+                "overlap_s": 2.0,
+                "mirrored": False,
+            }
+            rows.append({name: row[name] for name in DUPLICATES.names})
+    return pa.Table.from_pylist(rows, schema=DUPLICATES)
+
+
+def test_of_near_duplicates_the_best_that_passes_the_other_rules_is_kept() -> None:
+    table = scores(400, seed=7)
+    select = chosen(near_duplicates="best", max_color_difference=60)
+    passing = [t for t, reason in by_loop(table, select).items() if not reason]
+    number = {row["take_id"]: n for n, row in enumerate(table.to_pylist())}
+    failing = [t for t, reason in by_loop(table, select).items() if reason]
+    one, two = [failing[0], passing[0], passing[1], failing[1]], [passing[2], passing[3]]
+    duplicates = copies(table, [[number[t] for t in one], [number[t] for t in two]])
+    decided = decide(table, duplicates, select, excluded={}, included={})
+    why = {row["take_id"]: (row["reason"], row["detail"]) for row in decided.rejected.to_pylist()}
+    assert why[passing[1]] == ("near_duplicate", f"of {passing[0]}")
+    assert why[passing[3]] == ("near_duplicate", f"of {passing[2]}")
+    kept = set(decided.kept.column("take_id").to_pylist())
+    assert kept == set(passing) - {passing[1], passing[3]}
+    wanted = decide(table, duplicates, select, excluded={}, included={passing[1]: "this one", failing[1]: "and this"})
+    kept = set(wanted.kept.column("take_id").to_pylist())
+    assert {passing[1], failing[1]} <= kept
+    assert passing[0] not in kept
+
+
+def test_the_funnel_only_narrows_and_ends_at_what_is_kept() -> None:
+    table = scores(600, seed=8)
+    select = chosen(near_duplicates="best", sample={"takes": 20, "clusters": 4})
+    excluded = {table.column("source_id")[0].as_py(): "not ours"}
+    decided = decide(table, copies(table, [[1, 2, 3]]), select, excluded=excluded, included={})
+    left = [count for _, count in decided.funnel]
+    assert left[0] == 600
     assert left == sorted(left, reverse=True)
-    assert left[-1] == len(kept)
+    assert left[-1] == len(decided.kept) == 20
+    assert len(decided.funnel) == len(RULES) + 4
+
+
+def test_a_sample_is_drawn_evenly_from_clusters_of_content() -> None:
+    rows = scores(600, seed=9).to_pylist()
+    rng = np.random.default_rng(1)
+    for n, row in enumerate(rows):  # one kind of content nine times as frequent as each of the other two
+        kind = 0 if n % 11 < 9 else n % 11 - 8
+        row["embedding"] = (np.eye(4)[kind] + rng.normal(0, 0.02, 4)).tolist()
+    table = pa.Table.from_pylist(rows, schema=SCORES)
+    select = chosen(**OFF | {"min_duration_s": 0.1, "sample": {"takes": 30, "clusters": 3}})
+    decided = decide(table, NONE, select, excluded={}, included={})
+    kept = decided.kept.to_pylist()
+    kinds = [int(np.argmax(row["embedding"])) for row in kept]
+    assert sorted(kinds.count(kind) for kind in range(3)) == [10, 10, 10]
+    assert len({(kind, row["content_cluster"]) for kind, row in zip(kinds, kept, strict=True)}) == 3
+    assert {row["reason"] for row in decided.rejected.to_pylist()} == {"sampled_out"}
+
+
+def test_drawing_takes_the_best_of_each_cluster_in_turns_and_all_that_is_wanted() -> None:
+    clusters, quality = [0, 0, 0, 1, 1, 2], [1.0, 3.0, 2.0, 5.0, 4.0, None]
+    nobody = [False] * 6
+    assert draw_evenly(clusters, quality, nobody, 3) == [False, True, False, True, False, True]
+    assert draw_evenly(clusters, quality, nobody, 5) == [False, True, True, True, True, True]
+    assert draw_evenly(clusters, quality, [True, False, False, False, False, False], 2)[0]
+
+
+def test_clusters_are_the_same_on_every_run() -> None:
+    points = np.random.default_rng(2).normal(0, 1, (50, 6)).tolist()
+    assert content_clusters(points, 5) == content_clusters(points, 5)
+    assert content_clusters([[1.0, 0.0]] * 3, 5) == [0, 0, 0]
+
+
+def test_what_shares_footage_is_in_one_split_and_others_do_not_move_it() -> None:
+    sources = [f"{n:064x}" for n in range(300)]
+    pairs = [(sources[1], sources[2]), (sources[2], sources[7])]
+    groups = split_groups(sources, pairs)
+    assert groups[sources[1]] == groups[sources[2]] == groups[sources[7]] == sources[1]
+    assert groups[sources[3]] == sources[3]
+    splits = [split_of(groups[s], seed=1, valid=0.2, test=0.1) for s in sources]
+    assert splits[1] == splits[2] == splits[7]
+    assert 0.12 < splits.count("valid") / 300 < 0.28
+    assert 0.04 < splits.count("test") / 300 < 0.16
+    assert [split_of(s, seed=1, valid=0.2, test=0.1) for s in sources[10:]] == splits[10:]
+
+
+def test_a_histogram_has_the_candidates_that_its_rule_meets_and_its_threshold_between_bars() -> None:
+    table, select = scores(800, seed=10), chosen()
+    decided = decide(table, NONE, select, excluded={}, included={})
+    drawn = histograms(select, decided, decided.kept.to_pylist(), decided.rejected.to_pylist())
+    left = dict(decided.funnel)
+    before = list(left.values())
+    for one in drawn:
+        counts, edges = one.bins()
+        assert counts.sum() == len(one.values) == before[one.number + 1]
+        assert np.isclose(edges, one.threshold, rtol=1e-9, atol=1e-12).any()
+        right = counts[np.isclose(edges[:-1], one.threshold) | (edges[:-1] > one.threshold)].sum()
+        passed = right if one.rule.keeps == ">=" else counts.sum() - right
+        assert passed == left[f"{one.rule.step} {one.rule.reason}"]
+        assert all(take[one.rule.score] <= one.threshold for take in one.below)
+        assert all(take[one.rule.score] >= one.threshold for take in one.above)
 
 
 def test_thresholds_that_no_take_could_pass_are_named() -> None:
-    with pytest.raises(ValueError, match=r"select_takes\.min_luma is above select_takes\.max_luma"):
-        selected(min_luma=190)
+    with pytest.raises(ValueError, match="min_luma is above max_luma"):
+        chosen(min_luma=240)
 
 
-@pytest.mark.parametrize("name, value", [("min_height_px", 200), ("min_duration_s", 0.5)])
-def test_a_threshold_looser_than_the_floor_is_named(name: str, value: float) -> None:
+@pytest.mark.parametrize("name, value", [("min_height_px", 200), ("min_duration_s", 0.5), ("min_height_px", None)])
+def test_a_threshold_looser_than_the_floor_is_named(name: str, value: float | None) -> None:
     floor = FloorParams(min_height_px=240, min_duration_s=1)
-    selection.check_floor_of(floor, selected())
-    with pytest.raises(ValueError, match=rf"select_takes\.{name} = {value} is looser than floor\.{name}"):
-        selection.check_floor_of(floor, selected(**{name: value}))
+    check_floor_of(floor, chosen(), "pretrain")
+    with pytest.raises(ValueError, match=rf"select_takes\.pretrain\.{name} = .* is looser than floor\.{name}"):
+        check_floor_of(floor, chosen(**{name: value}), "pretrain")
