@@ -14,6 +14,7 @@ from av.stream import Disposition
 from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc
 
 from tasks.tables import Reject
+from tasks.video.fields import FieldReader
 
 NAME, VERSION = "video.probe", "2"  # of what `probe` returns, in the store
 MAX_PIXELS = 8192 * 8192  # of a frame: twice 8K UHD; a header that claims more costs memory before it costs doubt
@@ -76,11 +77,11 @@ def raise_trouble(error: av.error.FFmpegError, path: os.PathLike[str] | str) -> 
 def probe(path: os.PathLike[str] | str) -> dict[str, Any]:
     """Return a video's facts: codec, sizes in pixels as coded, colours, times in seconds, counts of packets.
 
-    `source_frames` counts the packets of frames that are to be shown. `declared_s` is the length that the container
-    promises (0 if it does not say); `longest_gap_s` the longest time from one frame to the next. `transfer`,
-    `primaries`, `matrix` and `color_range` go by H.273, "" where the file does not say, as does `field_order`, whose
-    second letter is the field shown first. Raises Reject as `open_video` does, and `no_frames`, `encrypted` or
-    `odd_shape`; OSError as `open_video` does.
+    `source_frames` counts the frames that are to be shown, of one packet or of two fields. `declared_s` is the length
+    that the container promises (0 if it does not say); `longest_gap_s` the longest time from one frame to the next.
+    `transfer`, `primaries`, `matrix` and `color_range` go by H.273, "" where the file does not say, as does
+    `field_order`, whose second letter is the field shown first. Raises Reject as `open_video` does, and `no_frames`,
+    `encrypted` or `odd_shape`; OSError as `open_video` does.
     """
     with open_video(path) as (container, stream):
         codec = stream.codec_context
@@ -88,6 +89,9 @@ def probe(path: os.PathLike[str] | str) -> dict[str, Any]:
         _check_shape(codec.width * aspect, codec.height)
         starts: list[int] = []
         ends: list[int] = []
+        may_be_field = codec.name == "h264" and codec.field_order > 1
+        reader = FieldReader(codec.extradata) if may_be_field else None
+        fields = 0
         counts = {"packets": 0, "source_frames": 0, "i_frames": 0, "video_bytes": 0}
         for packet in _packets(path, container, stream):
             counts["packets"] += 1
@@ -96,12 +100,16 @@ def probe(path: os.PathLike[str] | str) -> dict[str, Any]:
                 raise Reject("encrypted", detail="its frames are encrypted")
             if packet.is_discard:  # cut away by an edit list
                 continue
-            counts["source_frames"] += 1
+            if reader and reader.is_field(packet):
+                fields += 1
+            else:
+                counts["source_frames"] += 1
             counts["i_frames"] += packet.is_keyframe
             pts = packet.pts if packet.pts is not None else packet.dts
             if pts is not None:
                 starts.append(pts)
                 ends.append(pts + (packet.duration or 0))
+        counts["source_frames"] += (fields + 1) // 2
         if not counts["source_frames"]:
             raise Reject("no_frames", detail="the video stream holds no packet")
         span = max(ends) - min(starts) if starts else 0

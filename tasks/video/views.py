@@ -232,12 +232,10 @@ class Scaler:
 
 
 def _turns(frame: av.VideoFrame) -> tuple[int, bool]:
-    side_data = frame.side_data.get("DISPLAYMATRIX")
+    side_data: Any = frame.side_data.get("DISPLAYMATRIX")
     if side_data is None:
         return round(frame.rotation / 90) % 4, False
-    a, b, _, c, d = (
-        int(entry) for entry in np.frombuffer(bytes(side_data), np.int32)[:5]
-    )  # x' = ax + cy, y' = bx + dy
+    a, b, _, c, d = (int(entry) for entry in np.frombuffer(side_data, np.int32)[:5])  # x' = ax + cy, y' = bx + dy
     mirrored = a * d < b * c
     if mirrored:
         a, b = -a, -b
