@@ -87,7 +87,8 @@ class PassCounts:
     end_pts: int = 0  # when the last frame's time is over
     width: int = 0  # as displayed: upright, square pixels
     height: int = 0
-    rotation_deg: int = 0
+    rotation_deg: int = 0  # to the left, by which frames are turned to be shown upright
+    mirrored: int = 0  # 1 where they are mirrored, left to right, before that
 
 
 class _Clock:
@@ -188,7 +189,8 @@ def run_pass(
                     raise Reject("field_pictures", "each of its pictures is a field: FFmpeg joins none")
                 pts = 0 if pts is None else pts
                 first_shape = shape
-                counts.start_pts, counts.rotation_deg = pts, int(frame.rotation) % 360
+                turns, mirrored = scaler.turns(frame)
+                counts.start_pts, counts.rotation_deg, counts.mirrored = pts, 90 * turns, int(mirrored)
                 counts.width, counts.height = scaler.display_size(frame)
             elif pts is None:
                 pts = last.pts + step

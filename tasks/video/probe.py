@@ -14,6 +14,7 @@ from av.stream import Disposition
 from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc
 
 from tasks.tables import Reject
+from tasks.video.edits import edits
 from tasks.video.fields import FieldReader
 
 NAME, VERSION = "video.probe", "2"  # of what `probe` returns, in the store
@@ -81,12 +82,14 @@ def probe(path: os.PathLike[str] | str) -> dict[str, Any]:
     that the container promises (0 if it does not say); `longest_gap_s` the longest time from one frame to the next.
     `transfer`, `primaries`, `matrix` and `color_range` go by H.273, "" where the file does not say, as does
     `field_order`, whose second letter is the field shown first. Raises Reject as `open_video` does, and `no_frames`,
-    `encrypted` or `odd_shape`; OSError as `open_video` does.
+    `encrypted`, `edit_list` or `odd_shape`; OSError as `open_video` does.
     """
     with open_video(path) as (container, stream):
         codec = stream.codec_context
         aspect = stream.sample_aspect_ratio or Fraction(1)
         _check_shape(codec.width * aspect, codec.height)
+        if "mov" in container.format.name:
+            _check_edits(path, stream.id)
         starts: list[int] = []
         ends: list[int] = []
         may_be_field = codec.name == "h264" and codec.field_order > 1
@@ -162,6 +165,15 @@ def _check_shape(width: Fraction, height: int) -> None:
     ratio = float(max(width / height, height / width))
     if ratio > MAX_RATIO:
         raise Reject("odd_shape", f"shown at {round(width)} x {height}", "side_ratio", ratio, MAX_RATIO)
+
+
+def _check_edits(path: os.PathLike[str] | str, track_id: int) -> None:
+    """Raise Reject for an edit list that FFmpeg does not follow."""
+    shown = [edit for edit in edits(path, track_id) if edit.start >= 0]
+    if len(shown) > 1:
+        raise Reject("edit_list", "the container splices it of several parts, whose times FFmpeg does not keep")
+    if any(edit.rate != 1 for edit in shown):
+        raise Reject("edit_list", f"the container plays it at {shown[0].rate:g} times its speed, FFmpeg does not")
 
 
 def _packets(path: os.PathLike[str] | str, container: Any, stream: Any) -> Iterator[Any]:

@@ -14,7 +14,7 @@ Image = np.ndarray
 
 def write(
     path: Path,
-    images: Iterable[Image],
+    images: Iterable[Image | av.VideoFrame],
     codec: str,
     pixels: str,
     *,
@@ -26,20 +26,29 @@ def write(
     container_options: dict[str, str] | None = None,
     setup: Callable[[Any], None] = lambda stream: None,
 ) -> Path:
-    """Encode `images`, arrays of pixel format `given_as`; a size that changes begins a new extradata-less stream."""
-    images = list(images)
+    """Encode `images`: frames, or arrays of pixel format `given_as`."""
+    frames = [i if isinstance(i, av.VideoFrame) else av.VideoFrame.from_ndarray(i, given_as) for i in images]
     quiet = {"x265-params": "log-level=none"} if codec == "libx265" else {}
     with av.open(str(path), "w", container_options=container_options or {}) as container:
         stream: Any = container.add_stream(codec, rate=fps, options=quiet | (options or {}))
-        first = av.VideoFrame.from_ndarray(images[0], given_as)
-        stream.width, stream.height, stream.pix_fmt = first.width, first.height, pixels
+        stream.width, stream.height, stream.pix_fmt = frames[0].width, frames[0].height, pixels
         setup(stream)
-        for number, (image, time) in enumerate(zip(images, pts or range(len(images)), strict=True)):
-            frame = first if number == 0 else av.VideoFrame.from_ndarray(image, given_as)
+        for frame, time in zip(frames, pts or range(len(frames)), strict=True):
             frame.pts, frame.time_base = time, base or Fraction(1, fps)
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
     return path
+
+
+def frame_of(planes: Sequence[np.ndarray], pixels: str) -> av.VideoFrame:
+    """Return a frame of three planes, of 8 bits or more."""
+    height, width = planes[0].shape
+    frame = av.VideoFrame(width, height, pixels)
+    for target, samples in zip(frame.planes, planes, strict=True):
+        rows = np.zeros((target.height, target.line_size // samples.itemsize), samples.dtype)
+        rows[:, : samples.shape[1]] = samples
+        target.update(rows.tobytes())
+    return frame
 
 
 def joined(parts: Sequence[Path], target: Path, *, ticks: Sequence[int] | None = None, fps: int = 25) -> Path:
@@ -71,17 +80,19 @@ def woven(fields: Sequence[Image], *, top_first: bool = True) -> list[Image]:
     return frames
 
 
-def write_field_pictures(path: Path, frames: Sequence[Image]) -> Path:
+def write_field_pictures(path: Path, frames: Sequence[Image], *, claimed: tuple[int, int] | None = None) -> Path:
     """Write bare H.264 in which each field is a picture of its own, top first (PAFF), of unpacked samples (I_PCM).
 
-    `frames` are luma, (H, W) in 16..235, sides of whole 32 and 16 pixels; chroma is grey. By hand after ITU-T H.264,
+    `frames` are luma, (H, W) in 16..235, sides of whole 32 and 16 pixels; chroma is grey. The header says `claimed`
+    (width, height) where that is given. By hand after ITU-T H.264,
     clause 7.3: no encoder here writes such pictures.
     """
     height, width = frames[0].shape
     assert height % 32 == 0, "a field has whole macroblocks"
     assert width % 16 == 0, "a field has whole macroblocks"
     sequence = _Bits().number(77, 8).number(0, 8).number(30, 8).golomb(0, 0, 2, 1).number(0, 1)
-    sequence.golomb(width // 16 - 1, height // 32 - 1).number(0, 1).number(0, 1).number(1, 1).number(0, 2)
+    wide, tall = claimed or (width, height)
+    sequence.golomb(wide // 16 - 1, tall // 32 - 1).number(0, 1).number(0, 1).number(1, 1).number(0, 2)
     picture = _Bits().golomb(0, 0).number(0, 2).golomb(0, 0, 0).number(0, 3).golomb(0, 0, 0).number(0b100, 3)
     units = [_unit(0x67, sequence), _unit(0x68, picture)]
     for number, frame in enumerate(frames):
