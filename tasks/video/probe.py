@@ -27,6 +27,7 @@ _TEXTS = {"adf", "bin", "idf", "tty", "xbin"}  # text that FFmpeg would paint
 _FORMATS = ",".join(sorted(av.formats_available - _LISTS - _TEXTS))
 _STILL_BRANDS = {"avif", "heic", "heix", "mif1"}  # of MP4 files that hold pictures
 _MACHINE = {errno.EMFILE, errno.ENFILE, errno.ENOSPC, errno.EDQUOT, errno.ESTALE, errno.ENODEV, errno.ENXIO}
+_DOLBY = {"dav1", "dva1", "dvav", "dvh1", "dvhe"}  # codec tags of Dolby Vision
 _FIELD_ORDERS = {1: "progressive", 2: "tt", 3: "bb", 4: "tb", 5: "bt"}  # as FFmpeg writes them: coded, shown first
 
 
@@ -82,12 +83,14 @@ def probe(path: os.PathLike[str] | str) -> dict[str, Any]:
     that the container promises (0 if it does not say); `longest_gap_s` the longest time from one frame to the next.
     `transfer`, `primaries`, `matrix` and `color_range` go by H.273, "" where the file does not say, as does
     `field_order`, whose second letter is the field shown first. Raises Reject as `open_video` does, and `no_frames`,
-    `encrypted`, `edit_list` or `odd_shape`; OSError as `open_video` does.
+    `encrypted`, `edit_list`, `unknown_color` or `odd_shape`; OSError as `open_video` does.
     """
     with open_video(path) as (container, stream):
         codec = stream.codec_context
         aspect = stream.sample_aspect_ratio or Fraction(1)
         _check_shape(codec.width * aspect, codec.height)
+        if stream.codec_tag in _DOLBY and codec.color_trc == ColorTrc.UNSPECIFIED:
+            raise Reject("unknown_color", detail="Dolby Vision without a base layer that others can show")
         if "mov" in container.format.name:
             _check_edits(path, stream.id)
         starts: list[int] = []
