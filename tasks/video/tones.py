@@ -44,6 +44,14 @@ def shown(signal: np.ndarray, transfer: Transfer, primaries: str) -> np.ndarray:
 
 
 @cache
+def greys(transfer: Transfer, black: int, white: int) -> np.ndarray:
+    """Return the SDR level (uint8) of a grey coded from `black` to `white`, for each of 65,536 codes."""
+    signal = np.clip((np.arange(65_536) - black) / (white - black), 0, 1).astype(np.float32)
+    shades = shown(np.repeat(signal[None, :, None], 3, axis=2), transfer, "bt709")
+    return np.rint(shades[0, :, 1] * 255).astype(np.uint8)
+
+
+@cache
 def _light_of(transfer: Transfer) -> np.ndarray:
     """Return the light of each step of a coded channel, float32; 1 is white (for HLG, 1 is the scene's peak)."""
     signal = np.linspace(0, 1, _STEPS)

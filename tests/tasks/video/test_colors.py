@@ -203,8 +203,17 @@ def test_what_is_brighter_than_white_keeps_its_order(tmp_path: Path) -> None:
     assert 240 < levels[4] < 250
 
 
-def test_unlit_colours_of_hdr_stay_colours(tmp_path: Path) -> None:
-    """Saturated patches keep hue and, within a few levels, value."""
+def test_a_large_grey_view_of_hdr_has_the_levels_of_a_small_one(tmp_path: Path) -> None:
+    grey = cv2.resize(np.repeat(scene()[..., 1:2], 3, axis=2), (1280, 800))
+    path = write_wide(tmp_path / "clip.mkv", grey / 255, pq, 16, "ffv1")
+    large, small_one = Watcher(view=View("gray", short_side=800)), Watcher(view=View("gray", size=(160, 100)))
+    watch(path, large, small_one)
+    shrunk = cv2.resize(large.images[0].astype(float), (160, 100), interpolation=cv2.INTER_AREA)
+    assert large.images[0].shape == (800, 1280)
+    assert np.abs(shrunk - small_one.images[0]).max() < 3
+
+
+def test_saturated_colours_of_hdr_keep_hue_and_value(tmp_path: Path) -> None:
     patches = np.array([[200, 30, 30], [30, 200, 30], [30, 30, 200], [200, 200, 30]], np.uint8)
     rgb = np.repeat(np.repeat(patches, 80, axis=0)[None], 192, axis=0)
     for code, tag in ((pq, 16), (hlg, 18)):
