@@ -79,8 +79,9 @@ def raise_trouble(error: av.error.FFmpegError, path: os.PathLike[str] | str) -> 
 def probe(path: os.PathLike[str] | str) -> dict[str, Any]:
     """Return a video's facts: codec, sizes in pixels as coded, colours, times in seconds, counts of packets.
 
-    `source_frames` counts the frames that are to be shown, of one packet or of two fields. `declared_s` is the length
-    that the container promises (0 if it does not say); `longest_gap_s` the longest time from one frame to the next.
+    Counts and times are of the frames that are to be shown, from the first I-frame on: a recording may begin before it.
+    `source_frames` counts them, whether of one packet or of two fields. `declared_s` is the length that the container
+    promises (0 if it does not say); `longest_gap_s` the longest time from one frame to the next.
     `transfer`, `primaries`, `matrix` and `color_range` go by H.273, "" where the file does not say, as does
     `field_order`, whose second letter is the field shown first. Raises Reject as `open_video` does, and `no_frames`,
     `encrypted`, `edit_list`, `unknown_color` or `odd_shape`; OSError as `open_video` does.
@@ -95,15 +96,21 @@ def probe(path: os.PathLike[str] | str) -> dict[str, Any]:
             _check_edits(path, stream.id)
         starts: list[int] = []
         ends: list[int] = []
+        lead: list[int] = []  # times before the first I-frame
         may_be_field = codec.name == "h264" and codec.field_order > 1
         reader = FieldReader(codec.extradata) if may_be_field else None
-        fields = 0
+        fields, keyed = 0, False
         counts = {"packets": 0, "source_frames": 0, "i_frames": 0, "video_bytes": 0}
         for packet in _packets(path, container, stream):
             counts["packets"] += 1
             counts["video_bytes"] += packet.size
             if packet.is_keyframe and packet.has_sidedata("encryption_info"):
                 raise Reject("encrypted", detail="its frames are encrypted")
+            if packet.is_keyframe and not keyed:  # what came before it cannot be decoded
+                keyed, fields = True, 0
+                counts |= {"source_frames": 0, "i_frames": 0}
+                lead = starts
+                starts, ends = [], []
             if packet.is_discard:  # cut away by an edit list
                 continue
             if reader and reader.is_field(packet):
@@ -121,6 +128,8 @@ def probe(path: os.PathLike[str] | str) -> dict[str, Any]:
         span = max(ends) - min(starts) if starts else 0
         duration_s = float(span * stream.time_base) or _nominal_s(stream, counts["source_frames"])
         starts.sort()
+        declared_s = _declared_s(stream, min(lead + starts[:1], default=0))
+        lead_s = float((starts[0] - min(lead)) * stream.time_base) if lead and starts else 0.0
         gap = max((after - before for before, after in itertools.pairwise(starts)), default=0)
         return {
             "container": container.format.name,
@@ -141,7 +150,7 @@ def probe(path: os.PathLike[str] | str) -> dict[str, Any]:
             "time_base_num": stream.time_base.numerator,
             "time_base_den": stream.time_base.denominator,
             "duration_s": duration_s,
-            "declared_s": _declared_s(stream, min(starts, default=0)),
+            "declared_s": max(0.0, declared_s - lead_s),
             "longest_gap_s": float(gap * stream.time_base),
             "fps": counts["source_frames"] / duration_s if duration_s else 0.0,
             **counts,

@@ -305,6 +305,19 @@ def test_streams_joined_at_an_earlier_time_are_refused(tmp_path: Path) -> None:
     assert reason(lambda: scan_video_file(job(path, tmp_path))) == "bad_timestamps"
 
 
+@pytest.mark.parametrize("codec", ["libx264", "mpeg2video", "libx265"])
+def test_a_recording_that_begins_between_i_frames_counts_from_the_first(tmp_path: Path, codec: str) -> None:
+    options = {"x265-params": "keyint=25:log-level=none"} if codec == "libx265" else {"g": "25", "bf": "2"}
+    whole = odd.write(tmp_path / "whole.ts", busy(numbered(50)) * 4, codec, "yuv420p", options=options)
+    data = whole.read_bytes()
+    path = tmp_path / "clip.ts"
+    path.write_bytes(data[188 * round(len(data) / 188 * 0.07) :])
+    facts, counts = probe(path), watch(path, Watcher())
+    assert facts["packets"] > facts["source_frames"] >= counts.decoded_frames >= 0.98 * facts["source_frames"]
+    assert facts["fps"] == pytest.approx(25, rel=0.01)
+    assert scan_video_file(job(path, tmp_path)) == counts.decoded_frames
+
+
 def test_the_longest_gap_is_told(tmp_path: Path) -> None:
     times = [40 * number + (36_000_000 if number > 14 else 0) for number in range(30)]
     path = odd.write(tmp_path / "clip.mkv", numbered(30), "libx264", "yuv420p", pts=times, base=MS)
