@@ -14,8 +14,9 @@ import av
 import numpy as np
 import pyarrow as pa
 
-from tasks.video.probe import open_video
-from tasks.video.views import Planes, Scaler, View
+from tasks.tables import Reject
+from tasks.video.probe import open_video, raise_trouble
+from tasks.video.views import Color, Planes, Scaler, View
 
 
 class Picture:
@@ -80,12 +81,14 @@ class PassCounts:
     decoded_frames: int = 0
     corrupt_frames: int = 0  # shown, but the decoder had to conceal damage
     decoder_errors: int = 0  # packets that gave no frame
-    repaired_pts: int = 0  # missing or not growing, set to the frame before + one frame's duration
+    repaired_pts: int = 0  # missing, set to the frame before + one frame's duration; or not growing, frame not shown
+    reshaped_frames: int = 0  # of another size or pixel aspect than the first
     start_pts: int = 0
     end_pts: int = 0  # when the last frame's time is over
     width: int = 0  # as displayed: upright, square pixels
     height: int = 0
-    rotation_deg: int = 0
+    rotation_deg: int = 0  # to the left, by which frames are turned to be shown upright
+    mirrored: int = 0  # 1 where they are mirrored, left to right, before that
 
 
 class _Clock:
@@ -164,30 +167,42 @@ def run_pass(
 
     `frame_s` is the nominal duration of a frame, for those that carry no time of their own. `progress` gets the
     seconds decoded. Three frames are held in memory, whatever the length. Damage is counted, not raised; Reject is
-    raised as `open_video` does.
+    raised as `open_video` and `Scaler` do, and for `field_pictures`; OSError where the machine fails.
     """
     counts = PassCounts()
     last: Picture | None = None
     with open_video(path) as (container, stream):
-        stream.codec_context.thread_count = 1  # parallel by file: frame threads cost CPU and buy only latency
-        scaler = Scaler(stream.sample_aspect_ratio or Fraction(1))
+        codec = stream.codec_context
+        codec.thread_count = 1  # parallel by file: frame threads cost CPU and buy only latency
+        declared = Color(codec.colorspace, codec.color_trc, codec.color_primaries, codec.color_range)
+        scaler = Scaler(stream.sample_aspect_ratio or Fraction(1), declared)
         audience = _Audience(consumers, stream.time_base)
         step = max(1, round(frame_s / stream.time_base))
-        for frame in _frames(container, stream, counts):
+        first_shape: tuple[Any, ...] = ()
+        for frame in _frames(path, container, stream, counts):
             pts = frame.pts
+            shape = (frame.width, frame.height, codec.sample_aspect_ratio)
+            counts.decoded_frames += 1
+            counts.corrupt_frames += bool(frame.is_corrupt)
             if last is None:
+                if frame.interlaced_frame and codec.name == "hevc":
+                    raise Reject("field_pictures", "each of its pictures is a field: FFmpeg joins none")
                 pts = 0 if pts is None else pts
-                counts.start_pts, counts.rotation_deg = pts, int(frame.rotation) % 360
+                first_shape = shape
+                turns, mirrored = scaler.turns(frame)
+                counts.start_pts, counts.rotation_deg, counts.mirrored = pts, 90 * turns, int(mirrored)
                 counts.width, counts.height = scaler.display_size(frame)
-            elif pts is None or pts <= last.pts:
+            elif pts is None:
                 pts = last.pts + step
                 counts.repaired_pts += 1
+            elif pts <= last.pts:  # another frame has its time: to invent one would push those that follow
+                counts.repaired_pts += 1
+                continue
+            counts.reshaped_frames += shape != first_shape
             if last is not None and last.before is not None:
                 last.before.before = None  # three frames are enough, and a chain of them would keep the whole film
             last = Picture(frame, pts, last, stream.time_base, scaler)
             audience.show(last)
-            counts.decoded_frames += 1
-            counts.corrupt_frames += bool(frame.is_corrupt)
             counts.end_pts = pts + (frame.duration or step)
             if counts.decoded_frames % 240 == 0:
                 progress(float((pts - counts.start_pts) * stream.time_base))
@@ -196,14 +211,15 @@ def run_pass(
     return counts
 
 
-def _frames(container: Any, stream: Any, counts: PassCounts) -> Iterator[av.VideoFrame]:
+def _frames(path: os.PathLike[str] | str, container: Any, stream: Any, counts: PassCounts) -> Iterator[av.VideoFrame]:
     """Decode packet by packet; a packet that the decoder refuses is counted, and the pass goes on."""
     packets = container.demux(stream)
     flushed = False
     while not flushed:
         try:
             packet = next(packets, None)
-        except av.error.FFmpegError:  # the container is torn here: no packet follows
+        except av.error.FFmpegError as error:  # the container is torn here: no packet follows
+            raise_trouble(error, path)
             counts.decoder_errors += 1
             packet = None
         flushed = packet is None or not packet.size

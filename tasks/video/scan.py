@@ -175,7 +175,8 @@ def check_whole(facts: Mapping[str, Any], counts: Mapping[str, int]) -> None:
     if share < WHOLE:
         detail = f"{counts['decoded_frames']} of {facts['source_frames']} frames can be decoded"
         raise Reject("truncated", detail, "decoded_share", share, WHOLE)
-    for reason, count in (("damaged", "corrupt_frames"), ("bad_timestamps", "repaired_pts")):
+    unsound = {"damaged": "corrupt_frames", "bad_timestamps": "repaired_pts", "mixed_shapes": "reshaped_frames"}
+    for reason, count in unsound.items():
         sound = 1 - counts[count] / counts["decoded_frames"]
         if sound < SOUND:
             detail = f"{count.replace('_', ' ')}: {counts[count]} of {counts['decoded_frames']}"

@@ -42,7 +42,7 @@ def expected(image: np.ndarray, view: View) -> np.ndarray:
 @pytest.mark.parametrize("view", VIEWS, ids=str)
 @pytest.mark.parametrize("matrix", [Colorspace.ITU601, Colorspace.ITU709])
 @pytest.mark.parametrize("color_range", [ColorRange.MPEG, ColorRange.JPEG])
-@pytest.mark.parametrize("pixels", ["yuv420p", "yuv422p", "yuv444p", "yuv420p10le", "nv12", "yuva420p"])
+@pytest.mark.parametrize("pixels", ["yuv420p", "yuv422p", "yuv444p", "yuv420p10le", "nv12", "p010le", "yuva420p"])
 def test_colours_are_those_of_the_picture(view: View, matrix: int, color_range: int, pixels: str) -> None:
     image = cv2.GaussianBlur(clips.texture(1, 720, 1280), (0, 0), 30)
     image = cv2.normalize(image, None, 0, 255, cv2.NORM_MINMAX)
