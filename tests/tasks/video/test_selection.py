@@ -69,9 +69,8 @@ class Scanned:
             for i in range(0, len(pts), 6):
                 motion = None if i == 0 else float(np.float32(rng.uniform(0, 60)))
                 luma = float(np.float32(rng.uniform(darkest, darkest + 100)))
-                self.samples.append(
-                    {"source_id": source_id, "pts": pts[i], "luma": luma, "motion_px_s": motion, "dhash": 0}
-                )
+                known = {"source_id": source_id, "pts": pts[i], "luma": luma, "motion_px_s": motion}
+                self.samples.append({field.name: _blank(field) for field in scan_video.SAMPLES} | known)
         folder.mkdir()
         self.write_shots()
         write_table(folder / "videos.parquet", self.videos, scan_video.VIDEOS)
