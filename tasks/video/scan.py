@@ -17,8 +17,11 @@ from tasks.store import Record, Store
 from tasks.tables import Reject
 from tasks.video import probe
 from tasks.video.frames import Consumer, Keep, run_pass
-from tasks.video.scores import DifferenceHash, Luma, Motion
-from tasks.video.strip import Strip
+from tasks.video.letterbox import Letterbox
+from tasks.video.overlay import EdgeMaps
+from tasks.video.scores import Exposure, Motion
+from tasks.video.sharpness import Sharpness
+from tasks.video.strip import LumaPictures, Strip
 from tasks.video.thumbnails import ColorDifference, Thumbnails
 from tasks.workers import reporter
 
@@ -36,6 +39,10 @@ class Settings:
     strip_per_s: float
     strip_short_side_px: int
     strip_jpeg_quality: int
+    edges_per_s: float
+    edges_short_side_px: int
+    luma_per_s: float
+    luma_jpeg_quality: int
 
 
 @dataclass(frozen=True)
@@ -63,16 +70,22 @@ def consumers(settings: Settings, keep: Keep) -> list[Consumer]:
     return [
         ColorDifference(keep),
         Thumbnails(keep),
-        Luma(keep, per_s=rate, short_side_px=side),
+        Exposure(keep, per_s=rate, short_side_px=side),
+        Sharpness(keep, per_s=rate),
+        Letterbox(keep, per_s=rate, short_side_px=side),
         Motion(keep, per_s=rate, short_side_px=side),
-        DifferenceHash(keep, per_s=rate),
         Strip(
             keep,
             per_s=settings.strip_per_s,
             short_side_px=settings.strip_short_side_px,
             jpeg_quality=settings.strip_jpeg_quality,
         ),
+        EdgeMaps(keep, per_s=settings.edges_per_s, short_side_px=settings.edges_short_side_px),
+        LumaPictures(keep, per_s=settings.luma_per_s, jpeg_quality=settings.luma_jpeg_quality),
     ]
+
+
+SAMPLED = (Exposure, Sharpness, Letterbox, Motion)  # which make the columns of samples, of the same frames
 
 
 def _no_keep(table: pa.Table) -> str:
@@ -88,7 +101,7 @@ def keys(source_id: str, settings: Settings) -> dict[str, str]:
 
 def stored_functions() -> list[StoredFunction]:
     """Return the probe and all consumers, for the table of versions."""
-    some = Settings(4, 144, 4, 256, 92)
+    some = Settings(4, 144, 2, 256, 92, 2, 90, 0.5, 80)
     named = [(c.name, c.version, type(c).__module__) for c in consumers(some, _no_keep)]
     return [StoredFunction(*n, libraries=LIBRARIES) for n in [(probe.NAME, probe.VERSION, probe.__name__), *named]]
 

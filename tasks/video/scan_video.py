@@ -1,8 +1,8 @@
 """Decode each video once and keep what every later decision needs: data/curated/scan/.
 
-videos.parquet (one row a video), frames.parquet (colour difference of every frame), samples.parquet (luma, motion
-and hash a few times a second); the strip of small pictures and the thumbnails of all frames lie in the store, named by
-videos.parquet.
+videos.parquet (one row a video), frames.parquet (colour difference of every frame), samples.parquet (exposure,
+sharpness, bars and motion a few times a second). The strip of small pictures, the thumbnails of all frames, the edge
+maps and the full-size luma pictures lie in the store, named by videos.parquet.
 """
 
 from collections import Counter
@@ -19,8 +19,11 @@ from tasks.store import Record, Store
 from tasks.tables import REJECTED, Reject, TableWriter, read_table, rejected_row, write_table
 from tasks.video import probe
 from tasks.video.floor import FloorParams
+from tasks.video.letterbox import SIDES
 from tasks.video.manifest import MANIFEST, Own
+from tasks.video.overlay import EdgeMaps
 from tasks.video.scan import (
+    SAMPLED,
     Floor,
     Job,
     Settings,
@@ -32,8 +35,8 @@ from tasks.video.scan import (
     scan_video_file,
     stored,
 )
-from tasks.video.scores import DifferenceHash, Luma, Motion
-from tasks.video.strip import Strip
+from tasks.video.scores import MOTION
+from tasks.video.strip import LumaPictures, Strip
 from tasks.video.thumbnails import ColorDifference, Thumbnails
 
 STORED_BYTES_PER_S = 200_000  # about, for --plan: the strip, and thumbnails at 24 frames a second
@@ -55,6 +58,10 @@ VIDEOS = pa.schema(
         pa.field("strip_blobs", pa.list_(_field("element", pa.string())), nullable=False),
         pa.field("strip_first_pts", pa.list_(_field("element", pa.int64())), nullable=False),
         pa.field("thumbnail_blobs", pa.list_(_field("element", pa.string())), nullable=False),
+        pa.field("edge_blobs", pa.list_(_field("element", pa.string())), nullable=False),
+        pa.field("edge_first_pts", pa.list_(_field("element", pa.int64())), nullable=False),
+        pa.field("luma_blobs", pa.list_(_field("element", pa.string())), nullable=False),
+        pa.field("luma_first_pts", pa.list_(_field("element", pa.int64())), nullable=False),
     ]
 )  # width, height: as displayed, upright and with square pixels
 
@@ -72,18 +79,25 @@ SAMPLES = pa.schema(
         _field("source_id", pa.string()),
         _field("pts", pa.int64()),
         _field("luma", pa.float32()),  # 0..255
-        pa.field("motion_px_s", pa.float32()),  # at 720p; null for a video's first frame
-        _field("dhash", pa.uint64()),
+        _field("dark_share", pa.float32()),  # of pixels <= 8
+        _field("bright_share", pa.float32()),  # of pixels >= 247
+        pa.field("sharpness", pa.float32()),  # null for every second sample, and where all is flat
     ]
+    + [_field(side, pa.float32()) for side in SIDES]  # shares of height and width that are black bars
+    + [pa.field(name, pa.float32()) for name in MOTION]  # pixels at 720p; null for a video's first frame
 )
 
 
 class ScanVideo(StrictModel):
-    sample_per_s: float = Field(gt=0, le=60, description="samples of luma, motion and hash a second")
+    sample_per_s: float = Field(gt=0, le=60, description="samples of exposure, sharpness, bars and motion a second")
     sample_short_side_px: int = Field(ge=64, le=1080, description="size at which they are measured")
     strip_per_s: float = Field(gt=0, le=60, description="pictures of the strip a second")
     strip_short_side_px: int = Field(ge=64, le=1080, description="size of the strip's pictures")
     strip_jpeg_quality: int = Field(ge=1, le=100)
+    edges_per_s: float = Field(gt=0, le=60, description="maps of what stands still a second, for overlays")
+    edges_short_side_px: int = Field(ge=45, le=360, description="size of these maps")
+    luma_per_s: float = Field(gt=0, le=60, description="grey pictures of full size a second, for text")
+    luma_jpeg_quality: int = Field(ge=1, le=100)
 
 
 class Params(StrictModel):
@@ -115,7 +129,7 @@ def run(stage: Stage, params: Params) -> Report:
                 continue
             videos.append(_video(row, records))
             frames.write(_with_source(source_id, joined(store, [records[ColorDifference.name]]), FRAMES))
-            sampled = [records[c.name] for c in (Luma, Motion, DifferenceHash)]
+            sampled = [records[c.name] for c in SAMPLED]
             samples.write(_with_source(source_id, joined(store, sampled), SAMPLES))
     write_table(out / "videos.parquet", videos, VIDEOS)
     parents = {row["source_id"]: row["path"] for row in rows}
@@ -199,7 +213,7 @@ def _compact(store: Store, settings: Settings) -> None:
 def _video(row: Mapping[str, Any], records: Mapping[str, Record]) -> dict[str, Any]:
     facts = records[probe.NAME].value
     counts = records[ColorDifference.name].value["pass"]
-    strip = records[Strip.name]
+    strip, edges, luma = (records[c.name] for c in (Strip, EdgeMaps, LumaPictures))
     known = {**row, **facts, **counts}
     return {
         **{name: known[name] for name in VIDEOS.names if name in known},
@@ -209,6 +223,10 @@ def _video(row: Mapping[str, Any], records: Mapping[str, Record]) -> dict[str, A
         "strip_blobs": strip.blobs,
         "strip_first_pts": strip.value["summary"]["first_pts"],
         "thumbnail_blobs": records[Thumbnails.name].blobs,
+        "edge_blobs": edges.blobs,
+        "edge_first_pts": edges.value["summary"]["first_pts"],
+        "luma_blobs": luma.blobs,
+        "luma_first_pts": luma.value["summary"]["first_pts"],
     }
 
 

@@ -1,4 +1,4 @@
-"""The strip: small pictures of a video, four a second, kept with their times.
+"""The strip: small pictures of a video, two a second, kept with their times; and grey ones of full size, for text.
 
 Whatever is asked of keyframes later is answered from here, without a decode.
 """
@@ -21,8 +21,44 @@ CHUNK_BYTES = 8 * 2**20  # of JPEG a blob; what a pass holds in memory before it
 SCHEMA = pa.schema([pa.field("pts", pa.int64(), nullable=False), pa.field("jpeg", pa.binary(), nullable=False)])
 
 
+class Chunks:
+    """Rows with a time, put away as tables of `schema` as soon as `chunk_bytes` are held."""
+
+    def __init__(self, keep: Keep, schema: pa.Schema, chunk_bytes: int):
+        self._keep = keep
+        self._schema = schema
+        self._chunk_bytes = chunk_bytes
+        self._rows: list[tuple[Any, ...]] = []
+        self._held = 0
+        self._blobs: list[str] = []
+        self._first_pts: list[int] = []
+        self._frames = self._bytes = 0
+
+    def add(self, row: tuple[Any, ...], size: int) -> None:
+        """Hold a row, whose first value is its pts, of `size` bytes."""
+        self._rows.append(row)
+        self._held += size
+        if self._held >= self._chunk_bytes:
+            self._write()
+
+    def finish(self) -> tuple[dict[str, Any], list[str]]:
+        """Return the summary (frames, bytes, first_pts of each chunk) and the chunks' names."""
+        self._write()
+        return {"frames": self._frames, "bytes": self._bytes, "first_pts": self._first_pts}, self._blobs
+
+    def _write(self) -> None:
+        if not self._rows:
+            return
+        self._first_pts.append(self._rows[0][0])
+        self._frames += len(self._rows)
+        self._bytes += self._held
+        columns = [pa.array(v, kind) for v, kind in zip(zip(*self._rows, strict=True), self._schema.types, strict=True)]
+        self._blobs.append(self._keep(pa.table(columns, schema=self._schema)))
+        self._rows, self._held = [], 0
+
+
 class Strip:
-    """Keeps sampled frames as JPEG, in chunks that are written as soon as they are full.
+    """Keeps sampled frames, small and in colour, as JPEG, in chunks that are written as soon as they are full.
 
     The tables (one a chunk): pts, jpeg. The summary: frames, bytes, and first_pts of each chunk.
     """
@@ -31,43 +67,54 @@ class Strip:
     version = "4"
 
     def __init__(self, keep: Keep, *, per_s: float, short_side_px: int, jpeg_quality: int):
-        self._keep = keep
         self.per_s = per_s
         self._view = View("bgr24", short_side=short_side_px)
         self._quality = jpeg_quality
-        self._pts: list[int] = []
-        self._jpeg: list[bytes] = []
-        self._size = 0
-        self._blobs: list[str] = []
-        self._first_pts: list[int] = []
-        self._frames = self._bytes = 0
+        self._chunks = Chunks(keep, SCHEMA, CHUNK_BYTES)
 
     @property
     def params(self) -> dict[str, Any]:
         return {"per_s": self.per_s, "short_side_px": self._view.short_side, "jpeg_quality": self._quality}
 
     def see(self, picture: Picture) -> None:
-        image = picture.image(self._view)
-        done, jpeg = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, self._quality])
-        assert done, "a decoded frame can always be written as JPEG"
-        self._pts.append(picture.pts)
-        self._jpeg.append(jpeg.tobytes())
-        self._size += len(jpeg)
-        if self._size >= CHUNK_BYTES:
-            self._write()
+        jpeg = _jpeg(picture.image(self._view), self._quality)
+        self._chunks.add((picture.pts, jpeg), len(jpeg))
 
     def finish(self) -> tuple[dict[str, Any], list[str]]:
-        self._write()
-        return {"frames": self._frames, "bytes": self._bytes, "first_pts": self._first_pts}, self._blobs
+        return self._chunks.finish()
 
-    def _write(self) -> None:
-        if not self._pts:
-            return
-        self._first_pts.append(self._pts[0])
-        self._frames += len(self._pts)
-        self._bytes += self._size
-        self._blobs.append(self._keep(pa.table({"pts": self._pts, "jpeg": self._jpeg}, schema=SCHEMA)))
-        self._pts, self._jpeg, self._size = [], [], 0
+
+class LumaPictures:
+    """Keeps sampled frames, grey and of full size, for what small pictures have lost: text.
+
+    The tables and the summary are those of the strip, and are read as it is.
+    """
+
+    name = "video.luma_pictures"
+    version = "1"
+    _view = View("gray")
+
+    def __init__(self, keep: Keep, *, per_s: float, jpeg_quality: int):
+        self.per_s = per_s
+        self._quality = jpeg_quality
+        self._chunks = Chunks(keep, SCHEMA, CHUNK_BYTES)
+
+    @property
+    def params(self) -> dict[str, Any]:
+        return {"per_s": self.per_s, "jpeg_quality": self._quality}
+
+    def see(self, picture: Picture) -> None:
+        jpeg = _jpeg(picture.image(self._view), self._quality)
+        self._chunks.add((picture.pts, jpeg), len(jpeg))
+
+    def finish(self) -> tuple[dict[str, Any], list[str]]:
+        return self._chunks.finish()
+
+
+def _jpeg(image: np.ndarray, quality: int) -> bytes:
+    done, jpeg = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])
+    assert done, "a decoded frame can always be written as JPEG"
+    return jpeg.tobytes()
 
 
 def strip_times(store: Store, blobs: Sequence[str]) -> np.ndarray:

@@ -49,18 +49,24 @@ _TEN_BITS = ("yuv420p10le", "yuv422p10le", "yuv444p10le")
 class View:
     """How a consumer sees a frame: `format` is "gray" or "bgr24", upright, scaled by averaging.
 
-    Either `size` (width, height) in pixels, whatever the aspect, or `short_side` in pixels with the displayed aspect.
+    Either `size` (width, height) in pixels, whatever the aspect, or `short_side` in pixels with the displayed aspect,
+    or `halved_to`: halved as long as the shorter side keeps that many pixels; or full size.
     """
 
     format: str
     size: tuple[int, int] | None = None
     short_side: int | None = None
+    halved_to: int | None = None
 
     def fit(self, width: float, height: float) -> tuple[int, int]:
         """Return (width, height) of this view of a picture that is displayed at `width` x `height`."""
         if self.size:
             return self.size
-        assert self.short_side, "a view needs a size or a short side"
+        if not self.short_side:
+            wide, tall = round(width), round(height)
+            while self.halved_to and min(wide, tall) // 2 >= self.halved_to:
+                wide, tall = wide // 2, tall // 2
+            return wide, tall
         scale = self.short_side / min(width, height)
         even = [max(2, 2 * round(side * scale / 2)) for side in (width, height)]
         return even[0], even[1]

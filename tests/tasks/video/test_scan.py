@@ -11,11 +11,19 @@ from tasks.tables import Reject
 from tasks.video import scan
 from tasks.video.frames import Consumer, Keep
 from tasks.video.scan import Floor, Job, Settings, consumers, is_complete, keys, scan_video_file, stored
-from tasks.video.scores import Luma
+from tasks.video.scores import Exposure
 from tests.tasks.video import clips
 
 SETTINGS = Settings(
-    sample_per_s=4, sample_short_side_px=72, strip_per_s=4, strip_short_side_px=90, strip_jpeg_quality=80
+    sample_per_s=4,
+    sample_short_side_px=72,
+    strip_per_s=4,
+    strip_short_side_px=90,
+    strip_jpeg_quality=80,
+    edges_per_s=2,
+    edges_short_side_px=90,
+    luma_per_s=0.5,
+    luma_jpeg_quality=80,
 )
 LOW_FLOOR = Floor(min_height_px=1, min_duration_s=0)
 SOURCE = "a" * 64
@@ -27,10 +35,10 @@ def every_file_is_the_source(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(scan, "content_hash", lambda *_: SOURCE)
 
 
-class ExtraLuma(Luma):
+class ExtraExposure(Exposure):
     """A consumer that came later."""
 
-    name = "test.extra_luma"
+    name = "test.extra_exposure"
 
 
 @pytest.fixture
@@ -65,12 +73,12 @@ def test_a_new_consumer_decodes_once_and_computes_only_itself(
         return run_pass(path, taking_part, **options)
 
     def one_more(settings: Settings, keep: Keep) -> list[Consumer]:
-        return [*consumers(settings, keep), ExtraLuma(keep, per_s=2, short_side_px=72)]
+        return [*consumers(settings, keep), ExtraExposure(keep, per_s=2, short_side_px=72)]
 
     monkeypatch.setattr(scan, "run_pass", watched)
     monkeypatch.setattr(scan, "consumers", one_more)
     assert scan_video_file(job(clip, tmp_path)) == 48
-    assert shown == ["test.extra_luma"]
+    assert shown == ["test.extra_exposure"]
 
 
 def test_a_changed_setting_computes_only_what_it_concerns(

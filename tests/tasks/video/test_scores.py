@@ -13,10 +13,13 @@ import pytest
 
 from tasks.video import strip
 from tasks.video.frames import Consumer, Keep, run_pass
-from tasks.video.scores import DifferenceHash, Luma, Motion, mean_length
-from tasks.video.strip import Strip
+from tasks.video.letterbox import Letterbox
+from tasks.video.overlay import EdgeMaps
+from tasks.video.scores import Exposure, Motion, mean_length
+from tasks.video.sharpness import Sharpness
+from tasks.video.strip import LumaPictures, Strip
 from tasks.video.thumbnails import ColorDifference
-from tests.tasks.video import clips
+from tests.tasks.video import clips, codecs
 
 
 class Shelf:
@@ -85,15 +88,32 @@ def test_i_frames_are_those_that_the_encoder_made(tmp_path: Path) -> None:
     ]
 
 
-# --- luma ---
+# --- exposure ---
+
+
+def exposure(path: Path) -> pa.Table:
+    return consume(path, lambda keep: Exposure(keep, per_s=4, short_side_px=144))[1]
 
 
 @pytest.mark.parametrize("grey", [0, 30, 128, 200, 255])
 def test_luma_is_the_grey_level(tmp_path: Path, grey: int) -> None:
-    path = clips.write_clip(tmp_path / "clip.mp4", clips.flat(grey, 24))
-    _, table = consume(path, lambda keep: Luma(keep, per_s=4, short_side_px=144))
+    table = exposure(clips.write_clip(tmp_path / "clip.mp4", clips.flat(grey, 24)))
     assert len(table) == 4
     np.testing.assert_allclose(table.column("luma").to_pylist(), grey, atol=2)
+    assert table.column("dark_share").to_pylist() == [float(grey == 0)] * 4
+    assert table.column("bright_share").to_pylist() == [float(grey == 255)] * 4
+
+
+@pytest.mark.parametrize("codec", codecs.CODECS)
+def test_crushed_and_blown_out_shares_are_those_of_the_picture(tmp_path: Path, codec: str) -> None:
+    """A texture whose lowest 30 % is black and highest 20 % white, as it was before the encoder."""
+    soft = cv2.resize(clips.texture(1, 90, 160), (640, 360), interpolation=cv2.INTER_CUBIC)[..., :1].astype(float)
+    low, high = np.quantile(soft, [0.3, 0.8])
+    image = np.repeat(np.clip((soft - low) / (high - low) * 255, 0, 255).astype(np.uint8), 3, axis=2)
+    table = exposure(codecs.encode(tmp_path / "clip", [image] * 24, codec))
+    np.testing.assert_allclose(table.column("dark_share").to_pylist(), (image <= 8).mean(), atol=0.03)
+    np.testing.assert_allclose(table.column("bright_share").to_pylist(), (image >= 247).mean(), atol=0.03)
+    np.testing.assert_allclose(table.column("luma").to_pylist(), image.mean(), atol=3)
 
 
 # --- motion ---
@@ -132,35 +152,6 @@ def test_motion_goes_by_the_time_between_frames(tmp_path: Path) -> None:
 def test_a_still_picture_does_not_move(tmp_path: Path) -> None:
     _, *rest = motion(clips.write_clip(tmp_path / "clip.mp4", clips.still(6, 48, height=360, width=640)))
     assert max(rest) < 1
-
-
-# --- difference hash ---
-
-
-def test_hash_is_64_comparisons_of_neighbouring_blocks(tmp_path: Path) -> None:
-    path = clips.write_clip(tmp_path / "clip.mp4", clips.moving(7, 24, 2, height=320, width=360))
-    _, table = consume(path, lambda keep: DifferenceHash(keep, per_s=24))
-    _, full = clips.read_all(path, lambda frame: frame.to_ndarray(format="gray").astype(float))
-    for found, image in zip(table.column("dhash").to_pylist(), full, strict=True):
-        blocks = image.reshape(8, 40, 9, 40).mean(axis=(1, 3))
-        for bit in range(64):
-            row, column = divmod(bit, 8)
-            step = blocks[row, column] - blocks[row, column + 1]
-            if abs(step) > 2:  # nearer than rounding, either answer is right
-                assert bool(found >> (63 - bit) & 1) == (step > 0)
-
-
-def test_hash_survives_a_re_encode_at_another_size_and_tells_pictures_apart(tmp_path: Path) -> None:
-    def hashes(name: str, seed: int, height: int, width: int, crf: str) -> np.ndarray:
-        images = [cv2.resize(i, (width, height)) for i in clips.moving(seed, 24, 2, height=360, width=640)]
-        path = clips.write_clip(tmp_path / name, images, options={"crf": crf})
-        found = consume(path, lambda keep: DifferenceHash(keep, per_s=4))[1].column("dhash").to_pylist()
-        return np.unpackbits(np.array(found, ">u8").view(np.uint8)).reshape(-1, 64)
-
-    original = hashes("original.mp4", 8, 360, 640, "18")
-    copy, other = hashes("copy.mp4", 8, 240, 426, "34"), hashes("other.mp4", 9, 360, 640, "18")
-    assert (original != copy).sum(axis=1).max() <= 4
-    assert (original != other).sum(axis=1).min() >= 16
 
 
 # --- strip ---
@@ -211,14 +202,17 @@ def test_scores_are_the_same_alone_and_together_and_every_time(tmp_path: Path) -
     def all_of(keep: Keep) -> list[Consumer]:
         return [
             ColorDifference(keep),
-            Luma(keep, per_s=4, short_side_px=144),
+            Exposure(keep, per_s=4, short_side_px=144),
             Motion(keep, per_s=4, short_side_px=144),
-            DifferenceHash(keep, per_s=4),
+            Sharpness(keep, per_s=4),
+            Letterbox(keep, per_s=4, short_side_px=144),
             Strip(keep, per_s=4, short_side_px=256, jpeg_quality=92),
+            EdgeMaps(keep, per_s=2, short_side_px=90),
+            LumaPictures(keep, per_s=0.5, jpeg_quality=80),
         ]
 
     runs = []
-    for groups in ([[0, 1, 2, 3, 4]], [[4], [2, 0], [3, 1]], [[0], [1], [2], [3], [4]]):
+    for groups in ([[*range(8)]], [[4, 7], [2, 0, 5], [3, 1, 6]], [[i] for i in range(8)]):
         results: dict[str, pa.Table] = {}
         for group in groups:
             shelf = Shelf()
@@ -244,7 +238,7 @@ def test_frames_of_other_pixel_formats_are_scored(tmp_path: Path) -> None:
             for image in images:
                 container.mux(stream.encode(av.VideoFrame.from_ndarray(image, "rgb24")))
             container.mux(stream.encode(None))
-        lumas.append(consume(path, lambda keep: Luma(keep, per_s=4, short_side_px=144))[1].column("luma").to_numpy())
+        lumas.append(exposure(path).column("luma").to_numpy())
     np.testing.assert_allclose(lumas, 90, atol=1.5)
 
 
