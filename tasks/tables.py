@@ -7,7 +7,7 @@ import csv
 import numbers
 import os
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -93,6 +93,16 @@ def rejected_row(item_id: str, reject: Reject, *, stage: str, unit: str, parent_
     }
 
 
+def rejected_rows(
+    rejects: Mapping[str, Reject], *, stage: str, unit: str, parents: Mapping[str, str]
+) -> list[dict[str, Any]]:
+    """Return rejects by item as rows of `REJECTED`, in the order of their ids; each item has a parent."""
+    return [
+        rejected_row(item_id, reject, stage=stage, unit=unit, parent_id=parents[item_id])
+        for item_id, reject in sorted(rejects.items())
+    ]
+
+
 def write_table(path: str | Path, rows: Sequence[Mapping[str, Any]] | pa.Table, schema: pa.Schema) -> None:
     """Write `rows` in the given order as Parquet; equal rows give equal bytes, and `path` is whole or not there.
 
@@ -163,6 +173,21 @@ def read_table(path: str | Path, schema: pa.Schema | None = None) -> pa.Table:
     table = table.select(schema.names)
     _check_nulls(path, pa.Table.from_arrays(table.columns, schema=schema))
     return table
+
+
+def read_parts(path: str | Path, columns: Sequence[str]) -> Iterator[pa.Table]:
+    """Yield some columns of a table part by part, as `TableWriter` wrote it: memory holds one part.
+
+    Raises FileNotFoundError, or TableError naming the file.
+    """
+    try:
+        with pq.ParquetFile(path, page_checksum_verification=True) as file:
+            for number in range(file.num_row_groups):
+                yield file.read_row_group(number, columns=list(columns))
+    except (pa.ArrowException, OSError) as error:
+        if isinstance(error, FileNotFoundError):
+            raise
+        raise TableError(f"{path}: not readable as Parquet ({error}); run the stage that makes it again") from error
 
 
 def read_overrides(path: str | Path) -> dict[str, str]:

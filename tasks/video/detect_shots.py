@@ -1,19 +1,20 @@
 """Find the shots of each video, from the thumbnails that scan_video kept: data/curated/shots/shots.parquet.
 
-Nothing is decoded. Hard cuts that leave no doubt are found by the colour difference; what is doubtful, and only that,
-is shown to TransNetV2.
+Nothing is decoded. What the colour difference and the encoder's I-frames leave in doubt, and only that, is shown to
+TransNetV2; videos.parquet says of each video how many of its frames that were.
 """
 
 from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 from pydantic import Field
 
 from tasks.stage import Plan, Report, Stage, StrictModel, stage_main
-from tasks.tables import REJECTED, Reject, read_table, rejected_row, write_table
-from tasks.video.shots import NAME, ShotJob, boundaries_of, find_shots, shot_rows, stored_shots
+from tasks.tables import REJECTED, Reject, read_parts, read_table, rejected_rows, write_table
+from tasks.video.shots import NAME, Seen, ShotJob, boundaries_of, find_shots, packed, shot_rows, stored_shots
 from tasks.video.transitions import Rules
 
 
@@ -37,6 +38,16 @@ SHOTS = pa.schema(
 )
 
 
+VIDEOS = pa.schema(
+    [
+        _field("source_id", pa.string()),
+        _field("frames", pa.int64()),
+        _field("judged_frames", pa.int64()),  # that TransNetV2 saw
+        _field("shots", pa.int64()),
+    ]
+)
+
+
 class DetectShots(StrictModel):
     """Differences on the scale of color_difference, 0 to 255."""
 
@@ -44,8 +55,9 @@ class DetectShots(StrictModel):
     cut_ratio: float = Field(ge=1, description="... and does if by as many times more than the two before and after")
     doubt_difference: float = Field(gt=0, le=255, description="below it there is no cut")
     doubt_ratio: float = Field(ge=1)
-    blend_difference: float = Field(gt=0, le=255, description="between what lies before and after a dissolve")
-    blend_residual: float = Field(gt=0, lt=1, description="of its frames from the mean of both, as a share of that")
+    doubt_strangeness: float = Field(gt=0, le=1, description="to the frame before (1: unrelated); below it no cut")
+    blend_strangeness: float = Field(gt=0, le=1, description="between what lies before and after a dissolve")
+    blend_residual: float = Field(gt=0, lt=1, description="of its frames from a mixture of both, as a share of that")
     probability: float = Field(gt=0, lt=1, description="of TransNetV2, above which a shot ends")
 
 
@@ -58,30 +70,29 @@ def run(stage: Stage, params: Params) -> Report:
     rules = Rules(**params.detect_shots.model_dump())
     scan = stage.dep("data/curated/scan")
     videos = _videos(scan)
-    rejects = _find_missing(stage, videos, rules)
-    found = stored_shots(stage.store, _blobs(videos), rules)
-    frames = read_table(scan / "frames.parquet").select(["source_id", "pts"])
+    seen = _seen(scan, videos)
+    rejects = _find_missing(stage, seen, rules)
+    found = stored_shots(stage.store, seen, rules)
+    end_pts = {video["source_id"]: video["end_pts"] for video in videos}
     rows: list[dict[str, Any]] = []
+    told: list[dict[str, Any]] = []
     counts: Counter[str] = Counter()
-    for video in videos:
-        source_id = video["source_id"]
+    for source_id, part in _by_video(scan, ["pts"]):
         if source_id in rejects:
             continue
-        record = found[source_id]
-        pts = frames.filter(pc.equal(frames.column("source_id"), source_id)).column("pts").to_numpy()
-        boundaries = boundaries_of(record)
-        rows += shot_rows(source_id, pts, video["end_pts"], boundaries)
+        record, boundaries = found[source_id], boundaries_of(found[source_id])
+        shots = shot_rows(source_id, part.column("pts").to_numpy(), end_pts[source_id], boundaries)
+        rows += shots
         counts.update(boundary.kind for boundary in boundaries)
-        counts["frames"] += len(pts)
-        counts["judged"] += record.value["judged_frames"]
+        judged = {name: record.value[name] for name in ("frames", "judged_frames")}
+        counts.update(judged)
+        told.append({"source_id": source_id, **judged, "shots": len(shots)})
     out = stage.out("data/curated/shots")
     out.mkdir()
     write_table(out / "shots.parquet", rows, SHOTS)
+    write_table(out / "videos.parquet", told, VIDEOS)
     names = {video["source_id"]: video["name"] for video in videos}
-    rejected = [
-        rejected_row(source_id, reject, stage=stage.name, unit="video", parent_id=names[source_id])
-        for source_id, reject in sorted(rejects.items())
-    ]
+    rejected = rejected_rows(rejects, stage=stage.name, unit="video", parents=names)
     write_table(out / "rejected.parquet", rejected, REJECTED)
     stage.metrics(
         {
@@ -90,7 +101,9 @@ def run(stage: Stage, params: Params) -> Report:
                 "kept": len(videos) - len(rejects),
                 "found": len(rows),
                 **{kind: counts[kind] for kind in ("cut", "gradual", "blank")},
-                "network_frames_per_source_frame": counts["judged"] / counts["frames"] if counts["frames"] else 0.0,
+                "network_frames_per_source_frame": counts["judged_frames"] / counts["frames"]
+                if counts["frames"]
+                else 0.0,
             }
         }
     )
@@ -101,26 +114,35 @@ def run(stage: Stage, params: Params) -> Report:
 
 def plan(stage: Stage, params: Params) -> Plan:
     """Count the videos whose shots are still to be found."""
-    videos = _videos(stage.dep("data/curated/scan"))
-    done = stored_shots(stage.store, _blobs(videos), Rules(**params.detect_shots.model_dump()))
+    scan = stage.dep("data/curated/scan")
+    videos = _videos(scan)
+    done = stored_shots(stage.store, _seen(scan, videos), Rules(**params.detect_shots.model_dump()))
     return Plan("video", len(videos) - len(done), len(done))
 
 
-def _videos(scan: Any) -> list[dict[str, Any]]:
+def _videos(scan: Path) -> list[dict[str, Any]]:
     columns = ["source_id", "name", "end_pts", "thumbnail_blobs"]
     return list(read_table(scan / "videos.parquet").select(columns).to_pylist())
 
 
-def _blobs(videos: list[dict[str, Any]]) -> dict[str, list[str]]:
-    return {video["source_id"]: video["thumbnail_blobs"] for video in videos}
+def _by_video(scan: Path, columns: list[str]) -> Iterator[tuple[str, pa.Table]]:
+    """Yield columns of the frames of each video: scan_video writes its frames as one part."""
+    for part in read_parts(scan / "frames.parquet", ["source_id", *columns]):
+        yield part.column("source_id")[0].as_py(), part
 
 
-def _find_missing(stage: Stage, videos: list[dict[str, Any]], rules: Rules) -> dict[str, Reject]:
-    known = stored_shots(stage.store, _blobs(videos), rules)
+def _seen(scan: Path, videos: list[dict[str, Any]]) -> dict[str, Seen]:
+    blobs = {video["source_id"]: tuple(video["thumbnail_blobs"]) for video in videos}
+    return {
+        source_id: Seen(blobs[source_id], packed(part.column("i_frame").to_numpy()))
+        for source_id, part in _by_video(scan, ["i_frame"])
+    }
+
+
+def _find_missing(stage: Stage, seen: dict[str, Seen], rules: Rules) -> dict[str, Reject]:
+    known = stored_shots(stage.store, seen, rules)
     jobs = [
-        (video["source_id"], ShotJob(tuple(video["thumbnail_blobs"]), stage.store.url, rules))
-        for video in videos
-        if video["source_id"] not in known
+        (source_id, ShotJob(one, stage.store.url, rules)) for source_id, one in seen.items() if source_id not in known
     ]
     rejects: dict[str, Reject] = {}
     judged = 0

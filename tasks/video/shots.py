@@ -1,5 +1,6 @@
 """The shots of one video, found once and kept: stretches between cuts, without the frames of dissolves and fades."""
 
+import hashlib
 import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -13,27 +14,40 @@ from tasks.video import transnet
 from tasks.video.thumbnails import read_thumbnails
 from tasks.video.transitions import Boundary, Rules, find_boundaries
 
-NAME, VERSION = "video.shots", "1"
+NAME, VERSION = "video.shots", "2"
 STORED = StoredFunction(NAME, VERSION, __name__, libraries=("numpy", "torch", transnet.NAME))
 
 
 @dataclass(frozen=True)
-class ShotJob:
-    """One video for a worker: where its thumbnails are kept."""
+class Seen:
+    """What the boundaries of a video are found from, whatever file it is of."""
 
     thumbnail_blobs: tuple[str, ...]
+    i_frames: bytes  # a bit for each frame, as by `packed`
+
+    @property
+    def hash(self) -> str:
+        """The input of the store's key."""
+        return canonical_json([*self.thumbnail_blobs, hashlib.sha256(self.i_frames).hexdigest()])
+
+
+@dataclass(frozen=True)
+class ShotJob:
+    """One video for a worker."""
+
+    seen: Seen
     store_url: str
     rules: Rules
 
 
-def shots_key(thumbnail_blobs: Sequence[str], rules: Rules) -> str:
-    """Return the store's key of a video's boundaries: they depend on its thumbnails, whatever file these are of."""
-    return key_of(NAME, VERSION, asdict(rules), canonical_json(list(thumbnail_blobs)))
+def packed(i_frame: np.ndarray) -> bytes:
+    """Return flags as bits."""
+    return np.packbits(np.asarray(i_frame, bool)).tobytes()
 
 
-def stored_shots(store: Store, videos: Mapping[str, Sequence[str]], rules: Rules) -> dict[str, Record]:
-    """Return what is stored of `videos` (source_id -> thumbnail blobs) by source_id."""
-    keys = {source_id: shots_key(blobs, rules) for source_id, blobs in videos.items()}
+def stored_shots(store: Store, videos: Mapping[str, Seen], rules: Rules) -> dict[str, Record]:
+    """Return what is stored of `videos` by source_id."""
+    keys = {source_id: key_of(NAME, VERSION, asdict(rules), seen.hash) for source_id, seen in videos.items()}
     found = store.get_many(NAME, keys.values())
     return {source_id: found[key] for source_id, key in keys.items() if key in found}
 
@@ -41,15 +55,16 @@ def stored_shots(store: Store, videos: Mapping[str, Sequence[str]], rules: Rules
 def find_shots(job: ShotJob) -> int:
     """Find and keep the boundaries of one video; return how many frames the network saw. Raises StoreError."""
     store = Store(job.store_url)
-    frames = np.ascontiguousarray(read_thumbnails(store, job.thumbnail_blobs)[..., ::-1])
-    boundaries, judged = find_boundaries(color_difference(frames), frames, job.rules, transnet.judge)
+    frames = np.ascontiguousarray(read_thumbnails(store, job.seen.thumbnail_blobs)[..., ::-1])
+    i_frame = np.unpackbits(np.frombuffer(job.seen.i_frames, np.uint8), count=len(frames)).astype(bool)
+    boundaries, judged = find_boundaries(color_difference(frames), i_frame, frames, job.rules, transnet.judge)
     value = {
         "frames": len(frames),
         "judged_frames": judged,
         "boundaries": [[b.end, b.start, b.kind, round(b.probability, 4)] for b in boundaries],
     }
     with store.writer() as writer:
-        writer.put(NAME, VERSION, asdict(job.rules), canonical_json(list(job.thumbnail_blobs)), value)
+        writer.put(NAME, VERSION, asdict(job.rules), job.seen.hash, value)
     return judged
 
 

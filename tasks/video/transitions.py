@@ -1,38 +1,48 @@
 """Where one shot ends and the next begins, from 48x27 copies of all frames: hard cuts, dissolves, fades.
 
 Most cuts leave no doubt, nor do most frames that are none. What lies between is shown to a network, which is dear
-(some ten times the decode): a frame is doubtful where the difference stands out but not far, or where the picture is,
-for some frames, a mixture of what was before and what comes after.
+(some ten times the decode): a frame is doubtful where the difference stands out but not far and the picture is strange
+to the one before, or where the picture is, for some frames, a mixture of two that are strange to one another.
 """
 
+import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 
-# uint8 (100, 27, 48, 3) in RGB -> for each of the middle 50 the probabilities that a shot ends with it, and that it
-# belongs to a transition
+# uint8 (frames, 27, 48, 3) in RGB -> for each but the first and last 25 the probabilities that a shot ends with it, and
+# that it belongs to a transition
 Judge = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
 
-ANSWERED, CONTEXT = 50, 25  # frames that the network judges at once, and that it must see to either side of them
-LEAD = 10  # frames judged before the first that is doubtful
-BLEND_SPANS = (4, 8, 16, 32)  # half lengths of mixtures looked for, frames
+CONTEXT = 25  # frames that the network must see to either side of those that it judges
+LONGEST = 150  # frames judged at once, at most
+LEAD = 3  # frames judged before and after what is doubtful
+BLEND_SPANS = (4, 8, 16, 24)  # half lengths of mixtures looked for, frames
+STRANGE = 0.8  # strangeness of a frame to the one before it that only a cut (or a blank frame) has
+DENIED = 0.55  # strangeness below which there is no cut, where an encoder that marks its cuts marked none
+MARKED, MARKED_CUTS = 0.9, 10  # share and number of the sure cuts at I-frames, from which on an encoder is believed
+FORCED = 0.9  # of the greatest distance of I-frames: what lies so far from the last may be there for that alone
+FAINT = 2.0  # difference below which nothing is a cut, in the dark neither
+GRID = (9, 12)  # blocks that a frame is looked at by
 BLANK_CONTRAST = 4.0  # standard deviation of a frame of one colour, at most
 FADING = 0.985  # of the contrast of the frame before: less, and it fades
 FLASH_FRAMES = 6  # a flash is over after as many
+DARK, BRIGHT = 80.0, 200.0  # windows whose light ends below the one are brightened to the other for the network
 
 
 @dataclass(frozen=True)
 class Rules:
-    """What leaves no doubt. Differences on the scale of color_difference, 0 to 255."""
+    """What leaves no doubt. Differences on the scale of color_difference, 0 to 255; strangeness: see `strangeness`."""
 
     cut_difference: float  # a frame that differs by more may begin a shot
     cut_ratio: float  # ... and does if by as many times more than the frames around it
     doubt_difference: float  # below it, it does not
     doubt_ratio: float
-    blend_difference: float  # between before and after a mixture
-    blend_residual: float  # of a mixture from the mean of its ends, as a share of their difference
+    doubt_strangeness: float  # below it neither
+    blend_strangeness: float  # between before and after a mixture
+    blend_residual: float  # of a mixture from what it should be, as a share of the difference of its ends
     probability: float  # of the network, above which a shot ends
 
 
@@ -46,51 +56,114 @@ class Boundary(NamedTuple):
 
 
 def find_boundaries(
-    difference: np.ndarray, frames: np.ndarray, rules: Rules, judge: Judge
+    difference: np.ndarray, i_frame: np.ndarray, frames: np.ndarray, rules: Rules, judge: Judge
 ) -> tuple[list[Boundary], int]:
     """Return the boundaries of a video in order of time, and how many frames the network saw.
 
-    `difference` (N,) holds color_difference (0 for the first frame), `frames` (N, 27, 48, 3) the thumbnails in RGB.
+    `difference` (N,) holds color_difference (0 for the first frame), `i_frame` (N,) which frames were coded without
+    reference, `frames` (N, 27, 48, 3) the thumbnails in RGB.
     """
     small = _small(frames)
     flash = _flashes(difference, small, rules)
-    sure, doubt = _by_difference(np.where(flash, 0, difference), rules)
     contrast = frames.reshape(len(frames), -1, 3).std(axis=1).max(axis=1)
     blank = contrast < BLANK_CONTRAST
-    doubt |= _blends(small, rules) & ~blank
+    strange = np.concatenate(([0.0], strangeness(small[:-1], small[1:])))
+    sure, doubt = _by_difference(np.where(flash, 0, difference), strange, blank, rules)
+    told, denied = _by_encoder(i_frame, sure)
+    agreed = doubt & told & (strange > STRANGE) & (difference > rules.cut_difference)
+    sure, doubt = sure | agreed, doubt & ~agreed & ~(denied & (strange < DENIED))
+    faded = [_faded(low, high, contrast) for low, high in runs(blank) if high - low > 1]
+    blend = _blends(small, rules) & ~blank
+    for fade in faded:
+        blend[max(0, fade.end - 1) : fade.start + 1] = False
     found = [Boundary(int(at), int(at), "cut", 1.0) for at in np.flatnonzero(sure)]
     shown = np.zeros(len(frames), bool)
-    for first in _windows(doubt):
-        span = np.arange(first - CONTEXT, first + ANSWERED + CONTEXT).clip(0, len(frames) - 1)
-        ends, within = judge(frames[span])
+    for first, last in _windows(doubt | blend):
+        span = np.arange(first - CONTEXT, last + CONTEXT).clip(0, len(frames) - 1)
+        ends, within = judge(_lit(frames[span]))
         shown[span] = True
         known = slice(max(0, -first), len(frames) - first)
-        told = _judged(ends[known], within[known], max(0, first), rules)
+        told = _judged(ends[known], within[known], max(0, first), blend, rules)
         found += [b for b in told if not flash[max(0, b.end - 1) : b.start + 1].any()]
-    found += [_faded(low, high, contrast) for low, high in runs(blank) if high - low > 1]
-    return _merged(found), int(shown.sum())
+    return _merged(found + faded), int(shown.sum())
 
 
 def _small(frames: np.ndarray) -> np.ndarray:
     """Return means of blocks of 4x3 pixels, float32 (N, 9 * 12 * 3)."""
     count = len(frames)
-    blocks = frames.reshape(count, 9, 3, 12, 4, 3).sum(axis=(2, 4), dtype=np.uint16)
+    blocks = frames.reshape(count, GRID[0], 3, GRID[1], 4, 3).sum(axis=(2, 4), dtype=np.uint16)
     return (blocks.reshape(count, -1) / np.float32(12)).astype(np.float32)
 
 
-def _by_difference(difference: np.ndarray, rules: Rules) -> tuple[np.ndarray, np.ndarray]:
+def strangeness(these: np.ndarray, those: np.ndarray) -> np.ndarray:
+    """Return how strange pictures are to others, float (N,): their difference as a share of that from unrelated ones.
+
+    About 1 for two pictures that have nothing to do with one another, whatever their light and contrast; 0 for equal
+    ones. Unrelated are the others mirrored: of the same light and colours, with nothing where it was. Both as by
+    `_small`.
+    """
+    apart = np.abs(these - those).mean(axis=1)
+    grid = those.reshape(len(those), *GRID, 3)
+    mirrored = (grid[:, :, ::-1], grid[:, ::-1], grid[:, ::-1, ::-1])
+    unrelated = np.min([np.abs(these - m.reshape(these.shape)).mean(axis=1) for m in mirrored], axis=0)
+    varied = np.maximum(_variety(these), _variety(those))  # the least that it can be, where both are symmetric
+    return np.asarray(apart / np.maximum(np.maximum(unrelated, varied), 0.5))
+
+
+def _variety(small: np.ndarray) -> np.ndarray:
+    """Return the mean absolute deviation of pictures from their mean colours."""
+    pixels = small.reshape(len(small), GRID[0] * GRID[1], 3)
+    return np.asarray(np.abs(pixels - pixels.mean(axis=1, keepdims=True)).mean(axis=(1, 2)))
+
+
+def _lit(window: np.ndarray) -> np.ndarray:
+    """Return a dark window brightened: the network was trained on films by daylight."""
+    light = float(np.quantile(window, 0.99))
+    return window if light >= DARK else (window * (BRIGHT / max(light, 16.0))).clip(0, 255).astype(np.uint8)
+
+
+def _by_difference(
+    difference: np.ndarray, strange: np.ndarray, blank: np.ndarray, rules: Rules
+) -> tuple[np.ndarray, np.ndarray]:
     """Return which frames surely begin a shot, and which may."""
     before, after = _largest_of(difference, (-2, -1)), _largest_of(difference, (1, 2))
-    near = np.maximum(before, after)
-    sure = (difference > rules.cut_difference) & (difference > rules.cut_ratio * near)
-    may = (difference > rules.doubt_difference) & (difference > rules.doubt_ratio * near)
+    near, next_to = np.maximum(before, after), _largest_of(difference, (-1, 1))
+    seen = ~blank & ~np.concatenate(([True], blank[:-1]))
+    in_dark = (difference > FAINT) & (strange > STRANGE) & seen
+    differs = (difference > rules.cut_difference) | in_dark
+    # within two frames of another cut neither stands out from all around, but both from the frames next to them
+    sure = differs & ((difference > rules.cut_ratio * near) | in_dark & (difference > rules.cut_ratio * next_to))
+    may = ((difference > rules.doubt_difference) | in_dark) & (difference > rules.doubt_ratio * near)
     # two cuts within two frames hide each other, but stand out from the frames further off
     further = _largest_of(difference, (-6, -5, -4, -3, 3, 4, 5, 6))
-    close = (difference > rules.cut_difference) & (difference > rules.doubt_ratio * further)
+    close = differs & (difference > rules.doubt_ratio * further)
     # a cut from a quiet shot to a fast one, or back
-    step = (difference > rules.cut_difference) & (difference > near)
-    step &= difference > rules.cut_ratio * np.minimum(before, after)
-    return sure, (may | close | step) & ~sure
+    step = differs & (difference > near) & (difference > rules.cut_ratio * np.minimum(before, after))
+    return sure, (may | close | step) & ~sure & (strange > rules.doubt_strangeness)
+
+
+def _by_encoder(i_frame: np.ndarray, sure: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return at which frames the encoder saw a cut, and at which it saw none.
+
+    Nothing is told by an encoder that puts no I-frames at the sure cuts of this video (a fixed distance), by I-frames
+    at its greatest distance (forced), or by other frames closer to an I-frame than it puts two of them.
+    """
+    nowhere = np.zeros(len(i_frame), bool)
+    places = np.flatnonzero(i_frame)
+    cuts = np.flatnonzero(sure)
+    if len(places) < 2 or not len(cuts):
+        return nowhere, nowhere
+    before = np.searchsorted(places, np.arange(len(i_frame))) - 1  # the last I-frame before each frame
+    since = np.where(before >= 0, np.arange(len(i_frame)) - places[before], 0)
+    marked = cuts[i_frame[cuts] & (since[cuts] > 0)]
+    if not len(marked):
+        return nowhere, nowhere
+    least, most = since[marked].min(), np.diff(places).max()
+    free = cuts[since[cuts] >= least]
+    if len(marked) < MARKED_CUTS or len(marked) < MARKED * len(free):
+        return nowhere, nowhere
+    around = i_frame | np.append(i_frame[1:], False) | np.append(False, i_frame[:-1])
+    return i_frame & (since > 0) & (since < FORCED * most), ~around & (since >= least)
 
 
 def _largest_of(values: np.ndarray, shifts: Sequence[int]) -> np.ndarray:
@@ -129,15 +202,28 @@ def _only_light(frames: np.ndarray, before: np.ndarray) -> bool:
 
 
 def _blends(small: np.ndarray, rules: Rules) -> np.ndarray:
-    """Say which frames are the mean of one before and one after that differ much: the sign of a dissolve or fade."""
+    """Say which frames lie in a steady mixture of what was before and what comes after: a dissolve, a fade.
+
+    A quarter, half and three quarters of the way the picture is made up of its ends in just these shares, and the ends
+    are strange to one another: motion gives the one or the other, seldom both.
+    """
     found = np.zeros(len(small), bool)
-    for span in BLEND_SPANS:
-        if len(small) <= 2 * span:
+    for half in BLEND_SPANS:
+        if len(small) <= 2 * half:
             continue
-        before, now, after = small[: -2 * span], small[span:-span], small[2 * span :]
-        apart = np.abs(after - before).mean(axis=1)
-        residual = np.abs(now - (after + before) / 2).mean(axis=1)
-        found[span:-span] |= (apart > rules.blend_difference) & (residual < rules.blend_residual * apart)
+        before, after = small[: -2 * half], small[2 * half :]
+        change = after - before
+        apart = np.abs(change).mean(axis=1)
+        fits = apart > FAINT
+        for at in (half // 2, half, half + half // 2):
+            mixed = before[fits] + change[fits] * np.float32(at / (2 * half))
+            residual = np.abs(small[at : len(small) - 2 * half + at][fits] - mixed).mean(axis=1)
+            fits[fits] = residual < rules.blend_residual * apart[fits]
+        fits[fits] = strangeness(before[fits], after[fits]) > rules.blend_strangeness
+        found[half:-half] |= fits
+    for low, high in runs(found):
+        if high - low == 1:
+            found[low] = False
     return found
 
 
@@ -150,18 +236,27 @@ def _faded(low: int, high: int, contrast: np.ndarray) -> Boundary:
     return Boundary(low, high, "blank", 1.0)
 
 
-def _windows(doubt: np.ndarray) -> list[int]:
-    """Return the first frame of each span to be judged, so that every doubtful frame lies in one."""
-    firsts: list[int] = []
-    for at in np.flatnonzero(doubt):
-        if not firsts or at >= firsts[-1] + ANSWERED:
-            firsts.append(int(at) - LEAD)
-    return firsts
+def _windows(doubt: np.ndarray) -> list[tuple[int, int]]:
+    """Return the spans to be judged, so that every doubtful frame lies in one; those that would share most are one."""
+    spans: list[tuple[int, int]] = []
+    for low, high in runs(doubt):
+        if spans and low - LEAD <= spans[-1][1] + CONTEXT:
+            spans[-1] = spans[-1][0], high + LEAD
+        else:
+            spans.append((low - LEAD, high + LEAD))
+    parts = [
+        np.linspace(first, last, -(-(last - first) // LONGEST) + 1).round().astype(int).tolist()
+        for first, last in spans
+    ]
+    return [span for edges in parts for span in itertools.pairwise(edges)]
 
 
-def _judged(ends: np.ndarray, within: np.ndarray, first: int, rules: Rules) -> list[Boundary]:
+def _judged(ends: np.ndarray, within: np.ndarray, first: int, blend: np.ndarray, rules: Rules) -> list[Boundary]:
+    """Return the boundaries that the network tells of. Within a mixture, half as sure will do."""
+    mixture = blend[first : first + len(ends)] & (within > 0.5)
+    needed = np.where(mixture, rules.probability / 2, rules.probability)
     found = []
-    for low, high in runs(ends > rules.probability):
+    for low, high in runs(ends > needed):
         peak = low + int(np.argmax(ends[low:high]))
         reach = [run for run in runs(within > 0.5) if run[0] <= peak < run[1]]
         left, right = reach[0] if reach else (peak, peak + 1)

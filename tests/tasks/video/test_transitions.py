@@ -1,5 +1,6 @@
 """Boundaries of made-up films whose cuts, dissolves, fades and flashes are known."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -9,13 +10,13 @@ import pytest
 from tasks.store import Store
 from tasks.video import thumbnails, transnet
 from tasks.video.frames import run_pass
-from tasks.video.shots import ShotJob, color_difference, find_shots, shot_rows, stored_shots
+from tasks.video.shots import Seen, ShotJob, color_difference, find_shots, packed, shot_rows, stored_shots
 from tasks.video.thumbnails import ColorDifference, Thumbnails, read_thumbnails
 from tasks.video.transitions import Boundary, Rules, find_boundaries, runs
 from tests.tasks.video import clips
 from tests.tasks.video.scenes import Film, Image, Scene, joined, with_flash
 
-RULES = Rules(8, 3, 6, 1.6, 12, 0.2, 0.5)
+RULES = Rules(8, 3, 6, 1.6, 0.4, 0.75, 0.3, 0.5)
 
 
 def small(images: list[Image]) -> np.ndarray:
@@ -24,7 +25,11 @@ def small(images: list[Image]) -> np.ndarray:
 
 def found_in(images: list[Image]) -> list[Boundary]:
     frames = small(images)
-    return find_boundaries(color_difference(frames), frames, RULES, transnet.judge)[0]
+    return find_boundaries(color_difference(frames), no_i_frames(frames), frames, RULES, transnet.judge)[0]
+
+
+def no_i_frames(frames: np.ndarray) -> np.ndarray:
+    return np.arange(len(frames)) == 0
 
 
 def never(window: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -73,7 +78,7 @@ def test_f1_over_many_films_is_above_the_target() -> None:
 def test_hard_cuts_are_found_to_the_frame_without_the_network() -> None:
     film = joined([Scene(seed, frames) for seed, frames in enumerate([30, 5, 12, 40, 9])], [("cut", 0)] * 4)
     frames = small(film.images)
-    found, seen = find_boundaries(color_difference(frames), frames, RULES, never)
+    found, seen = find_boundaries(color_difference(frames), no_i_frames(frames), frames, RULES, never)
     assert [(b.end, b.start, b.kind) for b in found] == [(end, start, "cut") for end, start in film.boundaries]
     assert seen == 0
 
@@ -163,14 +168,17 @@ def test_thumbnails_are_all_frames_and_give_the_same_difference(
     assert np.abs(frames[..., ::-1].astype(float) - small(images)).mean() < 4
 
 
-def test_shots_are_found_once_for_the_same_thumbnails_and_rules(tmp_path: Path) -> None:
+def test_shots_are_found_once_for_the_same_thumbnails_i_frames_and_rules(tmp_path: Path) -> None:
     film = joined([Scene(3, 30), Scene(4, 30)], [("cut", 0)])
     path = clips.write_clip(tmp_path / "clip.mp4", film.images)
     store = Store(tmp_path / "store")
     blobs, _ = scanned(path, store)
-    assert stored_shots(store, {"a": blobs}, RULES) == {}
-    find_shots(ShotJob(tuple(blobs), store.url, RULES))
+    flags = np.arange(60) == 0
+    seen = Seen(tuple(blobs), packed(flags))
+    assert stored_shots(store, {"a": seen}, RULES) == {}
+    find_shots(ShotJob(seen, store.url, RULES))
     store.refresh()
-    kept = stored_shots(store, {"a": blobs, "copy": blobs}, RULES)
+    kept = stored_shots(store, {"a": seen, "copy": seen}, RULES)
     assert [row[:2] for row in kept["copy"].value["boundaries"]] == [[30, 30]]
-    assert stored_shots(store, {"a": blobs}, Rules(9, 3, 6, 1.6, 12, 0.2, 0.5)) == {}
+    assert stored_shots(store, {"a": seen}, replace(RULES, cut_difference=9)) == {}
+    assert stored_shots(store, {"a": Seen(tuple(blobs), packed(~flags))}, RULES) == {}
