@@ -61,7 +61,7 @@ def _summed_ssim(x: np.ndarray, y: np.ndarray) -> float:
     """Return the sum of SSIM over all whole windows of two float32 pictures; they are overwritten."""
     mean_x, mean_y = _blurred(x), _blurred(y)
     both = mean_x * mean_y
-    squares = cv2.accumulateSquare(mean_y, mean_x * mean_x)
+    squares: np.ndarray = cv2.accumulateSquare(mean_y, mean_x * mean_x)
     covariance = _blurred(x * y)
     variances = _blurred(cv2.accumulateSquare(y, np.multiply(x, x, out=x)))  # of both together
     covariance -= both
