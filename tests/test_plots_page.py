@@ -47,7 +47,12 @@ def plotted(project: Project) -> Project:
     shutil.copytree(PLOTS, project.root / ".dvc" / "plots")
     project.write("funnel.csv", "step,kept\n" + "".join(f"{step},{kept}\n" for step, kept in STEPS))
     project.write(
-        "scores.csv", "score,bin_from,bin_to,count,at_least,at_most\nluma,0,128,3,20,180\nluma,128,256,5,20,180\n"
+        "histograms.csv",
+        """\
+        rule,score,bin_from,bin_to,count,threshold,keeps
+        00 dark,luma,0,20,3,20,>=
+        00 dark,luma,20,40,5,20,>=
+        """,
     )
     shutil.copy(REPOSITORY / "docs" / "funnel.png", project.root / "picture.png")
     project.write(
@@ -55,7 +60,7 @@ def plotted(project: Project) -> Project:
         """\
         plots:
           - funnel.csv: {x: kept, y: step, template: funnel, title: Left}
-          - scores.csv: {x: bin_from, y: count, template: histograms, title: Scores}
+          - histograms.csv: {x: bin_from, y: count, template: histograms, title: Scores}
           - picture.png
         """,
     )
