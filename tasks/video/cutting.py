@@ -77,7 +77,7 @@ def cut_copy(
         start = kept[0].pts if kept else end_pts
         share = (end - start) / (end_pts - start_pts) if kept else 0.0
         if not kept or share < min_share:
-            detail = f"{len(kept)} of its frames can be copied: set export_takes.mode: encode, or lower min_copied_share"
+            detail = f"{len(kept)} of its frames can be copied: set export_takes.mode: encode, or lower the share"
             raise Reject("too_little_survives", detail, "copied_share", share, min_share)
         _write_copy(stream, kept, end, target)
         size = stream.codec_context.width, stream.codec_context.height
@@ -173,7 +173,7 @@ def cut_encode(
         rate = stream.average_rate or Fraction(25)
     frames = 0
     pixels: _Pixels | None = None
-    encoded = None
+    encoded: Any = None
     ends: dict[int, int] = {}
     last = start_pts
     with av.open(str(target), "w", format="mp4", options=_MP4) as out:
@@ -201,7 +201,8 @@ def cut_encode(
 def _encoder(
     out: Any, pixels: "_Pixels", frame: av.VideoFrame, rate: Fraction, time_base: Fraction, settings: EncodeSettings
 ) -> Any:
-    options = {"preset": settings.preset, "crf": f"{settings.crf:g}", "threads": "1"}
+    # mbtree=0: x264's macroblock tree reads memory that it did not write, so bytes would differ from run to run
+    options = {"preset": settings.preset, "crf": f"{settings.crf:g}", "threads": "1", "mbtree": "0"}
     stream = out.add_stream("libx264", rate=rate.limit_denominator(100_000), options=options)
     codec = stream.codec_context
     stream.width, stream.height, stream.pix_fmt = pixels.width, pixels.height, pixels.format
@@ -241,12 +242,14 @@ class _Pixels:
     def of(self, frame: av.VideoFrame) -> av.VideoFrame:
         """Return the frame as it is encoded."""
         if (frame.width, frame.height, frame.format.name) != (*self._size, self.format):
-            source = {"src_colorspace": self.matrix, "src_color_range": self.range} if self._is_yuv else {}
+            width, height = self._size
             frame = self._reformatter.reformat(
                 frame,
-                *self._size,
+                width,
+                height,
                 self.format,
-                **source,
+                src_colorspace=self.matrix if self._is_yuv else None,
+                src_color_range=self.range if self._is_yuv else None,
                 dst_colorspace=self.matrix,
                 dst_color_range=self.range,
                 interpolation="AREA",
@@ -267,8 +270,8 @@ def _samples(plane: Any, sample: type) -> np.ndarray:
     return np.frombuffer(plane, sample).reshape(plane.height, -1)[:, : plane.width]
 
 
-def _even(*sides: Fraction) -> tuple[int, ...]:
-    return tuple(max(2, 2 * round(side / 2)) for side in sides)
+def _even(width: Fraction, height: Fraction) -> tuple[int, int]:
+    return max(2, 2 * round(width / 2)), max(2, 2 * round(height / 2))
 
 
 def _matrix(frame: av.VideoFrame) -> int:

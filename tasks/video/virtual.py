@@ -6,6 +6,7 @@ Needs PyAV alone: export_takes puts this file beside each manifest of virtual ta
 import itertools
 import os
 from collections.abc import Iterator
+from typing import Any
 
 import av
 from av.stream import Disposition
@@ -34,20 +35,17 @@ def read_take(path: os.PathLike[str] | str, start_pts: int, end_pts: int) -> Ite
     raise ValueError(f"{os.fspath(path)} shows no frame at pts {start_pts}: not the file that this take is of")
 
 
-def main_stream(container: av.container.InputContainer) -> av.VideoStream:
+def main_stream(container: Any) -> Any:
     """Return the stream whose pts are meant: FFmpeg's best that is no cover art."""
     moving = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
     best = container.streams.best("video")
     return best if best in moving else moving[0]
 
 
-def _from_before(
-    container: av.container.InputContainer, start_pts: int, back_s: int | None
-) -> Iterator[tuple[int, av.VideoFrame]]:
+def _from_before(container: Any, start_pts: int, back_s: int | None) -> Iterator[tuple[int, av.VideoFrame]]:
     """Yield frames from an I-frame at least `back_s` before the take, or from the file's start where that is None."""
     stream = main_stream(container)
     stream.codec_context.thread_count = 1
-    assert stream.time_base
     first_pts: int | None = None  # of the I-frame: what is shown before it leans on frames that were not decoded
     if back_s is None:
         packets = _packets(container, stream)
@@ -76,7 +74,7 @@ def _from_before(
         yield pts, frame
 
 
-def _packets(container: av.container.InputContainer, stream: av.VideoStream) -> Iterator[av.Packet]:
+def _packets(container: Any, stream: Any) -> Iterator[Any]:
     """Yield the packets that hold data, up to where the container is torn."""
     try:
         for packet in container.demux(stream):
@@ -86,7 +84,7 @@ def _packets(container: av.container.InputContainer, stream: av.VideoStream) -> 
         return
 
 
-def _decoded(stream: av.VideoStream, packets: Iterator[av.Packet]) -> Iterator[av.VideoFrame]:
+def _decoded(stream: Any, packets: Iterator[Any]) -> Iterator[av.VideoFrame]:
     """Decode; a packet that the decoder refuses gives no frame."""
     for packet in packets:
         try:
