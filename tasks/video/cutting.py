@@ -77,12 +77,17 @@ def cut_copy(
         start = kept[0].pts if kept else end_pts
         share = (end - start) / (end_pts - start_pts) if kept else 0.0
         if not kept or share < min_share:
-            detail = f"{len(kept)} of its frames can be copied: set export_takes.mode: encode, or lower the share"
-            raise Reject("too_little_survives", detail, "copied_share", share, min_share)
+            raise too_little(len(kept), share, min_share)
         _write_copy(stream, kept, end, target)
         size = stream.codec_context.width, stream.codec_context.height
     _check_begins_whole(target)
     return CutFacts(len(kept), start, end, name, *size, target.stat().st_size)
+
+
+def too_little(frames: int, share: float, min_share: float) -> Reject:
+    """Return the rejection of a copy that would keep but `frames`, a `share` of the take's time."""
+    detail = f"{frames} of its frames can be copied: set export_takes.mode: encode, or lower the share"
+    return Reject("too_little_survives", detail, "copied_share", share, min_share)
 
 
 def _packets_inside(container: Any, stream: Any, start_pts: int, end_pts: int) -> list[Any]:
