@@ -54,6 +54,7 @@ class Stage:
     _asked: set[str] = field(default_factory=set)
     _seen: dict[str, Any] = field(default_factory=dict)  # what lay in each folder when it was asked for
     _items_done: int = 0
+    _dep_hashes: dict[str, str] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -91,6 +92,14 @@ class Stage:
             )
         self._seen.setdefault(path, _listing(found))
         return found
+
+    def dep_hash(self, path: str) -> str:
+        """Return DVC's hash of the declared dep `path` as it is now: what dvc.lock will say of it."""
+        path = self._require(path, self.info.deps, "deps")
+        if not self._dep_hashes:
+            repo = lineage.open_repo(self.root)
+            self._dep_hashes = lineage.stage_info(repo, self.info.address, hashes=True).deps
+        return self._dep_hashes[path]
 
     def out(self, path: str) -> Path:
         """Return where to write the declared out `path`; it gets its final name when the whole stage has succeeded.
