@@ -1,0 +1,309 @@
+"""Near-duplicates among takes: candidates that share parts of fingerprints, confirmed by their pictures, in clusters.
+
+A look-up costs the same however many takes there are: buckets are capped, and what a token lets through must agree in
+all 64 signs before two takes are compared.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+from tasks.video.fingerprints import BANDS, HEIGHT, MASKS, MIRROR, RATE, WIDTH, WINDOWS, Rect
+
+WEAK = 5  # bits of a query that are tried both ways
+MOST_SIGNS = (16, 9)  # of 64, or 36 of a grey picture, that may differ in what is worth a comparison; by chance half do
+BUCKET = 32  # takes that one token leads to, the first ones
+CHUNK = 100_000  # queries looked up at once
+SIEVE_BITS = 30  # what no token can lead to is sieved out before DuckDB joins the rest
+NOISE = 0.75  # grey levels: what coding alone changes over time in a small picture
+
+_BIT = np.uint8(1) << np.arange(8, dtype=np.uint8)
+
+
+# --- candidates -------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """Pairs that may be near-duplicates, sorted: `other` may show a window of `take`, mirrored where view is odd."""
+
+    take: np.ndarray  # int32
+    other: np.ndarray  # int32
+    view: np.ndarray  # int32: 2 * window + mirrored
+    signs: np.ndarray  # int32: how many of 64 differ
+    probes: int  # tokens looked up
+    collisions: int  # what they led to, before all signs were compared
+
+
+def search(index: pa.Table, queries: Iterable[pa.Table], *, threads: int = 1) -> Candidates:
+    """Look up the tokens of `queries` in the index; keep the best view of each ordered pair of takes.
+
+    The tables are as fingerprints.SIGNATURES and QUERIES, with takes numbered through and in order.
+    """
+    columns = {name: index.column(name).to_numpy() for name in index.column_names}
+    con = duckdb.connect(config={"threads": threads, "preserve_insertion_order": False})
+    sieve = np.zeros(1 << SIEVE_BITS - 3, np.uint8)
+    for band in range(BANDS):
+        rows = _bucket_rows(columns, band)
+        token = columns["signature"][rows] & MASKS[band & 1]
+        con.from_arrow(pa.table({"token": token, "found": rows.astype(np.int32)})).create(f"band_{band}")
+        place = _place(token, band)
+        np.bitwise_or.at(sieve, place >> np.uint64(3), _BIT[place & np.uint64(7)])
+    best, probes, collisions = np.empty((0, 4), np.int32), 0, 0
+    for table in queries:
+        part = {name: table.column(name).to_numpy() for name in table.column_names}
+        hits = [best]
+        for band in range(BANDS):
+            for tried, token, asked in _probes(part, band, sieve):
+                asked, found = _joined(con, band, token, asked)
+                probes += tried
+                collisions += len(asked)
+                hits.append(_agreeing(part, columns, band, asked, found))
+        best = _best(np.concatenate(hits))
+    con.close()
+    return Candidates(best[:, 0], best[:, 1], best[:, 3], best[:, 2], probes, collisions)
+
+
+def _bucket_rows(index: Mapping[str, np.ndarray], band: int) -> np.ndarray:
+    """Return rows of the index, sorted by token: one of each take for a token, and of no more than BUCKET takes."""
+    rows = np.flatnonzero(index["band"] == band)
+    token, take = index["signature"][rows] & MASKS[band & 1], index["take"][rows]
+    order = np.lexsort((take, token))
+    rows, token, take = rows[order], token[order], take[order]
+    new = np.ones(len(rows), bool)
+    new[1:] = (token[1:] != token[:-1]) | (take[1:] != take[:-1])
+    rows, token = rows[new], token[new]
+    return rows[np.arange(len(rows)) - np.searchsorted(token, token) < BUCKET]
+
+
+def _place(token: np.ndarray, band: int) -> np.ndarray:
+    """Return the bit of the sieve for each token."""
+    return (token ^ np.uint64(band)) * np.uint64(0x9E3779B97F4A7C15) >> np.uint64(64 - SIEVE_BITS)
+
+
+def _probes(
+    part: Mapping[str, np.ndarray], band: int, sieve: np.ndarray
+) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
+    """Yield, chunk by chunk, how many tokens were tried (weak bits both ways, and mirrored), and those that the sieve
+    let through: token, 2 * query + mirrored.
+    """
+    rows = np.flatnonzero(part["band"] == band)
+    mirror = MIRROR & MASKS[band & 1]
+    for at in range(0, len(rows), CHUNK):
+        some = rows[at : at + CHUNK]
+        numbers = part["weak"][some].astype("<u8").view(np.uint8).reshape(-1, 8)[:, :WEAK].astype(np.uint64)
+        tried = (part["signature"][some] & MASKS[band & 1])[:, None]
+        for number in numbers.T:
+            tried = np.concatenate([tried, tried ^ (np.uint64(1) << number)[:, None]], axis=1)
+        tried = np.stack([tried, tried ^ mirror], axis=1).reshape(-1)
+        place = _place(tried, band)
+        passed = np.flatnonzero(sieve[place >> np.uint64(3)] & _BIT[place & np.uint64(7)])
+        turned = passed >> WEAK  # 2 * row of the chunk + mirrored
+        yield len(tried), tried[passed], (2 * some[turned >> 1] + (turned & 1)).astype(np.int32)
+
+
+def _joined(con: Any, band: int, token: np.ndarray, asked: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    con.register("probes", pa.table({"token": token, "asked": asked}))
+    found = con.sql(f"select asked, found from probes join band_{band} using (token)").fetchnumpy()
+    return np.asarray(found["asked"]), np.asarray(found["found"])
+
+
+def _agreeing(
+    part: Mapping[str, np.ndarray], index: Mapping[str, np.ndarray], band: int, asked: np.ndarray, found: np.ndarray
+) -> np.ndarray:
+    """Return (take, other, signs, view) of the hits on other takes in which the signs agree, int32 (N, 4)."""
+    query, mirrored = asked >> 1, asked & 1
+    signature = part["signature"][query] ^ np.where(mirrored, MIRROR, np.uint64(0))
+    differing = np.bitwise_count(signature ^ index["signature"][found]).astype(np.int32)
+    take, other = part["take"][query], index["take"][found]
+    view = 2 * part["window"][query].astype(np.int32) + mirrored
+    good = (take != other) & (differing <= MOST_SIGNS[band & 1])
+    return np.stack([take, other, differing, view], axis=1)[good].astype(np.int32)
+
+
+def _best(hits: np.ndarray) -> np.ndarray:
+    """Keep of each pair the view in which most signs agree; return (take, other, signs, view), sorted."""
+    order = np.lexsort(hits.T[::-1])
+    hits = hits[order]
+    first = np.ones(len(hits), bool)
+    first[1:] = (hits[1:, :2] != hits[:-1, :2]).any(axis=1)
+    return hits[first]
+
+
+# --- confirmation -----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What makes two takes near-duplicates; see FindDuplicates."""
+
+    max_distance: float
+    min_overlap_s: float
+    min_overlap_share: float
+
+
+@dataclass(frozen=True)
+class Samples:
+    """A take for comparison: [start_s, end_s) of its video, its first sample, and luma uint8 (N, HEIGHT, WIDTH)."""
+
+    start_s: float
+    end_s: float
+    first_s: float
+    luma: np.ndarray
+
+    @property
+    def duration_s(self) -> float:
+        return self.end_s - self.start_s
+
+
+@dataclass(frozen=True)
+class Match:
+    """`other` shows what `take` shows. `offset_s`: when `take` starts, on the clock of `other` from its start."""
+
+    distance: float
+    offset_s: float
+    overlap_s: float
+    window: Rect  # of take, which other shows
+
+
+def compare(take: Samples, other: Samples, view: int, rules: Rules) -> Match | None:
+    """Align two takes in time and place, given the view that their signs suggest; return how they match, if they do."""
+    window, mirrored = WINDOWS[view >> 1], view & 1
+    source = take.luma.astype(np.float32)
+    target = other.luma.astype(np.float32)
+    if mirrored:
+        source = source[:, :, ::-1]
+        window = (1 - window[1], 1 - window[0], *window[2:])
+    lag = _best_lag(_resampled(source, window), target, take, other, rules)
+    if lag is None:
+        return None
+    first, second = _overlap(len(source), len(target), lag)
+    chosen = np.unique(np.linspace(0, len(first) - 1, LOOKED_AT).round().astype(int))
+    window = _fitted(source[first[chosen]], target[second[chosen]], window)
+    shown = _resampled(source, window)
+    distance, lag = min(_distances(shown, target, lag))
+    if distance > rules.max_distance:
+        return None
+    shift_s = take.first_s + lag / RATE - other.first_s  # from the clock of other's video to that of take's
+    overlap_s = min(take.end_s, other.end_s + shift_s) - max(take.start_s, other.start_s + shift_s)
+    if overlap_s < _least_overlap_s(take, other, rules):
+        return None
+    if mirrored:
+        window = (1 - window[1], 1 - window[0], *window[2:])
+    return Match(round(distance, 4), round(take.start_s - shift_s - other.start_s, 3), round(overlap_s, 3), window)
+
+
+LOOKED_AT = 8  # samples by which the place is fitted
+REJECTED_AT = 0.5  # likeness below which no fit can help
+
+
+def _least_overlap_s(take: Samples, other: Samples, rules: Rules) -> float:
+    return max(rules.min_overlap_s, rules.min_overlap_share * min(take.duration_s, other.duration_s)) - 0.5 / RATE
+
+
+@cache
+def _resampler(size: int, low: float, high: float) -> np.ndarray:
+    """Return the matrix that stretches [low, high) of an axis over all of its pixels, the edge repeated beyond it."""
+    edges = (low + (high - low) * np.arange(size + 1) / size) * size
+    pixels = np.arange(size)
+    left = np.where(pixels == 0, -size, pixels)
+    right = np.where(pixels == size - 1, 2 * size, pixels + 1)
+    part = np.minimum(edges[1:, None], right) - np.maximum(edges[:-1, None], left)
+    part = np.clip(part, 0, None)
+    return (part / part.sum(axis=1, keepdims=True)).astype(np.float32)
+
+
+def _resampled(luma: np.ndarray, window: Rect) -> np.ndarray:
+    """Return a window of each picture at the size of the whole."""
+    return _resampler(HEIGHT, window[2], window[3]) @ luma @ _resampler(WIDTH, window[0], window[1]).T
+
+
+def _normal(pictures: np.ndarray) -> np.ndarray:
+    """Return pictures (..., HEIGHT, WIDTH) as vectors of mean 0 and length 1, or less where contrast is only noise."""
+    flat = pictures.reshape(*pictures.shape[:-2], HEIGHT * WIDTH)
+    flat = flat - flat.mean(axis=-1, keepdims=True)
+    return flat / np.sqrt((flat**2).sum(axis=-1, keepdims=True) + HEIGHT * WIDTH * NOISE**2)
+
+
+def _best_lag(shown: np.ndarray, target: np.ndarray, take: Samples, other: Samples, rules: Rules) -> int | None:
+    """Return the lag at which pictures are most alike: sample k + lag of the one beside sample k of the other."""
+    a, b = _normal(shown), _normal(target)
+    size = 1 << (len(a) + len(b) - 1).bit_length()
+    spectrum = (np.fft.rfft(a, size, axis=0) * np.conj(np.fft.rfft(b, size, axis=0))).sum(axis=1)
+    lags = np.arange(1 - len(b), len(a))
+    shared = np.minimum(len(a), lags + len(b)) - np.maximum(0, lags)
+    # a sample reaches beyond itself: an overlap of the takes has so many samples at least
+    least = max(2, int(np.floor((_least_overlap_s(take, other, rules) - 0.5) * RATE)))
+    allowed = shared >= min(least, len(a), len(b))
+    alike = np.fft.irfft(spectrum, size)[lags] / np.maximum(shared, 1)
+    score = np.where(allowed, alike + 0.01 * shared / shared.max(), -1)  # of equals, the longest
+    best = int(np.argmax(score))
+    return int(lags[best]) if alike[best] >= REJECTED_AT else None
+
+
+def _overlap(count: int, others: int, lag: float) -> tuple[np.ndarray, np.ndarray]:
+    """Return the samples of both that lie beside each other."""
+    second = np.arange(max(0, int(np.ceil(-lag))), min(others, int(np.floor(count - 1 - lag)) + 1))
+    return second + int(np.floor(lag)), second
+
+
+def _fitted(source: np.ndarray, target: np.ndarray, window: Rect) -> Rect:
+    """Return the window of `source` that is most like `target`, found axis by axis, to a hundredth of a side."""
+    wanted = _normal(target)
+    left, right, top, bottom = window
+    for step in (0.03, 0.01):
+        rows = _resampler(HEIGHT, top, bottom) @ source
+        choices = _choices(left, right, step)
+        tried = rows @ np.stack([_resampler(WIDTH, *edges).T for edges in choices])[:, None]
+        left, right = choices[int(np.argmax((_normal(tried) * wanted).sum(axis=(1, 2))))]
+        columns = source @ _resampler(WIDTH, left, right).T
+        choices = _choices(top, bottom, step)
+        tried = np.stack([_resampler(HEIGHT, *edges) for edges in choices])[:, None] @ columns
+        top, bottom = choices[int(np.argmax((_normal(tried) * wanted).sum(axis=(1, 2))))]
+    return left, right, top, bottom
+
+
+def _choices(low: float, high: float, step: float) -> list[tuple[float, float]]:
+    """Return edges about the ones given, those first."""
+    moves = sorted(
+        ((step * i, step * k) for i in range(-2, 3) for k in range(-2, 3)), key=lambda m: m[0] ** 2 + m[1] ** 2
+    )
+    return [(_bounded(low + a), _bounded(high + b)) for a, b in moves]
+
+
+def _bounded(edge: float) -> float:
+    return round(min(1.05, max(-0.05, edge)), 4)
+
+
+def _distances(shown: np.ndarray, target: np.ndarray, lag: int) -> Iterator[tuple[float, float]]:
+    """Yield (distance, lag) for lags about the one given, in parts of a sample."""
+    for move in sorted((k / 4 for k in range(-4, 5)), key=abs):
+        at = lag + move
+        first, second = _overlap(len(shown), len(target), at)
+        if len(second) < 2:
+            continue
+        share = np.float32(at - np.floor(at))
+        beside = shown[first] if not share else (1 - share) * shown[first] + share * shown[first + 1]
+        yield distance(beside, target[second]), at
+
+
+def distance(one: np.ndarray, other: np.ndarray) -> float:
+    """Return 1 less the correlation of two aligned sequences (N, HEIGHT, WIDTH), the worse of two: in each picture
+    over its pixels, and in each pixel over time, where what coding changes counts as agreement.
+    """
+    a, b = (x.reshape(len(x), -1) for x in (one, other))
+    space = _correlation(a - a.mean(axis=1, keepdims=True), b - b.mean(axis=1, keepdims=True), 0.0)
+    time = _correlation(a - a.mean(axis=0), b - b.mean(axis=0), NOISE**2)
+    return 1 - min(space, time)
+
+
+def _correlation(a: np.ndarray, b: np.ndarray, noise: float) -> float:
+    floor = a.size * noise + 1e-9
+    return float(((a * b).sum() + floor) / np.sqrt(((a**2).sum() + floor) * ((b**2).sum() + floor)))
