@@ -401,13 +401,3 @@ def _null_inside(value: Any, kind: pa.DataType) -> bool:
     else:
         return False
     return any((not f.nullable) if part is None else _null_inside(part, f.type) for part, f in parts)
-
-
-def rejected_rows(
-    rejects: Mapping[str, Reject], *, stage: str, unit: str, parents: Mapping[str, str]
-) -> list[dict[str, Any]]:
-    """Return the rejected items of a stage as rows of `REJECTED`, by item id; `parents` says what each came from."""
-    return [
-        rejected_row(item_id, reject, stage=stage, unit=unit, parent_id=parents[item_id])
-        for item_id, reject in sorted(rejects.items())
-    ]
