@@ -64,7 +64,7 @@ class Strip:
     """
 
     name = "video.strip"
-    version = "4"
+    version = "5"
 
     def __init__(self, keep: Keep, *, per_s: float, short_side_px: int, jpeg_quality: int):
         self.per_s = per_s

@@ -80,4 +80,4 @@ def take_summaries(scan: Path, shots: Path, *, segments: int, frozen_difference:
             con.read_parquet(str(scan / f"{name}.parquet")).create_view(name)
         con.read_parquet(str(shots / "shots.parquet")).create_view("shots")
         values = {"segments": segments, "frozen_difference": frozen_difference, "bars": BAR_QUANTILE}
-        return con.execute(_SUMMARIES, values).to_arrow_table()
+        return con.sql(_SUMMARIES, params=values).to_arrow_table()

@@ -32,7 +32,7 @@ class ColorDifference:
     """
 
     name = "video.color_difference"
-    version = "3"
+    version = "4"
     per_s = None
 
     def __init__(self, keep: Keep):
@@ -73,7 +73,7 @@ class Thumbnails:
     """
 
     name = "video.thumbnails"
-    version = "2"
+    version = "3"
     per_s = None
 
     def __init__(self, keep: Keep):

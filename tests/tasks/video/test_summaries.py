@@ -45,6 +45,8 @@ class Scanned:
                 )
             first = 0
             for last in sorted({*rng.integers(20, len(pts) - 20, 4).tolist(), len(pts)}):
+                if last <= first:
+                    continue
                 end = pts[last] if last < len(pts) else row["end_pts"]
                 shot = {"source_id": source_id, "start_pts": pts[first], "end_pts": end, "frames": last - first}
                 shot |= {"begins": "cut", "ends": "cut", "begins_probability": 1.0, "ends_probability": 1.0}
