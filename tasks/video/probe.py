@@ -125,6 +125,8 @@ def probe(path: os.PathLike[str] | str) -> dict[str, Any]:
         counts["source_frames"] += (fields + 1) // 2
         if not counts["source_frames"]:
             raise Reject("no_frames", detail="the video stream holds no packet")
+        if not codec.width or not codec.height:
+            raise Reject("unreadable", detail="neither container nor packets tell the size of its frames")
         span = max(ends) - min(starts) if starts else 0
         duration_s = float(span * stream.time_base) or _nominal_s(stream, counts["source_frames"])
         starts.sort()

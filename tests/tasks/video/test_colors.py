@@ -192,6 +192,18 @@ def test_a_scene_is_the_same_in_wide_colours_and_in_sdr(
     assert np.abs(color - plain)[dark].mean() < 2.5
 
 
+@pytest.mark.parametrize(("code", "tag"), [(pq, 16), (hlg, 18)], ids=["PQ", "HLG"])
+def test_hdr_of_8_bits_is_shown_too(tmp_path: Path, code: Callable[[np.ndarray], np.ndarray], tag: int) -> None:
+    """As coarse as it is."""
+    deep = wide_frame(scene() / 255, code, "yuv420p10le", 203)
+    shallow = [np.frombuffer(p, np.uint16).reshape(p.height, -1)[:, : p.width] for p in deep.planes]
+    frames = [odd.frame_of([np.rint(plane / 4).astype(np.uint8) for plane in shallow], "yuv420p")]
+    gray, color = seen(odd.write(tmp_path / "clip.mkv", frames, "ffv1", "yuv420p", setup=tagged(tag)))
+    plain = small(scene())
+    assert np.abs(gray - plain @ np.array([0.0722, 0.7152, 0.2126])).mean() < 4
+    assert np.abs(color - plain).mean() < 6
+
+
 def test_what_is_brighter_than_white_keeps_its_order(tmp_path: Path) -> None:
     steps = np.repeat(np.repeat(np.array([1, 10, 50, 100, 203, 260, 320, 400]), 40)[None, :, None], 192, axis=0)
     rgb = (np.repeat(steps, 3, axis=2) / 10_000) ** (1 / 2.4)
