@@ -86,6 +86,7 @@ def test_deep_pictures_equal_their_twins_of_8_bits(tmp_path: Path, codec: str, s
         ("rawvideo", ".mov", "uyvy422"),
         ("rawvideo", ".nut", "nv12"),
         ("rawvideo", ".nut", "bgr565le"),
+        ("rawvideo", ".avi", "bgr24"),
     ],
 )
 def test_other_pixels_show_the_same_scene(tmp_path: Path, codec: str, suffix: str, pixels: str) -> None:
