@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from tasks.tables import Reject
+from tasks.video.probe import probe
 from tasks.video.views import View
 from tests.tasks.video import clips, odd
 from tests.tasks.video.test_frames import Watcher, watch
@@ -191,6 +192,16 @@ def test_a_scene_is_the_same_in_wide_colours_and_in_sdr(
     assert np.abs(color - plain).mean() < 5
     dark = plain.max(axis=2) < 0.85 * 255  # below the roll-off
     assert np.abs(color - plain)[dark].mean() < 2.5
+
+
+def test_the_probe_tells_depth_and_colours(tmp_path: Path) -> None:
+    names = ("bit_depth", "transfer", "primaries", "matrix", "color_range")
+    hdr = probe(write_wide(tmp_path / "hdr.mp4", scene() / 255, pq, 16, "libx265"))
+    assert [hdr[name] for name in names] == [10, "smpte2084", "bt2020", "bt2020nc", "limited"]
+    glow = probe(write_wide(tmp_path / "hlg.mov", scene() / 255, hlg, 18, "prores_ks"))
+    assert [glow[name] for name in names] == [10, "arib-std-b67", "bt2020", "bt2020nc", "limited"]
+    plain = probe(odd.write(tmp_path / "plain.mkv", [scene()], "ffv1", "yuv420p"))
+    assert [plain[name] for name in names] == [8, "", "", "", ""]
 
 
 @pytest.mark.parametrize(("code", "tag"), [(pq, 16), (hlg, 18)], ids=["PQ", "HLG"])
