@@ -94,10 +94,10 @@ def probe(path: os.PathLike[str] | str) -> dict[str, Any]:
 
     Counts and times are of the frames that are to be shown, from the first I-frame on: a recording may begin before it.
     `source_frames` counts them, whether of one packet or of two fields. `declared_s` is the length that the container
-    promises (0 if it does not say); `longest_gap_s` the longest time from one frame to the next. `transfer`, `primaries`
-    and `matrix` are those of H.273 by ffprobe's names; the second letter of `field_order` is the field shown first; all
-    are "" where the file does not say. Raises Reject as `open_video` does, and `no_frames`, `unreadable`, `encrypted`,
-    `edit_list`, `unknown_color` or `odd_shape`; OSError as `open_video` does.
+    promises (0 if it does not say); `longest_gap_s` the longest time from one frame to the next. `transfer`,
+    `primaries` and `matrix` are those of H.273 by ffprobe's names; the second letter of `field_order` is the field seen
+    first; all are "" where the file does not say. Raises Reject as `open_video` does, and `no_frames`, `unreadable`,
+    `encrypted`, `edit_list`, `unknown_color` or `odd_shape`; OSError as `open_video` does.
     """
     with open_video(path) as (container, stream):
         codec = stream.codec_context
