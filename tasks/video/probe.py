@@ -11,7 +11,7 @@ from typing import Any
 
 import av
 from av.stream import Disposition
-from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc
+from av.video.reformatter import ColorPrimaries, ColorRange, ColorTrc
 
 from tasks.tables import Reject
 from tasks.video.edits import edits
@@ -28,6 +28,19 @@ _FORMATS = ",".join(sorted(av.formats_available - _LISTS - _TEXTS))
 _STILL_BRANDS = {"avif", "heic", "heix", "mif1"}  # of MP4 files that hold pictures
 _MACHINE = {errno.EMFILE, errno.ENFILE, errno.ENOSPC, errno.EDQUOT, errno.ESTALE, errno.ENODEV, errno.ENXIO}
 _DOLBY = {"dav1", "dva1", "dvav", "dvh1", "dvhe"}  # codec tags of Dolby Vision
+_MATRICES = {
+    0: "gbr",
+    1: "bt709",
+    2: "",
+    4: "fcc",
+    5: "bt470bg",
+    6: "smpte170m",
+    7: "smpte240m",
+    8: "ycgco",
+    9: "bt2020nc",
+    10: "bt2020c",
+    14: "ictcp",
+}
 _FIELD_ORDERS = {1: "progressive", 2: "tt", 3: "bb", 4: "tb", 5: "bt"}  # as FFmpeg writes them: coded, shown first
 
 
@@ -81,9 +94,9 @@ def probe(path: os.PathLike[str] | str) -> dict[str, Any]:
 
     Counts and times are of the frames that are to be shown, from the first I-frame on: a recording may begin before it.
     `source_frames` counts them, whether of one packet or of two fields. `declared_s` is the length that the container
-    promises (0 if it does not say); `longest_gap_s` the longest time from one frame to the next.
-    `transfer`, `primaries`, `matrix` and `color_range` go by H.273, "" where the file does not say, as does
-    `field_order`, whose second letter is the field shown first. Raises Reject as `open_video` does, and `no_frames`,
+    promises (0 if it does not say); `longest_gap_s` the longest time from one frame to the next. `transfer`,
+    `primaries` and `matrix` are those of H.273 by ffprobe's names; the second letter of `field_order` is the field seen
+    first; all are "" where the file does not say. Raises Reject as `open_video` does, and `no_frames`, `unreadable`,
     `encrypted`, `edit_list`, `unknown_color` or `odd_shape`; OSError as `open_video` does.
     """
     with open_video(path) as (container, stream):
@@ -125,6 +138,8 @@ def probe(path: os.PathLike[str] | str) -> dict[str, Any]:
         counts["source_frames"] += (fields + 1) // 2
         if not counts["source_frames"]:
             raise Reject("no_frames", detail="the video stream holds no packet")
+        if not codec.width or not codec.height:
+            raise Reject("unreadable", detail="neither container nor packets tell the size of its frames")
         span = max(ends) - min(starts) if starts else 0
         duration_s = float(span * stream.time_base) or _nominal_s(stream, counts["source_frames"])
         starts.sort()
@@ -140,7 +155,7 @@ def probe(path: os.PathLike[str] | str) -> dict[str, Any]:
             else 0,
             "transfer": _name(ColorTrc, codec.color_trc),
             "primaries": _name(ColorPrimaries, codec.color_primaries),
-            "matrix": _name(Colorspace, codec.colorspace),
+            "matrix": _MATRICES.get(codec.colorspace, str(codec.colorspace)),
             "color_range": {ColorRange.MPEG: "limited", ColorRange.JPEG: "full"}.get(codec.color_range, ""),
             "field_order": _FIELD_ORDERS.get(codec.field_order, ""),
             "coded_width": codec.width,
@@ -204,10 +219,10 @@ def _packets(path: os.PathLike[str] | str, container: Any, stream: Any) -> Itera
 
 
 def _name(names: Any, number: int) -> str:
-    """Return FFmpeg's name of a colour tag, "" for 2, by which H.273 says "unspecified"."""
+    """Return ffprobe's name of a colour tag, "" for 2, by which H.273 says "unspecified"."""
     if number == 2:
         return ""
-    return str(names(number).name.lower()) if number in set(names) else str(number)
+    return str(names(number).name.lower().replace("_", "-")) if number in set(names) else str(number)
 
 
 def _nominal_s(stream: Any, frames: int) -> float:

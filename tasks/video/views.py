@@ -137,8 +137,8 @@ def _plane(plane: Any, kind: type[np.uint8] | type[np.uint16]) -> np.ndarray:
 
 
 def _blended(image: np.ndarray) -> np.ndarray:
-    tall, wide = image.shape
-    return image if tall < 2 else cv2.resize(image[: tall // 2 * 2], (wide, tall // 2), interpolation=cv2.INTER_AREA)
+    tall = len(image) // 2 * 2
+    return cv2.addWeighted(image[:tall:2], 0.5, image[1:tall:2], 0.5, 0) if tall else image
 
 
 @dataclass(frozen=True)
@@ -164,7 +164,7 @@ class Scaler:
 
     def display_size(self, frame: av.VideoFrame) -> tuple[int, int]:
         """Return (width, height) in pixels as shown: upright, with square pixels."""
-        width, height = round(frame.width * self.pixel_aspect), frame.height
+        width, height = max(1, round(frame.width * self.pixel_aspect)), frame.height
         return (height, width) if self.turns(frame)[0] % 2 else (width, height)
 
     def turns(self, frame: av.VideoFrame) -> tuple[int, bool]:

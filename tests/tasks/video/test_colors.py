@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from tasks.tables import Reject
+from tasks.video.probe import probe
 from tasks.video.views import View
 from tests.tasks.video import clips, odd
 from tests.tasks.video.test_frames import Watcher, watch
@@ -86,6 +87,7 @@ def test_deep_pictures_equal_their_twins_of_8_bits(tmp_path: Path, codec: str, s
         ("rawvideo", ".mov", "uyvy422"),
         ("rawvideo", ".nut", "nv12"),
         ("rawvideo", ".nut", "bgr565le"),
+        ("rawvideo", ".avi", "bgr24"),
     ],
 )
 def test_other_pixels_show_the_same_scene(tmp_path: Path, codec: str, suffix: str, pixels: str) -> None:
@@ -190,6 +192,28 @@ def test_a_scene_is_the_same_in_wide_colours_and_in_sdr(
     assert np.abs(color - plain).mean() < 5
     dark = plain.max(axis=2) < 0.85 * 255  # below the roll-off
     assert np.abs(color - plain)[dark].mean() < 2.5
+
+
+def test_the_probe_tells_depth_and_colours(tmp_path: Path) -> None:
+    names = ("bit_depth", "transfer", "primaries", "matrix", "color_range")
+    hdr = probe(write_wide(tmp_path / "hdr.mp4", scene() / 255, pq, 16, "libx265"))
+    assert [hdr[name] for name in names] == [10, "smpte2084", "bt2020", "bt2020nc", "limited"]
+    glow = probe(write_wide(tmp_path / "hlg.mov", scene() / 255, hlg, 18, "prores_ks"))
+    assert [glow[name] for name in names] == [10, "arib-std-b67", "bt2020", "bt2020nc", "limited"]
+    plain = probe(odd.write(tmp_path / "plain.mkv", [scene()], "ffv1", "yuv420p"))
+    assert [plain[name] for name in names] == [8, "", "", "", ""]
+
+
+@pytest.mark.parametrize(("code", "tag"), [(pq, 16), (hlg, 18)], ids=["PQ", "HLG"])
+def test_hdr_of_8_bits_is_shown_too(tmp_path: Path, code: Callable[[np.ndarray], np.ndarray], tag: int) -> None:
+    """As coarse as it is."""
+    deep = wide_frame(scene() / 255, code, "yuv420p10le", 203)
+    shallow = [np.frombuffer(p, np.uint16).reshape(p.height, -1)[:, : p.width] for p in deep.planes]
+    frames = [odd.frame_of([np.rint(plane / 4).astype(np.uint8) for plane in shallow], "yuv420p")]
+    gray, color = seen(odd.write(tmp_path / "clip.mkv", frames, "ffv1", "yuv420p", setup=tagged(tag)))
+    plain = small(scene())
+    assert np.abs(gray - plain @ np.array([0.0722, 0.7152, 0.2126])).mean() < 4
+    assert np.abs(color - plain).mean() < 6
 
 
 def test_what_is_brighter_than_white_keeps_its_order(tmp_path: Path) -> None:

@@ -376,6 +376,30 @@ def test_of_several_videos_the_default_one_is_seen(tmp_path: Path) -> None:
     assert probe(path)["source_frames"] == 25
 
 
+# --- odd files that are sound are scanned like any other ---
+
+
+def test_odd_files_that_are_sound_are_scanned(tmp_path: Path) -> None:
+    images = clips.moving(1, 50, 2, height=96, width=160)
+    fields = [np.ascontiguousarray(image[..., 0] // 2 + 50) for image in images]
+    bare = odd.write_field_pictures(tmp_path / "fields.h264", fields)
+
+    def pq(stream: Any) -> None:
+        codec = stream.codec_context
+        codec.colorspace, codec.color_trc, codec.color_primaries = 9, 16, 9
+
+    paths = [
+        odd.joined([bare], tmp_path / "fields.ts", fps=50),
+        odd.write(tmp_path / "hdr.mp4", images, "libx265", "yuv420p10le", setup=pq),
+        odd.write(tmp_path / "turned.mp4", images, "libx264", "yuv420p", setup=display_matrix(0, UNIT, UNIT, 0)),
+        odd.write(tmp_path / "grey.mkv", images, "ffv1", "gray10le"),
+        odd.write(tmp_path / "palette.gif", images, "gif", "rgb8"),
+        odd.write(tmp_path / "prores.mov", images, "prores_ks", "yuv422p10le"),
+    ]
+    for path in paths:
+        assert scan_video_file(job(path, tmp_path / path.stem)) == 50, path.name
+
+
 # --- no video, or none that can be read ---
 
 
@@ -419,6 +443,21 @@ def test_colours_of_dolby_vision_alone_are_refused(tmp_path: Path) -> None:
     plain = odd.write(tmp_path / "plain.mp4", numbered(3), "libx265", "yuv420p10le")
     path = odd.patched(plain, tmp_path / "clip.mp4", b"hev1", b"dvhe")
     assert reason(lambda: probe(path)) == "unknown_color"
+
+
+def test_a_codec_that_nobody_knows_is_named(tmp_path: Path) -> None:
+    plain = odd.write(tmp_path / "plain.mp4", numbered(3), "libx264", "yuv420p")
+    assert reason(lambda: probe(odd.patched(plain, tmp_path / "clip.mp4", b"avc1", b"drmi"))) == "no_decoder"
+
+
+def test_a_size_that_cannot_be_learnt_is_not_taken_for_a_small_one(tmp_path: Path) -> None:
+    """Its container and its pictures claim 60000x60000, which no decoder takes."""
+    path = odd.write(tmp_path / "plain.mov", numbered(3), "png", "rgb24")
+    for form in (">HH", ">II"):
+        path = odd.patched(
+            path, tmp_path / f"{form[1]}.mov", struct.pack(form, 160, 96), struct.pack(form, 60000, 60000)
+        )
+    assert reason(lambda: probe(path)) in {"unreadable", "too_large"}
 
 
 def test_encrypted_video_is_named(tmp_path: Path) -> None:
