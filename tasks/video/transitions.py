@@ -3,6 +3,7 @@
 Most cuts leave no doubt, nor do most frames that are none. What lies between is shown to a network, which is dear
 (some ten times the decode): a frame is doubtful where the difference stands out but not far and the picture is strange
 to the one before, or where the picture is, for some frames, a mixture of two that are strange to one another.
+Fades through one colour, wipes and irises are told by their own signs.
 """
 
 import itertools
@@ -19,7 +20,11 @@ Judge = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
 CONTEXT = 25  # frames that the network must see to either side of those that it judges
 LONGEST = 150  # frames judged at once, at most
 LEAD = 3  # frames judged before and after what is doubtful
+WIPE_SPANS = (4, 6, 8, 11, 15)  # half lengths of wipes looked for
+STAYS = 12  # frames for which a picture was there before a wipe, and stays after it
+WIPE_SIGNS = 3  # spans in which a wipe shows itself, at least: a thing that passes by does so in one or two
 BLEND_SPANS = (4, 8, 16, 24)  # half lengths of mixtures looked for, frames
+SAME = 0.4  # strangeness below which two pictures show the same
 STRANGE = 0.8  # strangeness of a frame to the one before it that only a cut (or a blank frame) has
 DENIED = 0.55  # strangeness below which there is no cut, where an encoder that marks its cuts marked none
 MARKED, MARKED_CUTS = 0.9, 10  # share and number of the sure cuts at I-frames, from which on an encoder is believed
@@ -69,11 +74,14 @@ def find_boundaries(
     blank = contrast < BLANK_CONTRAST
     strange = np.concatenate(([0.0], strangeness(small[:-1], small[1:])))
     sure, doubt = _by_difference(np.where(flash, 0, difference), strange, blank, rules)
-    told, denied = _by_encoder(i_frame, sure)
-    agreed = doubt & told & (strange > STRANGE) & (difference > rules.cut_difference)
+    lights = sure & np.concatenate(([False], _only_light(small[:-1], small[1:])))
+    sure, doubt = sure & ~lights, doubt | lights
+    marked, denied = _by_encoder(i_frame, sure)
+    agreed = doubt & marked & (strange > STRANGE) & (difference > rules.cut_difference)
     sure, doubt = sure | agreed, doubt & ~agreed & ~(denied & (strange < DENIED))
     faded = [_faded(low, high, contrast) for low, high in runs(blank) if high - low > 1]
-    blend = _blends(small, rules) & ~blank
+    blend, lit = _blends(small, rules)
+    blend &= ~blank
     for fade in faded:
         blend[max(0, fade.end - 1) : fade.start + 1] = False
     found = [Boundary(int(at), int(at), "cut", 1.0) for at in np.flatnonzero(sure)]
@@ -83,9 +91,9 @@ def find_boundaries(
         ends, within = judge(_lit(frames[span]))
         shown[span] = True
         known = slice(max(0, -first), len(frames) - first)
-        told = _judged(ends[known], within[known], max(0, first), blend, rules)
+        told = _judged(ends[known], within[known], max(0, first), blend & ~lit, rules)
         found += [b for b in told if not flash[max(0, b.end - 1) : b.start + 1].any()]
-    return _merged(found + faded), int(shown.sum())
+    return _merged(found + faded + _wipes(small, sure | blank, rules)), int(shown.sum())
 
 
 def _small(frames: np.ndarray) -> np.ndarray:
@@ -116,6 +124,18 @@ def _variety(small: np.ndarray) -> np.ndarray:
     return np.asarray(np.abs(pixels - pixels.mean(axis=1, keepdims=True)).mean(axis=(1, 2)))
 
 
+def _only_light(these: np.ndarray, those: np.ndarray) -> np.ndarray:
+    """Say which pictures show the same as others in another light: strange only until both have the same contrast."""
+    return strangeness(_even(these), _even(those)) < SAME
+
+
+def _even(small: np.ndarray) -> np.ndarray:
+    """Return pictures with a mean of 0 in each colour and a standard deviation of 32."""
+    pixels = small.reshape(len(small), GRID[0] * GRID[1], 3)
+    pixels = pixels - pixels.mean(axis=1, keepdims=True)
+    return np.asarray(32 * pixels / np.maximum(pixels.std(axis=(1, 2), keepdims=True), 1)).reshape(small.shape)
+
+
 def _lit(window: np.ndarray) -> np.ndarray:
     """Return a dark window brightened: the network was trained on films by daylight."""
     light = float(np.quantile(window, 0.99))
@@ -139,7 +159,8 @@ def _by_difference(
     close = differs & (difference > rules.doubt_ratio * further)
     # a cut from a quiet shot to a fast one, or back
     step = differs & (difference > near) & (difference > rules.cut_ratio * np.minimum(before, after))
-    return sure, (may | close | step) & ~sure & (strange > rules.doubt_strangeness)
+    known = strange <= rules.doubt_strangeness
+    return sure & ~known, (may | close | step) & ~sure & ~known
 
 
 def _by_encoder(i_frame: np.ndarray, sure: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -184,30 +205,39 @@ def _flashes(difference: np.ndarray, small: np.ndarray, rules: Rules) -> np.ndar
             continue
         before = small[at - 1]
         for back in range(at + 1, min(at + 1 + FLASH_FRAMES, len(small))):
-            if np.abs(small[back] - before).mean() < 0.25 * difference[at] and _only_light(small[at:back], before):
+            if _is_back(small[back], before, difference[at]) and _flashed(small[at:back], before):
                 found[at : back + 1] = True
                 break
     return found
 
 
-def _only_light(frames: np.ndarray, before: np.ndarray) -> bool:
-    flat = before - before.mean()
+def _is_back(now: np.ndarray, before: np.ndarray, difference: float) -> bool:
+    left = float(np.abs(now - before).mean())
+    return left < 0.25 * difference or (left < 0.5 * difference and strangeness(now[None], before[None])[0] < SAME)
+
+
+def _flashed(frames: np.ndarray, before: np.ndarray) -> bool:
+    """Say whether all frames are brighter, and each colour shows what it showed before, or nothing but light."""
+    if any(frame.mean() - before.mean() < 5 for frame in frames):
+        return False
+    was = before.reshape(-1, 3) - before.reshape(-1, 3).mean(axis=0)
     for frame in frames:
-        brighter = frame.mean() - before.mean()
-        other = frame - frame.mean()
-        alike = float(flat @ other) > 0.7 * float(np.sqrt((flat @ flat) * (other @ other)))
-        if brighter < 5 or not (alike or frame.min() > 200):
+        now = frame.reshape(-1, 3) - frame.reshape(-1, 3).mean(axis=0)
+        alike = (was * now).sum(axis=0) > 0.6 * np.sqrt((was * was).sum(axis=0) * (now * now).sum(axis=0))
+        empty = np.abs(now).mean(axis=0) < 0.4 * np.abs(was).mean(axis=0)
+        if not (alike | empty).all():
             return False
     return True
 
 
-def _blends(small: np.ndarray, rules: Rules) -> np.ndarray:
-    """Say which frames lie in a steady mixture of what was before and what comes after: a dissolve, a fade.
+def _blends(small: np.ndarray, rules: Rules) -> tuple[np.ndarray, np.ndarray]:
+    """Say which frames lie in a steady mixture of what was before and what comes after (a dissolve, a fade), and which
+    of these may do so only because the light changes.
 
     A quarter, half and three quarters of the way the picture is made up of its ends in just these shares, and the ends
     are strange to one another: motion gives the one or the other, seldom both.
     """
-    found = np.zeros(len(small), bool)
+    found, lit = np.zeros(len(small), bool), np.zeros(len(small), bool)
     for half in BLEND_SPANS:
         if len(small) <= 2 * half:
             continue
@@ -221,10 +251,67 @@ def _blends(small: np.ndarray, rules: Rules) -> np.ndarray:
             fits[fits] = residual < rules.blend_residual * apart[fits]
         fits[fits] = strangeness(before[fits], after[fits]) > rules.blend_strangeness
         found[half:-half] |= fits
+        fits[fits] = _only_light(before[fits], after[fits])
+        lit[half:-half] |= fits
     for low, high in runs(found):
         if high - low == 1:
             found[low] = False
+    return found, lit
+
+
+def _wipes(small: np.ndarray, sure: np.ndarray, rules: Rules) -> list[Boundary]:
+    """Return wipes and irises: block by block the picture turns from what was before to what comes after, and stays so.
+
+    The network was not trained on them.
+    """
+    places, halves = [], []
+    for half in WIPE_SPANS:
+        at = _turned(small, sure, half, rules)
+        places.append(at)
+        halves.append(np.full(len(at), half))
+    starts, lengths = np.concatenate(places), 2 * np.concatenate(halves)
+    covered = np.zeros(len(small), bool)
+    for start, length in zip(starts, lengths, strict=True):
+        covered[start : start + length] = True
+    found = []
+    for low, high in runs(covered):
+        inside = (starts >= low) & (starts < high)
+        if inside.sum() >= WIPE_SIGNS:
+            widest = inside & (lengths == lengths[inside].max())
+            first = round(float(starts[widest].mean()))
+            found.append(Boundary(first, first + int(lengths[widest][0]), "gradual", 1.0))
     return found
+
+
+def _turned(small: np.ndarray, sure: np.ndarray, half: int, rules: Rules) -> np.ndarray:
+    """Return the first frames of spans of 2 * half frames in which the picture turns as in a wipe."""
+    if len(small) <= 4 * half:
+        return np.empty(0, int)
+    before, after = small[: -2 * half], small[2 * half :]
+    cuts = np.concatenate(([0], np.cumsum(sure)))
+    whole = cuts[2 * half + 1 :] == cuts[: -2 * half - 1]
+    at = np.flatnonzero(whole & (strangeness(before, after) > rules.blend_strangeness))
+    change = _by_block(after[at] - before[at])
+    mean = change.mean(axis=1)
+    everywhere = (change > 0.25 * mean[:, None]).mean(axis=1) > 0.8
+    at, change, mean = (values[everywhere & (mean > 2 * FAINT)] for values in (at, change, mean))
+    turned = np.zeros(change.shape, bool)
+    for share in (0.25, 0.5, 0.75):
+        now = small[at + round(2 * half * share)]
+        to_before, to_after = _by_block(now - before[at]), _by_block(now - after[at])
+        new = to_after < to_before
+        fits = np.minimum(to_before, to_after).mean(axis=1) < 0.25 * mean
+        fits &= (np.abs(new.mean(axis=1) - share) < 0.2) & ((turned & ~new).mean(axis=1) < 0.06)
+        at, mean, turned = at[fits], mean[fits], new[fits]
+    last = len(small) - 1
+    for far, near in ((-STAYS, 0), (0, STAYS), (-STAYS, STAYS)):
+        pair = small[np.maximum(at + far, 0)], small[np.minimum(at + 2 * half + near, last)]
+        at = at[strangeness(*pair) > rules.blend_strangeness]
+    return at
+
+
+def _by_block(change: np.ndarray) -> np.ndarray:
+    return np.asarray(np.abs(change).reshape(len(change), GRID[0] * GRID[1], 3).mean(axis=2))
 
 
 def _faded(low: int, high: int, contrast: np.ndarray) -> Boundary:
