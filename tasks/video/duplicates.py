@@ -4,7 +4,9 @@ A look-up costs the same however many takes there are: buckets are capped, and w
 all 64 signs before two takes are compared.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+import itertools
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -22,6 +24,8 @@ MOST_SIGNS = (16, 9)  # of 64, or 36 of a grey picture, that may differ in what 
 BUCKET = 32  # takes that one token leads to, the first ones
 CHUNK = 100_000  # queries looked up at once
 SIEVE_BITS = 30  # what no token can lead to is sieved out before DuckDB joins the rest
+LOOKED_AT = 8  # pictures by which the place of one take in another is fitted
+REJECTED_AT = 0.5  # likeness of pictures below which no fit can help
 NOISE = 0.75  # grey levels: what coding alone changes over time in a small picture
 
 _BIT = np.uint8(1) << np.arange(8, dtype=np.uint8)
@@ -181,27 +185,23 @@ def compare(take: Samples, other: Samples, view: int, rules: Rules) -> Match | N
     if mirrored:
         source = source[:, :, ::-1]
         window = (1 - window[1], 1 - window[0], *window[2:])
-    lag = _best_lag(_resampled(source, window), target, take, other, rules)
+    lag = _best_lag(_pooled(_resampled(source, window)), _pooled(target), take, other, rules)
     if lag is None:
         return None
     first, second = _overlap(len(source), len(target), lag)
     chosen = np.unique(np.linspace(0, len(first) - 1, LOOKED_AT).round().astype(int))
     window = _fitted(source[first[chosen]], target[second[chosen]], window)
     shown = _resampled(source, window)
-    distance, lag = min(_distances(shown, target, lag))
+    distance, at = min(_distances(shown, target, lag))
     if distance > rules.max_distance:
         return None
-    shift_s = take.first_s + lag / RATE - other.first_s  # from the clock of other's video to that of take's
+    shift_s = take.first_s + at / RATE - other.first_s  # from the clock of other's video to that of take's
     overlap_s = min(take.end_s, other.end_s + shift_s) - max(take.start_s, other.start_s + shift_s)
     if overlap_s < _least_overlap_s(take, other, rules):
         return None
     if mirrored:
         window = (1 - window[1], 1 - window[0], *window[2:])
     return Match(round(distance, 4), round(take.start_s - shift_s - other.start_s, 3), round(overlap_s, 3), window)
-
-
-LOOKED_AT = 8  # samples by which the place is fitted
-REJECTED_AT = 0.5  # likeness below which no fit can help
 
 
 def _least_overlap_s(take: Samples, other: Samples, rules: Rules) -> float:
@@ -227,9 +227,9 @@ def _resampled(luma: np.ndarray, window: Rect) -> np.ndarray:
 
 def _normal(pictures: np.ndarray) -> np.ndarray:
     """Return pictures (..., HEIGHT, WIDTH) as vectors of mean 0 and length 1, or less where contrast is only noise."""
-    flat = pictures.reshape(*pictures.shape[:-2], HEIGHT * WIDTH)
+    flat = pictures.reshape(*pictures.shape[:-2], -1)
     flat = flat - flat.mean(axis=-1, keepdims=True)
-    return flat / np.sqrt((flat**2).sum(axis=-1, keepdims=True) + HEIGHT * WIDTH * NOISE**2)
+    return flat / np.sqrt((flat**2).sum(axis=-1, keepdims=True) + flat.shape[-1] * NOISE**2)
 
 
 def _best_lag(shown: np.ndarray, target: np.ndarray, take: Samples, other: Samples, rules: Rules) -> int | None:
@@ -254,28 +254,38 @@ def _overlap(count: int, others: int, lag: float) -> tuple[np.ndarray, np.ndarra
     return second + int(np.floor(lag)), second
 
 
+def _pooled(luma: np.ndarray) -> np.ndarray:
+    return luma.reshape(len(luma), HEIGHT // 2, 2, WIDTH // 2, 2).mean(axis=(2, 4))
+
+
 def _fitted(source: np.ndarray, target: np.ndarray, window: Rect) -> Rect:
     """Return the window of `source` that is most like `target`, found axis by axis, to a hundredth of a side."""
+    window = _nearer(_pooled(source), _pooled(target), window, 0.03, reach=2)
+    return _nearer(source, target, window, 0.01, reach=1)
+
+
+def _nearer(source: np.ndarray, target: np.ndarray, window: Rect, step: float, reach: int) -> Rect:
     wanted = _normal(target)
     left, right, top, bottom = window
-    for step in (0.03, 0.01):
-        rows = _resampler(HEIGHT, top, bottom) @ source
-        choices = _choices(left, right, step)
-        tried = rows @ np.stack([_resampler(WIDTH, *edges).T for edges in choices])[:, None]
-        left, right = choices[int(np.argmax((_normal(tried) * wanted).sum(axis=(1, 2))))]
-        columns = source @ _resampler(WIDTH, left, right).T
-        choices = _choices(top, bottom, step)
-        tried = np.stack([_resampler(HEIGHT, *edges) for edges in choices])[:, None] @ columns
-        top, bottom = choices[int(np.argmax((_normal(tried) * wanted).sum(axis=(1, 2))))]
+    height, width = source.shape[1:]
+    rows = _resampler(height, top, bottom) @ source
+    choices = _choices(left, right, step, reach)
+    tried = rows @ np.stack([_resampler(width, *edges).T for edges in choices])[:, None]
+    left, right = choices[int(np.argmax((_normal(tried) * wanted).sum(axis=(1, 2))))]
+    columns = source @ _resampler(width, left, right).T
+    choices = _choices(top, bottom, step, reach)
+    tried = np.stack([_resampler(height, *edges) for edges in choices])[:, None] @ columns
+    top, bottom = choices[int(np.argmax((_normal(tried) * wanted).sum(axis=(1, 2))))]
     return left, right, top, bottom
 
 
-def _choices(low: float, high: float, step: float) -> list[tuple[float, float]]:
-    """Return edges about the ones given, those first."""
-    moves = sorted(
-        ((step * i, step * k) for i in range(-2, 3) for k in range(-2, 3)), key=lambda m: m[0] ** 2 + m[1] ** 2
-    )
-    return [(_bounded(low + a), _bounded(high + b)) for a, b in moves]
+def _choices(low: float, high: float, step: float, reach: int) -> list[tuple[float, float]]:
+    """Return edges about the ones given, the nearest first."""
+    moves = itertools.product(range(-reach, reach + 1), repeat=2)
+    return [
+        (_bounded(low + step * i), _bounded(high + step * k))
+        for i, k in sorted(moves, key=lambda move: (move[0] ** 2 + move[1] ** 2, move))
+    ]
 
 
 def _bounded(edge: float) -> float:
@@ -284,7 +294,7 @@ def _bounded(edge: float) -> float:
 
 def _distances(shown: np.ndarray, target: np.ndarray, lag: int) -> Iterator[tuple[float, float]]:
     """Yield (distance, lag) for lags about the one given, in parts of a sample."""
-    for move in sorted((k / 4 for k in range(-4, 5)), key=abs):
+    for move in sorted((k / 4 for k in range(-3, 4)), key=abs):
         at = lag + move
         first, second = _overlap(len(shown), len(target), at)
         if len(second) < 2:
@@ -307,3 +317,51 @@ def distance(one: np.ndarray, other: np.ndarray) -> float:
 def _correlation(a: np.ndarray, b: np.ndarray, noise: float) -> float:
     floor = a.size * noise + 1e-9
     return float(((a * b).sum() + floor) / np.sqrt(((a**2).sum() + floor) * ((b**2).sum() + floor)))
+
+
+# --- clusters ---------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Quality:
+    """What decides which of several copies is best: see `rank_key`."""
+
+    take_id: str
+    area_px: float  # as displayed, without bars
+    bits_per_px_s: float
+    duration_s: float
+
+
+def rank_key(take: Quality) -> tuple[int, float, float, str]:
+    """Order copies, the best first: the larger area (to 7 %), then more bits for each pixel and second, then longer."""
+    return -round(10 * math.log2(max(take.area_px, 1))), -take.bits_per_px_s, -take.duration_s, take.take_id
+
+
+def clusters(takes: Sequence[Quality], pairs: Sequence[tuple[int, int]]) -> list[tuple[int, int, int]]:
+    """Return of each take its cluster's best take, its rank there, and the best take of all that it is linked with.
+
+    The best take begins a cluster of all that match it, then the best of the rest, and so on: each member is a
+    near-duplicate of the one that is kept for it, never of one that is only like another. Links (the third) go on
+    without end: what must not be parted between training and test.
+    """
+    order = sorted(range(len(takes)), key=lambda number: rank_key(takes[number]))
+    near: list[list[int]] = [[] for _ in takes]
+    for a, b in pairs:
+        near[a].append(b)
+        near[b].append(a)
+    centre: dict[int, int] = {}
+    for number in order:
+        if number in centre:
+            continue
+        for member in (number, *near[number]):
+            centre.setdefault(member, number)
+    best: dict[int, int] = {}
+    rank, linked, size = {}, {}, dict.fromkeys(centre.values(), 0)
+    edges = np.array(pairs, int).reshape(-1, 2)
+    ones = np.ones(len(edges), bool)
+    _, group = connected_components(coo_array((ones, edges.T), shape=(len(takes), len(takes))), directed=False)
+    for number in order:
+        rank[number] = size[centre[number]]
+        size[centre[number]] += 1
+        linked[number] = best.setdefault(int(group[number]), number)
+    return [(centre[number], rank[number], linked[number]) for number in range(len(takes))]

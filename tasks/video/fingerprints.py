@@ -9,7 +9,6 @@ import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
 
 import cv2
 import numpy as np
@@ -26,7 +25,7 @@ STORED = StoredFunction(NAME, VERSION, __name__, libraries=("numpy", "opencv-pyt
 
 RATE = 4  # samples a second, each the mean of what is shown within REACH_S of it, weighted by a triangle
 REACH_S = 0.25
-HEIGHT, WIDTH = 9, 16
+HEIGHT, WIDTH = 18, 32
 BAR = 24  # a row or column that is never brighter is a bar
 LONGEST_BAR = 0.4  # of a side
 LEAST_CONTRAST = 3.0  # standard deviation of luma, below which a picture tells nothing
@@ -40,19 +39,20 @@ FULL: Rect = (0.0, 1.0, 0.0, 1.0)
 WINDOWS: tuple[Rect, ...] = (
     FULL,
     (0.05, 0.95, 0.05, 0.95),
-    (0.02, 0.92, 0.02, 0.92),
-    (0.08, 0.98, 0.02, 0.92),
-    (0.02, 0.92, 0.08, 0.98),
-    (0.08, 0.98, 0.08, 0.98),
-    (0.06, 0.94, 0.0, 1.0),
-    (0.0, 1.0, 0.06, 0.94),
+    (0.01, 0.91, 0.01, 0.91),
+    (0.09, 0.99, 0.01, 0.91),
+    (0.01, 0.91, 0.09, 0.99),
+    (0.09, 0.99, 0.09, 0.99),
+    (0.07, 0.93, 0.0, 1.0),
+    (0.0, 1.0, 0.07, 0.93),
+    (0.1, 0.9, 0.1, 0.9),
 )
 REGIONS: tuple[Rect, ...] = (FULL, (0.18, 0.82, 0.18, 0.82))  # signs are of all of it, and of where no logo or text is
 
 
 def _lowest(count: int) -> list[tuple[int, int]]:
     """Return the `count` lowest frequencies as (vertical, horizontal), the constant left out."""
-    every = [(v, u) for v in range(HEIGHT - 1) for u in range(WIDTH // 2) if u + v]
+    every = [(v, u) for v in range(8) for u in range(8) if u + v]
     return sorted(every, key=lambda at: (_frequency(*at), at))[:count]
 
 
@@ -113,8 +113,8 @@ def _cosines(size: int, low: float, high: float, count: int) -> np.ndarray:
 @cache
 def basis(window: Rect) -> np.ndarray:
     """Return what makes the 64 coefficients of a window of a picture: float32 (HEIGHT * WIDTH * 3, 64)."""
-    across = _cosines(WIDTH, window[0], window[1], WIDTH // 2)
-    down = _cosines(HEIGHT, window[2], window[3], HEIGHT - 1)
+    across = _cosines(WIDTH, window[0], window[1], 8)
+    down = _cosines(HEIGHT, window[2], window[3], 8)
     found = np.zeros((HEIGHT, WIDTH, 3, len(_BITS)), np.float32)
     for bit, (channel, v, u) in enumerate(_BITS):
         found[:, :, channel, bit] = np.outer(down[v], across[u])
@@ -141,7 +141,7 @@ def signs(pictures: np.ndarray, window: Rect, region: int) -> tuple[np.ndarray, 
     luma = pictures[..., 0].reshape(len(pictures), -1)
     pictures = pictures[luma.std(axis=1) >= LEAST_CONTRAST]
     scaled = pictures.reshape(len(pictures), -1) @ basis(within(REGIONS[region], window)) * _SCALE
-    strength = np.stack([np.sqrt(np.mean(scaled[:, _CHANNEL == channel] ** 2, axis=1)) for channel in range(3)], axis=1)
+    strength = np.stack([np.sqrt(np.mean(scaled[:, channel == _CHANNEL] ** 2, axis=1)) for channel in range(3)], axis=1)
     scaled *= (strength >= (0.0, LEAST_COLOR, LEAST_COLOR))[:, _CHANNEL]
     grey = ~(strength[:, 1:] >= LEAST_COLOR).any(axis=1)
     weakness = np.abs(scaled) / np.maximum(strength, LEAST_COLOR)[:, _CHANNEL]
@@ -151,7 +151,7 @@ def signs(pictures: np.ndarray, window: Rect, region: int) -> tuple[np.ndarray, 
         weak[grey == kind] = bits[order[:, :8]][grey == kind]
     return (
         ((scaled > 0) * _PLACES).sum(axis=1, dtype=np.uint64),
-        (2 * region + grey).astype(np.uint8),
+        np.asarray(2 * region + grey, np.uint8),
         weak.view("<u8")[:, 0],
     )
 
