@@ -107,7 +107,8 @@ def cut_copy(
 
 def too_little(frames: int, share: float, min_share: float) -> Reject:
     """Return the rejection of a copy that would keep but `frames`, a `share` of the take's time."""
-    detail = f"{frames} of its frames can be copied: set export_takes.mode: encode, or lower the share"
+    kept = f"{frames} of its frames can be copied" if frames else "no I-frame lies inside"
+    detail = f"{kept}: set export_takes.mode: encode{', or lower the share' if frames else ''}"
     return Reject("too_little_survives", detail, "copied_share", share, min_share)
 
 

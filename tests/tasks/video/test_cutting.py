@@ -222,6 +222,8 @@ def test_a_copy_that_keeps_too_little_is_refused(sources: dict[str, Path], tmp_p
     with pytest.raises(Reject, match="mode: encode") as caught:
         cut_copy(sources["h264.ts"], *span, tmp_path / "take.mp4", min_share=0.6)
     assert (caught.value.reason, caught.value.score) == ("too_little_survives", "copied_share")
+    with pytest.raises(Reject, match="no I-frame lies inside"):
+        cut_copy(sources["h264.ts"], times[1], times[23], tmp_path / "take.mp4")
     assert caught.value.value == pytest.approx((kept.end_pts - kept.start_pts) / (span[1] - span[0]))
 
 
