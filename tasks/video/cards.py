@@ -225,4 +225,5 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
 
 def _plain(cell: Any) -> str:
     """Return text that breaks no table and starts no markup."""
-    return re.sub(r"([\\|`<>*_\[\]])", r"\\\1", " ".join(str(cell).split()))
+    text = re.sub(r"([\\|`<>*\[\]])", r"\\\1", " ".join(str(cell).split()))
+    return re.sub(r"(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])", r"\\_", text)

@@ -4,12 +4,14 @@ Time begins at 0 in the file, with no edit list: all that is in a file is shown,
 """
 
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import av
+import av.filter
 import numpy as np
 from av.video.frame import PictureType
 from av.video.reformatter import ColorRange, Colorspace, ColorTrc, VideoReformatter
@@ -17,7 +19,7 @@ from av.video.reformatter import ColorRange, Colorspace, ColorTrc, VideoReformat
 from tasks.keys import StoredFunction
 from tasks.tables import Reject
 from tasks.video.probe import open_video
-from tasks.video.virtual import read_take
+from tasks.video.virtual import OtherFileError, read_take
 
 COPY = StoredFunction("video.cut_copy", "1", __name__, libraries=("av",))
 ENCODE = StoredFunction("video.cut_encode", "1", __name__, libraries=("av",))
@@ -55,6 +57,24 @@ class EncodeSettings:
     max_short_side_px: int  # 0: as it is
 
 
+def _mp4(target: Path) -> Any:
+    return av.open(str(target), "w", format="mp4", options=_MP4)
+
+
+def _mux(out: Any, stream: Any, packets: list[Any], end_pts: int) -> None:
+    """Write the packets of a take that ends at `end_pts`: the first frame is shown at 0.
+
+    Each is decoded at the time that is in its place among the times shown, less what the order of decoding needs.
+    """
+    shown = sorted(packet.pts for packet in packets)
+    delay = max(time - packet.pts for time, packet in zip(shown, packets, strict=True))
+    packets[-1].duration = end_pts - shown[-1]  # MP4 has the others' from the times of decoding
+    for time, packet in zip(shown, packets, strict=True):
+        packet.pts, packet.dts = packet.pts - shown[0], time - delay - shown[0]
+        packet.stream = stream
+        out.mux(packet)
+
+
 # --- copying ---
 
 
@@ -78,7 +98,8 @@ def cut_copy(
         share = (end - start) / (end_pts - start_pts) if kept else 0.0
         if not kept or share < min_share:
             raise too_little(len(kept), share, min_share)
-        _write_copy(stream, kept, end, target)
+        with _mp4(target) as out:
+            _mux(out, out.add_stream_from_template(stream, opaque=True), kept, end)
         size = stream.codec_context.width, stream.codec_context.height
     _check_begins_whole(target)
     return CutFacts(len(kept), start, end, name, *size, target.stat().st_size)
@@ -86,7 +107,8 @@ def cut_copy(
 
 def too_little(frames: int, share: float, min_share: float) -> Reject:
     """Return the rejection of a copy that would keep but `frames`, a `share` of the take's time."""
-    detail = f"{frames} of its frames can be copied: set export_takes.mode: encode, or lower the share"
+    kept = f"{frames} of its frames can be copied" if frames else "no I-frame lies inside"
+    detail = f"{kept}: set export_takes.mode: encode{', or lower the share' if frames else ''}"
     return Reject("too_little_survives", detail, "copied_share", share, min_share)
 
 
@@ -135,20 +157,6 @@ def _whole(packets: list[Any], end_pts: int) -> tuple[list[Any], int]:
         end = min(end, min(packet.pts for packet in packets[count:]))
 
 
-def _write_copy(stream: Any, packets: list[Any], end_pts: int, target: Path) -> None:
-    shown = sorted(packet.pts for packet in packets)
-    first = shown[0]
-    delay = max(time - packet.pts for time, packet in zip(shown, packets, strict=True))
-    next_shown = dict(zip(shown, [*shown[1:], end_pts], strict=True))
-    with av.open(str(target), "w", format="mp4", options=_MP4) as out:
-        copied = out.add_stream_from_template(stream, opaque=True)
-        for time, packet in zip(shown, packets, strict=True):
-            packet.duration = next_shown[packet.pts] - packet.pts
-            packet.pts, packet.dts = packet.pts - first, time - delay - first
-            packet.stream = copied
-            out.mux(packet)
-
-
 def _check_begins_whole(target: Path) -> None:
     """Refuse a file whose first frame does not come out: its I-frame only begins a gradual refresh."""
     with open_video(target) as (container, stream):
@@ -169,43 +177,39 @@ def cut_encode(
 ) -> CutFacts:
     """Encode exactly the frames with start_pts <= pts < end_pts, each shown at its time, as H.264 with one thread.
 
-    Upright whatever the rotation flag; pixel aspect and colour tags are kept; 4:2:0 in 8 bits, or in 10 (High 10, which
-    browsers do not show) where the transfer is PQ or HLG. An odd size loses its last row or column. Raises Reject:
+    Upright whatever the rotation flag, without combs; pixel aspect and colour tags are kept; 4:2:0 in 8 bits, or in 10
+    (High 10, which browsers do not show) where the transfer is PQ or HLG, whose mastering metadata is not passed on.
+    An odd size loses its last row or column. Raises Reject:
     `frames_differ` where the file shows no frame at `start_pts`; and as `open_video` does.
     """
     with open_video(path) as (_, stream):
         time_base, aspect = stream.time_base, stream.sample_aspect_ratio or Fraction(1)
         rate = stream.average_rate or Fraction(25)
-    frames = 0
+        codec = stream.codec_context
+        declared = _Color(codec.colorspace, codec.color_primaries, codec.color_trc, codec.color_range)
     pixels: _Pixels | None = None
     encoded: Any = None
-    ends: dict[int, int] = {}
-    last = start_pts
-    with av.open(str(target), "w", format="mp4", options=_MP4) as out:
+    packets: list[Any] = []
+    frames = 0
+    with _mp4(target) as out:
         try:
-            for pts, frame in read_take(path, start_pts, end_pts):
+            for pts, frame in _progressive(read_take(path, start_pts, end_pts), time_base):
                 if pixels is None:
-                    pixels = _Pixels(frame, aspect, settings.max_short_side_px)
-                    encoded = _encoder(out, pixels, frame, rate, time_base, settings)
-                else:
-                    ends[last - start_pts] = pts - start_pts
+                    pixels = _Pixels(frame, declared, aspect, settings.max_short_side_px)
+                    encoded = _encoder(out, pixels, rate, time_base, settings)
                 picture = pixels.of(frame)
-                picture.pts, picture.time_base = pts - start_pts, time_base
+                picture.pts, picture.time_base = pts, time_base
                 picture.pict_type = PictureType.NONE
-                _mux(out, encoded.encode(picture), ends)
-                last = pts
+                packets += encoded.encode(picture)
                 frames += 1
-        except ValueError as error:
+        except OtherFileError as error:
             raise Reject("frames_differ", str(error)) from None
-        assert pixels is not None and encoded is not None, "a take has a first frame"
-        ends[last - start_pts] = end_pts - start_pts
-        _mux(out, encoded.encode(None), ends)
+        assert pixels is not None, "a take has a first frame"
+        _mux(out, encoded, [*packets, *encoded.encode(None)], end_pts)
     return CutFacts(frames, start_pts, end_pts, "h264", pixels.width, pixels.height, target.stat().st_size)
 
 
-def _encoder(
-    out: Any, pixels: "_Pixels", frame: av.VideoFrame, rate: Fraction, time_base: Fraction, settings: EncodeSettings
-) -> Any:
+def _encoder(out: Any, pixels: "_Pixels", rate: Fraction, time_base: Fraction, settings: EncodeSettings) -> Any:
     # mbtree=0: x264's macroblock tree reads memory that it did not write, so bytes would differ from run to run
     options = {"preset": settings.preset, "crf": f"{settings.crf:g}", "threads": "1", "mbtree": "0"}
     stream = out.add_stream("libx264", rate=rate.limit_denominator(100_000), options=options)
@@ -213,30 +217,70 @@ def _encoder(
     stream.width, stream.height, stream.pix_fmt = pixels.width, pixels.height, pixels.format
     codec.time_base, codec.thread_count = time_base, 1
     codec.sample_aspect_ratio = pixels.aspect
-    codec.colorspace, codec.color_range = pixels.matrix, pixels.range
-    codec.color_primaries, codec.color_trc = frame.color_primaries, frame.color_trc
+    color = pixels.color
+    codec.colorspace, codec.color_range = color.matrix, color.range
+    codec.color_primaries, codec.color_trc = color.primaries, color.transfer
     return stream
 
 
-def _mux(out: Any, packets: list[Any], ends: dict[int, int]) -> None:
-    """Write packets, each with the time until the next frame is shown: x264 delays them until that is known."""
-    for packet in packets:
-        if packet.pts in ends:
-            packet.duration = ends[packet.pts] - packet.pts
-        out.mux(packet)
+def _progressive(frames: Iterator[tuple[int, Any]], time_base: Fraction) -> Iterator[tuple[int, Any]]:
+    """Yield the same frames at the same times, those of two fields without their combs (bwdif)."""
+    graph: Any = None
+    times: list[int] = []
+    for pts, frame in frames:
+        if graph is None and not frame.interlaced_frame:
+            yield pts, frame
+            continue
+        graph = graph or _deinterlacer(frame, time_base)
+        times.append(pts)
+        frame.pts, frame.time_base = pts, time_base
+        graph.vpush(frame)
+        yield from _pulled(graph, times)
+    if graph is not None:
+        graph.vpush(None)
+        yield from _pulled(graph, times)
+
+
+def _deinterlacer(frame: av.VideoFrame, time_base: Fraction) -> Any:
+    graph = av.filter.Graph()
+    graph.threads = 1
+    source = graph.add_buffer(
+        width=frame.width, height=frame.height, format=frame.format, time_base=time_base, name="in"
+    )
+    graph.link_nodes(source, graph.add("bwdif", "mode=send_frame:deint=interlaced"), graph.add("buffersink"))
+    graph.configure()
+    return graph
+
+
+def _pulled(graph: Any, times: list[int]) -> Iterator[tuple[int, Any]]:
+    """Yield what the filter has ready: one frame for each that went in, in their order."""
+    while times:
+        try:
+            frame = graph.vpull()
+        except (av.error.BlockingIOError, av.error.EOFError):
+            return
+        yield times.pop(0), frame
+
+
+@dataclass(frozen=True)
+class _Color:
+    """Colour tags, as ITU-T H.273 numbers them; the range as FFmpeg does."""
+
+    matrix: int
+    primaries: int
+    transfer: int
+    range: int
 
 
 class _Pixels:
     """Makes of a take's frames what is encoded: one size and format, upright, with even sides."""
 
-    def __init__(self, first: av.VideoFrame, aspect: Fraction, max_short_side_px: int) -> None:
-        self._turns = round(first.rotation / 90) % 4  # quarter turns to the left
+    def __init__(self, first: av.VideoFrame, declared: _Color, aspect: Fraction, max_short_side_px: int) -> None:
+        self._turns, self._mirrored = _upright(first)
         self._reformatter = VideoReformatter()
-        full = first.color_range == ColorRange.JPEG or first.format.name.startswith("yuvj")
         self._is_yuv = first.format.name.startswith(("yuv", "nv", "p0"))
-        self.format = "yuv420p10le" if first.color_trc in _HDR else "yuv420p"
-        self.range = int(ColorRange.JPEG if full and self._is_yuv else ColorRange.MPEG)
-        self.matrix = _matrix(first) if self._is_yuv else int(Colorspace.ITU709)
+        self.color = _color(first, declared, is_yuv=self._is_yuv)
+        self.format = "yuv420p10le" if self.color.transfer in _HDR else "yuv420p"
         short = min(first.width * aspect, Fraction(first.height))
         scale = min(Fraction(1), Fraction(max_short_side_px) / short) if max_short_side_px else Fraction(1)
         self._size = (first.width, first.height) if scale == 1 else _even(first.width * scale, first.height * scale)
@@ -253,19 +297,20 @@ class _Pixels:
                 width,
                 height,
                 self.format,
-                src_colorspace=self.matrix if self._is_yuv else None,
-                src_color_range=self.range if self._is_yuv else None,
-                dst_colorspace=self.matrix,
-                dst_color_range=self.range,
+                src_colorspace=self.color.matrix if self._is_yuv else None,
+                src_color_range=self.color.range if self._is_yuv else None,
+                dst_colorspace=self.color.matrix,
+                dst_color_range=self.color.range,
                 interpolation="AREA",
                 threads=1,
             )
-        if not self._turns and self._size == (self.width, self.height):
+        if not self._turns and not self._mirrored and self._size == (self.width, self.height):
             return frame
         upright = av.VideoFrame(self.width, self.height, self.format)
         sample = np.uint16 if self.format.endswith("10le") else np.uint8
         for source_plane, plane in zip(frame.planes, upright.planes, strict=True):
-            turned = np.rot90(_samples(source_plane, sample), self._turns)
+            samples = _samples(source_plane, sample)
+            turned = np.rot90(samples[:, ::-1] if self._mirrored else samples, self._turns)
             _samples(plane, sample)[...] = turned[: plane.height, : plane.width]
         return upright
 
@@ -279,8 +324,31 @@ def _even(width: Fraction, height: Fraction) -> tuple[int, int]:
     return max(2, 2 * round(width / 2)), max(2, 2 * round(height / 2))
 
 
-def _matrix(frame: av.VideoFrame) -> int:
-    """Return the frame's colour matrix; where it does not say, what players take for its height."""
-    if frame.colorspace != _UNSPECIFIED:
-        return int(frame.colorspace)
-    return int(Colorspace.ITU709 if frame.height > 576 else Colorspace.SMPTE170M)
+def _upright(frame: av.VideoFrame) -> tuple[int, bool]:
+    """Return how a frame is shown upright: (quarter turns to the left, after it was mirrored)."""
+    matrix: Any = frame.side_data.get("DISPLAYMATRIX")
+    if matrix is None:
+        return round(frame.rotation / 90) % 4, False
+    a, b, _, c, d = (int(entry) for entry in np.frombuffer(matrix, np.int32)[:5])  # x' = ax + cy, y' = bx + dy
+    mirrored = a * d < b * c
+    if mirrored:
+        a, b = -a, -b
+    return round(-np.arctan2(b, a) / (np.pi / 2)) % 4, mirrored
+
+
+def _color(frame: av.VideoFrame, declared: _Color, *, is_yuv: bool) -> _Color:
+    """Return the tags to encode with: the frame's, the container's where it has none, else what players take."""
+    matrix, primaries, transfer = (
+        int(theirs if own in (0, _UNSPECIFIED) else own)
+        for own, theirs in (
+            (frame.colorspace, declared.matrix),
+            (frame.color_primaries, declared.primaries),
+            (frame.color_trc, declared.transfer),
+        )
+    )
+    if not is_yuv:
+        return _Color(int(Colorspace.ITU709), primaries, transfer, int(ColorRange.MPEG))
+    if matrix in (0, _UNSPECIFIED):
+        matrix = int(Colorspace.ITU709 if frame.height > 576 else Colorspace.SMPTE170M)
+    full = (frame.color_range or declared.range) == ColorRange.JPEG or frame.format.name.startswith("yuvj")
+    return _Color(matrix, primaries, transfer, int(ColorRange.JPEG if full else ColorRange.MPEG))

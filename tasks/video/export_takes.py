@@ -308,12 +308,21 @@ def _write_card(
         mode=params.export_takes.mode,
         layout=params.export_takes.layout,
         takes=takes,
-        parameters={f"export_takes.{name}": value for name, value in params.export_takes.model_dump().items()},
+        parameters={f"export_takes.{name}": getattr(params.export_takes, name) for name in _used(params.export_takes)},
         made_from=made_from,
         roots={root: _from_card(roots[root]) for root in sorted(used)},
     )
     (folder / "README.md").write_text(card_text(card))
     stage.artifact(folder / "README.md", f"cards/{folder.name}")
+
+
+def _used(export: ExportTakes) -> list[str]:
+    """Return the names of the parameters that this mode and layout use."""
+    if export.mode == "virtual":
+        return ["mode"]
+    of_layout = ["layout", "shard_takes"] if export.layout == "webdataset" else ["layout"]
+    of_mode = ["min_copied_share"] if export.mode == "copy" else ["crf", "preset", "max_short_side_px"]
+    return ["mode", *of_layout, *of_mode]
 
 
 def _from_card(path: str) -> str:

@@ -14,11 +14,15 @@ from av.stream import Disposition
 _STEPS_BACK_S = (0, 1, 4, 16, 64)  # before the take, to find an I-frame from which its first frame comes out whole
 
 
+class OtherFileError(ValueError):
+    """The file shows no frame where the take begins."""
+
+
 def read_take(path: os.PathLike[str] | str, start_pts: int, end_pts: int) -> Iterator[tuple[int, av.VideoFrame]]:
     """Yield (pts, frame) of each frame with start_pts <= pts < end_pts, in the order shown.
 
     Decodes from the I-frame before, in one thread; where that does not give a frame at `start_pts`, from further
-    back, in the end the whole file. Raises ValueError where no frame is shown at `start_pts`: that is another file.
+    back, in the end the whole file. Raises OtherFileError where no frame is shown at `start_pts`.
     """
     for back_s in (*_STEPS_BACK_S, None):
         with av.open(os.fspath(path), metadata_errors="replace") as container:
@@ -32,7 +36,7 @@ def read_take(path: os.PathLike[str] | str, start_pts: int, end_pts: int) -> Ite
                     return
                 yield pts, frame
             return
-    raise ValueError(f"{os.fspath(path)} shows no frame at pts {start_pts}: not the file that this take is of")
+    raise OtherFileError(f"{os.fspath(path)} shows no frame at pts {start_pts}: not the file that this take is of")
 
 
 def main_stream(container: Any) -> Any:
@@ -46,7 +50,6 @@ def _from_before(container: Any, start_pts: int, back_s: int | None) -> Iterator
     """Yield frames from an I-frame at least `back_s` before the take, or from the file's start where that is None."""
     stream = main_stream(container)
     stream.codec_context.thread_count = 1
-    first_pts: int | None = None  # of the I-frame: what is shown before it leans on frames that were not decoded
     if back_s is None:
         packets = _packets(container, stream)
     else:
@@ -58,20 +61,18 @@ def _from_before(container: Any, start_pts: int, back_s: int | None) -> Iterator
         packet = next(found, None)
         while packet is not None and (not packet.is_keyframe or packet.pts is None):
             packet = next(found, None)
-        if packet is None or packet.pts > start_pts:
+        if packet is None or packet.pts > start_pts:  # what is shown before it may lean on frames not decoded
             return
-        first_pts = packet.pts
         packets = itertools.chain([packet], found)
     step = max(1, round(1 / (stream.average_rate * stream.time_base))) if stream.average_rate else 1
     last: int | None = None
     for frame in _decoded(stream, packets):
         pts = frame.pts
-        if first_pts is not None and pts is not None and pts < first_pts:
-            continue
-        if pts is None or (last is not None and pts <= last):
+        if pts is None:
             pts = 0 if last is None else last + step
-        last = pts
-        yield pts, frame
+        if last is None or pts > last:  # else another frame has its time
+            last = pts
+            yield pts, frame
 
 
 def _packets(container: Any, stream: Any) -> Iterator[Any]:

@@ -142,22 +142,48 @@ def test_uneven_times_are_kept(tmp_path: Path) -> None:
     pts, _ = clips.read_all(tmp_path / "encoded.mp4", fingerprint)
     assert facts.frames == len(pts) == 8
     assert seconds(tmp_path / "encoded.mp4", pts) == pytest.approx([0.0, 0.04, 0.5, 0.51, 0.53, 1.0, 1.5, 2.1])
+    assert length_s(tmp_path / "encoded.mp4") == pytest.approx(2.101)
     facts = cut_copy(path, 1000, 3101, tmp_path / "copied.mp4")
+    assert length_s(tmp_path / "copied.mp4") == pytest.approx((facts.end_pts - facts.start_pts) / 1000)
     pts, _ = clips.read_all(tmp_path / "copied.mp4", fingerprint)
     then = [(t - facts.start_pts) / 1000 for t in times if facts.start_pts <= t < facts.end_pts]
     assert facts.frames == len(pts) > 2
     assert seconds(tmp_path / "copied.mp4", pts) == pytest.approx(then)
 
 
-def test_last_frame_is_shown_until_the_take_ends(sources: dict[str, Path], tmp_path: Path) -> None:
-    path = sources["h264_open_gop.mp4"]
-    times = [pts for pts, _ in decoded(path)]
-    for cut in (cut_copy, lambda *args: cut_encode(*args, FINE)):
-        facts = cut(path, times[24], times[72], tmp_path / "take.mp4")
-        with av.open(str(tmp_path / "take.mp4")) as container:
-            stream = container.streams.video[0]
-            length = float(stream.duration * stream.time_base)
-        assert length == pytest.approx(sum(seconds(path, [facts.end_pts])) - sum(seconds(path, [facts.start_pts])))
+def length_s(path: Path) -> float:
+    with av.open(str(path)) as container:
+        stream = container.streams.video[0]
+        return float(stream.duration * stream.time_base)
+
+
+@pytest.mark.parametrize("coding", ["mpeg2video", "libx264"])
+def test_two_fields_become_one_picture_without_combs(coding: str, tmp_path: Path) -> None:
+    moving = clips.moving(7, 48, 6)
+    woven = [first.copy() for first in moving[::2]]
+    for picture, later in zip(woven, moving[1::2], strict=True):
+        picture[1::2] = later[1::2]
+    path = write_fields(tmp_path / "fields.mkv", woven, coding)
+    assert first_frame(path).interlaced_frame
+    times, combed = clips.read_all(path, combs)
+    facts = cut_encode(path, times[4], times[20], tmp_path / "take.mp4", FINE)
+    pts, clean = clips.read_all(tmp_path / "take.mp4", combs)
+    assert facts.frames == len(pts) == 16
+    assert seconds(tmp_path / "take.mp4", pts) == pytest.approx(seconds(path, [t - times[4] for t in times[4:20]]))
+    assert not first_frame(tmp_path / "take.mp4").interlaced_frame
+    assert np.median(clean) < 0.5 * np.median(combed[4:20])
+
+
+def combs(frame: av.VideoFrame) -> np.ndarray:
+    """Return by how much lines differ from the mean of those above and below them."""
+    grey = frame.to_ndarray(format="gray").astype(float)
+    return np.abs(grey[1:-1] - (grey[:-2] + grey[2:]) / 2).mean()
+
+
+def write_fields(path: Path, woven: Sequence[clips.Image], coding: str) -> Path:
+    """Encode pictures of two fields, the upper first, and say so in the stream."""
+    options = {"x264-params": "tff=1"} if coding == "libx264" else {"flags": "+ildct+ilme", "top": "1", "qscale": "2"}
+    return clips.write_clip(path, woven, codec=coding, options={"g": "12", **options})
 
 
 def with_edit_list(source: Path, target: Path, hidden: int) -> Path:
@@ -196,6 +222,8 @@ def test_a_copy_that_keeps_too_little_is_refused(sources: dict[str, Path], tmp_p
     with pytest.raises(Reject, match="mode: encode") as caught:
         cut_copy(sources["h264.ts"], *span, tmp_path / "take.mp4", min_share=0.6)
     assert (caught.value.reason, caught.value.score) == ("too_little_survives", "copied_share")
+    with pytest.raises(Reject, match="no I-frame lies inside"):
+        cut_copy(sources["h264.ts"], times[1], times[23], tmp_path / "take.mp4")
     assert caught.value.value == pytest.approx((kept.end_pts - kept.start_pts) / (span[1] - span[0]))
 
 
@@ -253,6 +281,19 @@ def test_encoded_takes_are_upright_and_copied_ones_keep_the_flag(degrees: int, t
     with av.open(str(tmp_path / "encoded.mp4")) as encoded_file, av.open(str(tmp_path / "copied.mp4")) as copied_file:
         aspects = [c.streams.video[0].sample_aspect_ratio for c in (encoded_file, copied_file)]
     assert aspects == [Fraction(3, 4) if degrees % 180 else Fraction(4, 3), Fraction(4, 3)]
+
+
+def test_a_mirrored_picture_is_encoded_as_it_is_shown(tmp_path: Path) -> None:
+    path = clips.write_clip(tmp_path / "clip.mp4", images(24), rotation_deg=180)
+    data = path.read_bytes()
+    one, minus = (1 << 16).to_bytes(4, "big"), (-(1 << 16)).to_bytes(4, "big", signed=True)
+    zero = bytes(4)
+    turned = minus + zero * 3 + minus
+    at = data.rindex(turned, 0, data.rindex(b"mdia"))  # the track's matrix: x' = -x, y' = -y
+    path.write_bytes(data[:at] + minus + zero * 3 + one + data[at + len(turned) :])  # y' = y
+    cut_encode(path, 0, 6000, tmp_path / "take.mp4", FINE)
+    expected = first_frame(path).to_ndarray(format="gray")[:, ::-1].astype(int)
+    assert np.abs(first_frame(tmp_path / "take.mp4").to_ndarray(format="gray").astype(int) - expected).mean() < 1.5
 
 
 def test_an_odd_size_loses_its_last_row_and_column_and_nothing_is_scaled(tmp_path: Path) -> None:
