@@ -28,38 +28,72 @@ def _cell(value: Any) -> str:
     return "" if value is None else str(value).replace("|", "\\|")
 
 
-def main() -> None:
-    """Read the rows, write the page."""
-    video = json.loads((HERE / "video.json").read_text())
-    shots = json.loads((HERE / "video_shots.json").read_text())
-    orchestration = json.loads((HERE / "orchestration.json").read_text())
-    what = f"{video['input']}, first {video['seconds']:g} s, median of {video['tries']} tries in turns"
-    page = [
-        INTRO.format(cores=video["cores"]),
-        section(
-            f"Video: {what}",
-            "python -m bench.video",
-            video,
-            ["contender", "frames", "frames_per_cpu_s", "of_bare_decode", "peak_mb", "found"],
-        ),
-        f"Target: the scan at {video['target']} of a bare decode or better; met: {_cell(video['met'])}.\n",
-        section(
-            f"Shots of {shots['input']}, {shots['frames']} frames, beside other lists (equal within a frame)",
-            "python -m bench.video_shots",
-            shots,
-            ["contender", "boundaries", "cpu_s", "found_by_ours_alone", "not_found_by_ours"],
-        ),
-        f"TransNetV2 saw {shots['network_share']:.0%} of the frames of all videos; {shots['network_cpu_s']:g} s CPU of "
+def rows_of(name: str) -> dict[str, Any] | None:
+    """Return the rows that a benchmark left, None if it has not run."""
+    path = HERE / f"{name}.json"
+    return json.loads(path.read_text()) if path.exists() else None
+
+
+def video(rows: dict[str, Any]) -> list[str]:
+    what = f"{rows['input']}, first {rows['seconds']:g} s, median of {rows['tries']} tries in turns"
+    columns = ["contender", "frames", "frames_per_cpu_s", "of_bare_decode", "peak_mb", "found"]
+    return [
+        section(f"Video: {what}", "python -m bench.video", rows, columns),
+        f"Target: the scan at {rows['target']} of a bare decode or better; met: {_cell(rows['met'])}.\n",
+    ]
+
+
+def data_juicer(rows: dict[str, Any]) -> list[str]:
+    what = f"{rows['input']}, first {rows['seconds']:g} s, median of {rows['tries']} tries in turns"
+    columns = ["contender", "frames", "frames_per_cpu_s", "cpu_s", "scan_is_faster", "peak_mb", "found"]
+    return [
+        section(f"The scan beside data-juicer as it comes: {what}", "python -m bench.data_juicer", rows, columns),
+        "CPU of child processes (ffmpeg) included, imports left out. Target: the scan at "
+        f"{rows['target']} times data-juicer's two ops or better: {rows['ratio']}x, met: {_cell(rows['met'])}.\n",
+    ]
+
+
+def video_scale(rows: dict[str, Any]) -> list[str]:
+    columns = ["figure", "ours", "beside", "result", "target", "met"]
+    return [section("How the video line grows", "python -m bench.video_scale", rows, columns)]
+
+
+def video_shots(rows: dict[str, Any]) -> list[str]:
+    title = f"Shots of {rows['input']}, {rows['frames']} frames, beside other lists (equal within a frame)"
+    columns = ["contender", "boundaries", "cpu_s", "found_by_ours_alone", "not_found_by_ours"]
+    return [
+        section(title, "python -m bench.video_shots", rows, columns),
+        f"TransNetV2 saw {rows['network_share']:.0%} of the frames of all videos; {rows['network_cpu_s']:g} s CPU of "
         "ours are its own. PySceneDetect's include the decode. Each difference is a row of pictures in "
         "[docs/shots-differences.jpg](../docs/shots-differences.jpg).\n",
-        section(
-            "Orchestration",
-            "python -m bench.orchestration",
-            orchestration,
-            ["figure", "ours", "beside", "result", "target", "met"],
-        ),
     ]
-    (HERE / "RESULTS.md").write_text("\n".join(page))
+
+
+def duplicates(rows: dict[str, Any]) -> list[str]:
+    columns = list(rows["rows"][0])
+    return [section("Near-duplicates among synthetic takes", "python -m bench.duplicates", rows, columns)]
+
+
+def backends(rows: dict[str, Any]) -> list[str]:
+    columns = ["backend", "kind", "with", "checks", "failed", "passed", "timed", "cpu_s"]
+    title = f"Backends that need weights, each in an environment of its own (weights here: {rows['weights']})"
+    return [section(title, "python -m bench.backends", rows, columns)]
+
+
+def orchestration(rows: dict[str, Any]) -> list[str]:
+    columns = ["figure", "ours", "beside", "result", "target", "met"]
+    return [section("Orchestration", "python -m bench.orchestration", rows, columns)]
+
+
+SECTIONS = (video, data_juicer, video_scale, video_shots, duplicates, backends, orchestration)  # each NAME.json's
+
+
+def main() -> None:
+    """Read the rows, write the page. A benchmark that has not run has no section."""
+    found = [(part, rows) for part in SECTIONS if (rows := rows_of(part.__name__))]
+    cores = max((rows["cores"] for _, rows in found), default=0)
+    sections = [text for part, rows in found for text in part(rows)]
+    (HERE / "RESULTS.md").write_text("\n".join([INTRO.format(cores=cores), *sections]))
 
 
 if __name__ == "__main__":
