@@ -48,12 +48,13 @@ def _field(name: str, kind: pa.DataType) -> pa.Field:
 
 VIDEOS = pa.schema(
     [_field(n, pa.string()) for n in ("source_id", "name", "root", "path", "licence", "credit", "url")]
-    + [_field(n, pa.string()) for n in ("container", "codec", "pixel_format")]
-    + [_field(n, pa.int32()) for n in ("width", "height", "rotation_deg")]
-    + [_field(n, pa.float64()) for n in ("pixel_aspect", "fps", "duration_s")]
+    + [_field(n, pa.string()) for n in ("container", "codec", "pixel_format", "transfer", "primaries", "field_order")]
+    + [_field(n, pa.int32()) for n in ("width", "height", "rotation_deg", "bit_depth")]
+    + [_field("mirrored", pa.bool_())]
+    + [_field(n, pa.float64()) for n in ("pixel_aspect", "fps", "duration_s", "longest_gap_s")]
     + [_field(n, pa.int64()) for n in ("time_base_num", "time_base_den", "start_pts", "end_pts")]
     + [_field(n, pa.int64()) for n in ("source_frames", "decoded_frames", "corrupt_frames", "decoder_errors")]
-    + [_field(n, pa.int64()) for n in ("repaired_pts", "i_frames", "strip_frames", "strip_bytes")]
+    + [_field(n, pa.int64()) for n in ("repaired_pts", "i_frames", "video_bytes", "strip_frames", "strip_bytes")]
     + [
         pa.field("strip_blobs", pa.list_(_field("element", pa.string())), nullable=False),
         pa.field("strip_first_pts", pa.list_(_field("element", pa.int64())), nullable=False),
@@ -218,6 +219,7 @@ def _video(row: Mapping[str, Any], records: Mapping[str, Record]) -> dict[str, A
     return {
         **{name: known[name] for name in VIDEOS.names if name in known},
         "pixel_aspect": float(Fraction(facts["aspect_num"], facts["aspect_den"])),
+        "mirrored": bool(counts["mirrored"]),
         "strip_frames": strip.value["summary"]["frames"],
         "strip_bytes": strip.value["summary"]["bytes"],
         "strip_blobs": strip.blobs,
