@@ -68,7 +68,10 @@ def seconds(path: Path, times: Sequence[int]) -> list[float]:
 def spans(frames: Sequence[tuple[int, str]]) -> list[tuple[int, int]]:
     """Return spans [start, end) in pts that begin and end everywhere in a group of pictures."""
     times = [pts for pts, _ in frames]
-    return [(times[a], times[b]) for a, b in [(0, 30), (1, 50), (22, 71), (24, 72), (25, 49), (47, 95), (70, 90)]]
+    times.append(2 * times[-1] - times[-2])  # when the last frame is over
+    return [
+        (times[a], times[b]) for a, b in [(0, 30), (1, 50), (22, 71), (24, 72), (25, 49), (47, 95), (70, 90), (60, 96)]
+    ]
 
 
 @pytest.mark.parametrize("name", SOURCES)
