@@ -89,10 +89,21 @@ def all_functions() -> dict[str, Any]:
     """Return the functions whose results are kept in the store, by name."""
     from tasks.content import HashMemory
     from tasks.keys import StoredFunction
-    from tasks.video import scan, shots
+    from tasks.video import cutting, fingerprints, scan, shots, takes
 
     content = StoredFunction(HashMemory.FUNCTION, HashMemory.VERSION, "tasks.content", libraries=())
-    return {function.name: function for function in [content, *scan.stored_functions(), shots.STORED]}
+    return {
+        function.name: function
+        for function in [
+            content,
+            *scan.stored_functions(),
+            shots.STORED,
+            fingerprints.STORED,
+            *takes.stored_functions(),
+            cutting.COPY,
+            cutting.ENCODE,
+        ]
+    }
 
 
 def with_code_deps(dvc_yaml: str) -> str:

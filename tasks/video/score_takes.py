@@ -47,7 +47,6 @@ SCORES = pa.schema(
 class ScoreTakes(StrictModel):
     keyframes: int = Field(ge=2, le=100, description="at the centres of as many equal segments")
     frozen_difference: float = Field(ge=0, le=255, description="frames that differ by no more show the same picture")
-    text: Literal["rapidocr"] = Field(description="backend of text_area")
     quality: Literal["photographic", "laion"] = Field(description="backend of quality")
     perceptual: Literal["hog_lab", "lpips"] = Field(description="backend of the perceptual distance")
     motion: Literal["dis", "raft"] = Field(description="backend of motion_px_s; dis is that of the scan")
@@ -103,7 +102,7 @@ def plan(stage: Stage, params: Params) -> Plan:
 def _scoring(stage: Stage, params: Params) -> Scoring:
     chosen = params.score_takes
     models = str(stage.dep(params.own.models))
-    return Scoring(chosen.keyframes, chosen.text, chosen.quality, chosen.perceptual, chosen.motion, models)
+    return Scoring(chosen.keyframes, chosen.quality, chosen.perceptual, chosen.motion, models)
 
 
 def _candidates(stage: Stage, params: Params) -> tuple[list[dict[str, Any]], list[Take]]:

@@ -14,11 +14,13 @@ import numpy as np
 
 from tasks.keys import StoredFunction, canonical_json, key_of
 from tasks.store import Record, Store
-from tasks.video import diversity, overlay, perceptual
+from tasks.video import diversity, overlay, perceptual, text_area
 from tasks.video.backends import open_backend
 from tasks.video.strip import nearest, strip_pictures, strip_times
 
 LIBRARIES = ("numpy", "opencv-python-headless")
+OVERLAY_VERSION = "1"
+EMBEDDING_VERSION = "1"
 
 
 @dataclass(frozen=True)
@@ -26,7 +28,6 @@ class Scoring:
     """How takes are scored: backends by name, and the folder of those that need weights."""
 
     keyframes: int
-    text: str
     quality: str
     perceptual: str
     motion: str
@@ -79,9 +80,10 @@ class Pictures:
         """Return all pictures of the strip in the take, with their pts."""
         return self._inside(self._take.strip, cv2.IMREAD_COLOR)
 
-    def luma(self) -> list[np.ndarray]:
-        """Return the full-size luma frames of the take, uint8 (H, W)."""
-        return self._inside(self._take.luma, cv2.IMREAD_GRAYSCALE)[1]
+    def readable(self) -> list[np.ndarray]:
+        """Return the full-size luma frames of the take, uint8 (H, W); of one too short for any, a small one."""
+        frames = self._inside(self._take.luma, cv2.IMREAD_GRAYSCALE)[1]
+        return frames or [cv2.cvtColor(self.keyframes()[1][self._count // 2], cv2.COLOR_BGR2GRAY)]
 
     def edges(self) -> tuple[np.ndarray, np.ndarray]:
         """Return the edge maps and still maps of the take's samples, bool (n, H, W)."""
@@ -103,7 +105,6 @@ class Score:
     version: str
     params: dict[str, Any]
     inputs: str  # which pictures of the take it reads: strip, luma or edges
-    module: str
     libraries: tuple[str, ...]
     compute: Callable[[Pictures, Take], dict[str, Any]]
 
@@ -119,9 +120,8 @@ class Score:
 
 def scores(scoring: Scoring) -> list[Score]:
     """Return all scores that look at pictures. A new one is added here; it alone is computed for earlier takes."""
-    quality, distance, text = (
-        _backend(kind, getattr(scoring, kind), scoring.models) for kind in ("quality", "perceptual", "text")
-    )
+    quality = _backend("quality", scoring.quality, scoring.models)
+    distance = _backend("perceptual", scoring.perceptual, scoring.models)
     centres = {"keyframes": scoring.keyframes}
     found = [
         Score(
@@ -129,16 +129,14 @@ def scores(scoring: Scoring) -> list[Score]:
             diversity.VERSION,
             centres,
             "strip",
-            diversity.__name__,
             LIBRARIES,
             lambda pictures, take: _diversity(pictures),
         ),
         Score(
             "video.take_embedding",
-            perceptual.EMBEDDING_VERSION,
+            EMBEDDING_VERSION,
             centres,
             "strip",
-            perceptual.__name__,
             LIBRARIES,
             lambda pictures, take: {"embedding": _rounded(perceptual.embedding(pictures.keyframes()[1]))},
         ),
@@ -147,7 +145,6 @@ def scores(scoring: Scoring) -> list[Score]:
             distance.version,
             centres | {"backend": distance.identity},
             "strip",
-            type(distance).__module__,
             distance.libraries,
             lambda pictures, take: diversity.spread("perceptual", distance.distances(pictures.keyframes()[1])),
         ),
@@ -156,25 +153,22 @@ def scores(scoring: Scoring) -> list[Score]:
             quality.version,
             centres | {"backend": quality.identity},
             "strip",
-            type(quality).__module__,
             quality.libraries,
             lambda pictures, take: {"quality": _mean(quality.scores(pictures.keyframes()[1]))},
         ),
         Score(
             "video.take_text",
-            text.version,
-            {"backend": text.identity},
+            text_area.VERSION,
+            centres,
             "luma",
-            type(text).__module__,
-            text.libraries,
-            lambda pictures, take: {"text_area": _mean(text.areas(pictures.luma()))},
+            text_area.LIBRARIES,
+            lambda pictures, take: {"text_area": text_area.mean_share(pictures.readable())},
         ),
         Score(
             "video.take_overlay",
-            overlay.TAKE_VERSION,
+            OVERLAY_VERSION,
             {},
             "edges",
-            overlay.__name__,
             LIBRARIES,
             lambda pictures, take: {"overlay_area": float(overlay.take_overlay(*pictures.edges()).area)},
         ),
@@ -187,7 +181,6 @@ def scores(scoring: Scoring) -> list[Score]:
                 flow.version,
                 {"backend": flow.identity},
                 "strip",
-                type(flow).__module__,
                 flow.libraries,
                 lambda pictures, take: {"motion_px_s": _flow(flow, *pictures.strip(), take.seconds_per_pts)},
             )
@@ -202,8 +195,8 @@ def _backend(kind: str, name: str, models: str) -> Any:
 
 def identities(scoring: Scoring) -> dict[str, str]:
     """Return what stands beside each score of a backend: its name, version and weights."""
-    kinds = {"quality": "quality", "perceptual": "perceptual", "text": "text", "motion": "flow"}
-    return {
+    kinds = {"quality": "quality", "perceptual": "perceptual", "motion": "flow"}
+    return {"text_backend": f"rapidocr@{text_area.VERSION}"} | {
         f"{name}_backend": _backend(kind, getattr(scoring, name), scoring.models).identity
         for name, kind in kinds.items()
     }
@@ -211,8 +204,8 @@ def identities(scoring: Scoring) -> dict[str, str]:
 
 def stored_functions() -> list[StoredFunction]:
     """Return the scores with their default backends, for the table of versions."""
-    some = scores(Scoring(5, "rapidocr", "photographic", "hog_lab", "dis", ""))
-    return [StoredFunction(s.name, s.version, s.module, s.libraries) for s in some]
+    some = scores(Scoring(5, "photographic", "hog_lab", "dis", ""))
+    return [StoredFunction(s.name, s.version, __name__, s.libraries) for s in some]
 
 
 def stored_scores(store: Store, takes: Iterable[Take], scoring: Scoring) -> dict[str, dict[str, Record]]:
