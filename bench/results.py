@@ -49,7 +49,7 @@ def main() -> None:
             shots,
             ["contender", "boundaries", "cpu_s", "found_by_ours_alone", "not_found_by_ours"],
         ),
-        f"TransNetV2 saw {shots['network_share']:.0%} of the frames of all videos; {shots['network_cpu_s']:g} s CPU of "
+        f"TransNetV2 saw {shots['network_share']:.0%} of its frames; {shots['network_cpu_s']:g} s CPU of "
         "ours are its own. PySceneDetect's include the decode. Each difference is a row of pictures in "
         "[docs/shots-differences.jpg](../docs/shots-differences.jpg).\n",
         section(

