@@ -72,7 +72,7 @@ def find_boundaries(
     small = _small(frames)
     flash = _flashes(difference, small, rules)
     contrast = frames.reshape(len(frames), -1, 3).std(axis=1).max(axis=1)
-    blank = contrast < BLANK_CONTRAST
+    blank = (contrast < BLANK_CONTRAST) & ~flash
     strange = np.concatenate(([0.0], strangeness(small[:-1], small[1:])))
     sure, doubt = _by_difference(np.where(flash, 0, difference), strange, blank, rules)
     lights = sure & np.concatenate(([False], _only_light(small[:-1], small[1:])))
