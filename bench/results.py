@@ -63,7 +63,7 @@ def video_shots(rows: dict[str, Any]) -> list[str]:
     columns = ["contender", "boundaries", "cpu_s", "found_by_ours_alone", "not_found_by_ours"]
     return [
         section(title, "python -m bench.video_shots", rows, columns),
-        f"TransNetV2 saw {rows['network_share']:.0%} of the frames of all videos; {rows['network_cpu_s']:g} s CPU of "
+        f"TransNetV2 saw {rows['network_share']:.0%} of its frames; {rows['network_cpu_s']:g} s CPU of "
         "ours are its own. PySceneDetect's include the decode. Each difference is a row of pictures in "
         "[docs/shots-differences.jpg](../docs/shots-differences.jpg).\n",
     ]

@@ -38,14 +38,15 @@ class Found:
     cpu_s: float | None
 
 
-def ours(name: str) -> tuple[Found, list[str], list[int], float]:
-    """Return our boundaries, the blobs of the thumbnails, the pts of all frames, and the share that the network saw."""
+def ours(name: str) -> tuple[Found, list[str], list[int], np.ndarray, float]:
+    """Return our boundaries, the thumbnails' blobs, pts and I-frame flags of all frames, and the network's share."""
     query = f"select source_id, thumbnail_blobs from '{SCAN}/videos.parquet' where name = $1"
     videos = duckdb.sql(query, params=[name]).fetchall()
     if not videos:
         raise SystemExit(f"{name} is not in {SCAN}/videos.parquet: run 'dvc repro'")
     source_id, blobs = videos[0]
-    pts = [p for (p,) in _of_source("pts", f"{SCAN}/frames.parquet", source_id)]
+    frames = _of_source("pts, i_frame", f"{SCAN}/frames.parquet", source_id)
+    pts, i_frame = [p for p, _ in frames], np.array([bool(i) for _, i in frames])
     place = {p: number for number, p in enumerate(pts)}
     shots = _of_source("start_pts, end_pts", str(SHOTS), source_id)
     starts = [place[start] for start, _ in shots]
@@ -53,8 +54,9 @@ def ours(name: str) -> tuple[Found, list[str], list[int], float]:
     boundaries = list(zip(ends[:-1], starts[1:], strict=True))
     if starts and starts[0]:
         boundaries.insert(0, (0, starts[0]))
-    share = json.loads(Path("data/metrics/detect_shots.json").read_text())["shots"]["network_frames_per_source_frame"]
-    return Found("detect_shots", boundaries, None), blobs, pts, share
+    query = f"select judged_frames / frames from '{SHOTS.parent}/videos.parquet' where source_id = $1"
+    ((share,),) = duckdb.sql(query, params=[source_id]).fetchall()
+    return Found("detect_shots", boundaries, None), blobs, pts, i_frame, share
 
 
 def _of_source(columns: str, table: str, source_id: str) -> list[tuple[int, ...]]:
@@ -63,7 +65,7 @@ def _of_source(columns: str, table: str, source_id: str) -> list[tuple[int, ...]
     return duckdb.sql(query, params=[source_id]).fetchall()
 
 
-def timed_ours(frames: np.ndarray) -> tuple[float, float]:
+def timed_ours(i_frame: np.ndarray, frames: np.ndarray) -> tuple[float, float]:
     """Return CPU seconds of finding the boundaries from thumbnails: in all, and of the network alone."""
     import yaml
 
@@ -83,7 +85,7 @@ def timed_ours(frames: np.ndarray) -> tuple[float, float]:
 
     transnet.judge(frames[np.zeros(100, int)])  # loads the weights
     begun = time.process_time()
-    find_boundaries(color_difference(frames), frames, rules, judge)
+    find_boundaries(color_difference(frames), i_frame, frames, rules, judge)
     return time.process_time() - begun, network
 
 
@@ -150,9 +152,9 @@ def main() -> None:
     parser.add_argument("--name", default="big_buck_bunny.mp4", help="a video that fetch_video fetched")
     told = parser.parse_args()
     load = psutil.getloadavg()[0]
-    here, blobs, pts, share = ours(told.name)
+    here, blobs, pts, i_frame, share = ours(told.name)
     frames = np.ascontiguousarray(read_thumbnails(Store(env.store_url(HERE.parent)), blobs)[..., ::-1])
-    in_all, network = timed_ours(frames)
+    in_all, network = timed_ours(i_frame, frames)
     here = Found("**detect_shots**, from stored thumbnails", here.boundaries, in_all)
     path = Path("data/raw/video/files") / told.name
     every = network_on_every_frame(frames)

@@ -29,6 +29,7 @@ STRANGE = 0.8  # strangeness of a frame to the one before it that only a cut (or
 DENIED = 0.55  # strangeness below which there is no cut, where an encoder that marks its cuts marked none
 MARKED, MARKED_CUTS = 0.9, 10  # share and number of the sure cuts at I-frames, from which on an encoder is believed
 FORCED = 0.9  # of the greatest distance of I-frames: what lies so far from the last may be there for that alone
+IN_MIXTURE = 0.3  # of the network's probability: it spreads its answer over the frames of a long dissolve
 FAINT = 2.0  # difference below which nothing is a cut, in the dark neither
 GRID = (9, 12)  # blocks that a frame is looked at by
 BLANK_CONTRAST = 4.0  # standard deviation of a frame of one colour, at most
@@ -71,7 +72,7 @@ def find_boundaries(
     small = _small(frames)
     flash = _flashes(difference, small, rules)
     contrast = frames.reshape(len(frames), -1, 3).std(axis=1).max(axis=1)
-    blank = contrast < BLANK_CONTRAST
+    blank = (contrast < BLANK_CONTRAST) & ~flash
     strange = np.concatenate(([0.0], strangeness(small[:-1], small[1:])))
     sure, doubt = _by_difference(np.where(flash, 0, difference), strange, blank, rules)
     lights = sure & np.concatenate(([False], _only_light(small[:-1], small[1:])))
@@ -339,9 +340,9 @@ def _windows(doubt: np.ndarray) -> list[tuple[int, int]]:
 
 
 def _judged(ends: np.ndarray, within: np.ndarray, first: int, blend: np.ndarray, rules: Rules) -> list[Boundary]:
-    """Return the boundaries that the network tells of. Within a mixture, half as sure will do."""
+    """Return the boundaries that the network tells of. Within a mixture, less will do."""
     mixture = blend[first : first + len(ends)] & (within > 0.5)
-    needed = np.where(mixture, rules.probability / 2, rules.probability)
+    needed = np.where(mixture, IN_MIXTURE * rules.probability, rules.probability)
     found = []
     for low, high in runs(ends > needed):
         peak = low + int(np.argmax(ends[low:high]))

@@ -124,3 +124,9 @@ KINDS: dict[str, Callable[[Random], Film]] = {
     "camera shake": lambda rng: Film(shaken(_scene(rng, 100, pan_px=1)), []),
 }
 QUIET = list(KINDS)[list(KINDS).index("fast pans") :]
+DOUBTFUL = [
+    kind
+    for kind in KINDS
+    if any(word in kind for word in ("dissolves", "slideshows", "through black", "60 frames"))
+    or (kind in QUIET and kind not in ("flashes", "strobes"))
+]

@@ -1,7 +1,9 @@
 """Boundaries of made-up films whose cuts, dissolves, fades and flashes are known."""
 
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -10,10 +12,20 @@ import pytest
 from tasks.store import Store
 from tasks.video import thumbnails, transnet
 from tasks.video.frames import run_pass
-from tasks.video.shots import Seen, ShotJob, color_difference, find_shots, packed, shot_rows, stored_shots
+from tasks.video.shots import (
+    Seen,
+    ShotJob,
+    boundaries_of,
+    color_difference,
+    find_shots,
+    packed,
+    shot_rows,
+    stored_shots,
+)
 from tasks.video.thumbnails import ColorDifference, Thumbnails, read_thumbnails
-from tasks.video.transitions import Boundary, Rules, find_boundaries, runs
+from tasks.video.transitions import STRANGE, Boundary, Rules, _small, find_boundaries, runs, strangeness
 from tests.tasks.video import clips
+from tests.tasks.video.films import DOUBTFUL, KINDS, QUIET
 from tests.tasks.video.scenes import Film, Image, Scene, joined, with_flash
 
 RULES = Rules(8, 3, 6, 1.6, 0.4, 0.75, 0.3, 0.5)
@@ -75,6 +87,41 @@ def test_f1_over_many_films_is_above_the_target() -> None:
     assert 2 * right / (2 * right + extra + missed) >= 0.95
 
 
+def scores_of(kinds: Iterable[str], seeds: Iterable[int]) -> np.ndarray:
+    """Return (right, extra, missed) over made-up films of some kinds."""
+    made = [KINDS[kind](np.random.default_rng(seed)) for seed in seeds for kind in kinds]
+    return np.sum([score(film, found_in(film.images)) for film in made], axis=0)
+
+
+def f1(scores: np.ndarray) -> float:
+    right, extra, missed = scores.tolist()
+    return float(2 * right / (2 * right + extra + missed))
+
+
+def some(kinds: Iterable[str]) -> list[Any]:
+    """Return kinds as parameters; those that the network must look at are slow."""
+    return [pytest.param(kind, marks=pytest.mark.slow) if kind in DOUBTFUL else kind for kind in kinds]
+
+
+@pytest.mark.parametrize("kind", some(kind for kind in KINDS if kind not in QUIET))
+def test_each_kind_of_boundary_is_found(kind: str) -> None:
+    assert f1(scores_of([kind], [0])) >= 0.8  # of at least two: at most one is wrong
+
+
+@pytest.mark.parametrize("kind", some(QUIET))
+def test_what_moves_or_flashes_is_no_boundary(kind: str) -> None:
+    assert scores_of([kind], [0]).tolist() == [0, 0, 0]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("word", "least"),
+    [("cuts", 0.95), ("2 to 5", 0.95), ("dissolves", 0.95), ("fades", 0.95), ("wipes", 0.8)],
+)
+def test_f1_over_many_films_is_above_the_target_for_each_kind(word: str, least: float) -> None:
+    assert f1(scores_of([kind for kind in KINDS if word in kind], range(20, 24))) >= least
+
+
 def test_hard_cuts_are_found_to_the_frame_without_the_network() -> None:
     film = joined([Scene(seed, frames) for seed, frames in enumerate([30, 5, 12, 40, 9])], [("cut", 0)] * 4)
     frames = small(film.images)
@@ -92,9 +139,11 @@ def test_frames_of_a_dissolve_or_fade_are_in_no_shot() -> None:
         assert abs(boundary.start - start) <= 4
 
 
-@pytest.mark.parametrize("frames", [1, 2, 3])
-def test_a_flash_of_light_is_no_cut(frames: int) -> None:
-    assert found_in(with_flash(Scene(7, 120).images, 60, frames)) == []
+@pytest.mark.parametrize("frames", [1, 2, 3, 4])
+@pytest.mark.parametrize("color", [(255, 255, 255), (255, 60, 40)])
+@pytest.mark.parametrize("strength", [0.8, 1.0])
+def test_a_flash_of_light_is_no_cut(frames: int, color: tuple[int, int, int], strength: float) -> None:
+    assert found_in(with_flash(Scene(7, 120).images, 60, frames, strength, color)) == []
 
 
 def test_a_glimpse_of_another_shot_is_two_cuts() -> None:
@@ -111,6 +160,60 @@ def test_a_camera_that_moves_makes_no_cut(pan_px: float) -> None:
 def test_a_short_video_is_one_shot() -> None:
     assert found_in(Scene(11, 3).images) == []
     assert found_in(Scene(11, 1).images) == []
+
+
+def test_strangeness_is_about_one_for_unrelated_pictures_in_any_light_and_small_for_a_camera_that_moves() -> None:
+    scenes = [_small(small(Scene(seed, 2, pan_px=8).images)) for seed in range(20)]
+    first = np.stack([scene[0] for scene in scenes])
+    moved = np.stack([scene[-1] for scene in scenes])
+    other = np.roll(first, 1, axis=0)
+    assert (strangeness(first, other) > STRANGE).all()
+    np.testing.assert_allclose(strangeness(first / 8, other / 8), strangeness(first, other), rtol=1e-4)
+    assert (strangeness(first, moved) < RULES.doubt_strangeness).all()
+    assert (strangeness(first, first) == 0).all()
+
+
+def quiet_then_doubtful() -> tuple[np.ndarray, np.ndarray, int]:
+    """Return differences and thumbnails with 20 sure cuts, and a cut that motion makes doubtful, and where it lies."""
+    scenes = [Scene(seed, 30, pan_px=0.5, things=0) for seed in range(21)]
+    images = joined(scenes, [("cut", 0)] * 20).images
+    fast = Scene(50, 120, pan_px=0, things=0).images[0]
+    images += [np.roll(fast, 90 * i, axis=1) for i in range(40)]
+    frames = small(images)
+    return color_difference(frames), frames, 21 * 30
+
+
+def test_an_i_frame_settles_a_doubt_where_the_encoder_marks_its_cuts() -> None:
+    difference, frames, at = quiet_then_doubtful()
+    marks = np.zeros(len(frames), bool)
+    marks[0:at:30] = True
+    marks[60] = False  # one was missed: 60 frames are the greatest distance
+    asked: list[int] = []
+
+    def judge(window: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        asked.append(len(window))
+        return np.zeros(len(window) - 50, np.float32), np.zeros(len(window) - 50, np.float32)
+
+    marked = marks.copy()
+    marked[at] = True
+    ends = [b.end for b in find_boundaries(difference, marked, frames, RULES, judge)[0]]
+    assert at in ends
+    without = [b.end for b in find_boundaries(difference, marks, frames, RULES, judge)[0]]
+    assert at not in without
+    assert asked
+
+
+@pytest.mark.parametrize("distance", [1, 12, 250])
+def test_i_frames_at_a_fixed_distance_change_nothing(distance: int) -> None:
+    for seed in (0, 1):
+        film = KINDS["close cuts"](np.random.default_rng(seed))
+        frames = small(film.images)
+        difference = color_difference(frames)
+        places = np.arange(len(frames)) % distance == 0
+        with_them, without = (
+            find_boundaries(difference, i, frames, RULES, never) for i in (places, no_i_frames(frames))
+        )
+        assert with_them == without
 
 
 def test_the_network_answers_the_middle_of_a_window() -> None:
@@ -143,14 +246,15 @@ def test_shots_lie_between_boundaries_by_time() -> None:
 # --- thumbnails ---
 
 
-def scanned(path: Path, store: Store) -> tuple[list[str], np.ndarray]:
+def scanned(path: Path, store: Store) -> tuple[list[str], np.ndarray, np.ndarray]:
     keep, difference = Thumbnails(store.table_blob), ColorDifference(store.table_blob)
     run_pass(path, [keep, difference], frame_s=1 / 24)
     summary, blobs = keep.finish()
     (table,) = difference.finish()[1]
-    values = store.read_table_blob(table).column("color_difference").to_numpy(zero_copy_only=False)
+    columns = store.read_table_blob(table)
+    values = columns.column("color_difference").to_numpy(zero_copy_only=False)
     assert summary["frames"] == len(values)
-    return blobs, np.nan_to_num(values)
+    return blobs, np.nan_to_num(values), columns.column("i_frame").to_numpy()
 
 
 def test_thumbnails_are_all_frames_and_give_the_same_difference(
@@ -160,7 +264,7 @@ def test_thumbnails_are_all_frames_and_give_the_same_difference(
     images = joined([Scene(1, 40), Scene(2, 45)], [("cut", 0)]).images
     path = clips.write_clip(tmp_path / "clip.mp4", images)
     store = Store(tmp_path / "store")
-    blobs, difference = scanned(path, store)
+    blobs, difference, _ = scanned(path, store)
     frames = read_thumbnails(store, blobs)
     assert len(blobs) == 3
     assert frames.shape == (85, 27, 48, 3)
@@ -172,13 +276,37 @@ def test_shots_are_found_once_for_the_same_thumbnails_i_frames_and_rules(tmp_pat
     film = joined([Scene(3, 30), Scene(4, 30)], [("cut", 0)])
     path = clips.write_clip(tmp_path / "clip.mp4", film.images)
     store = Store(tmp_path / "store")
-    blobs, _ = scanned(path, store)
-    flags = np.arange(60) == 0
-    seen = Seen(tuple(blobs), packed(flags))
+    blobs, _, i_frame = scanned(path, store)
+    seen = Seen(tuple(blobs), packed(i_frame))
     assert stored_shots(store, {"a": seen}, RULES) == {}
     find_shots(ShotJob(seen, store.url, RULES))
     store.refresh()
     kept = stored_shots(store, {"a": seen, "copy": seen}, RULES)
     assert [row[:2] for row in kept["copy"].value["boundaries"]] == [[30, 30]]
     assert stored_shots(store, {"a": seen}, replace(RULES, cut_difference=9)) == {}
-    assert stored_shots(store, {"a": Seen(tuple(blobs), packed(~flags))}, RULES) == {}
+    assert stored_shots(store, {"a": Seen(tuple(blobs), packed(~i_frame))}, RULES) == {}
+
+
+@pytest.mark.parametrize(
+    ("codec", "options"),
+    [
+        ("libx264", {"crf": "23"}),
+        ("libx264", {"crf": "30"}),
+        ("libx264", {"crf": "28", "g": "12", "sc_threshold": "0"}),
+        ("mpeg2video", {"g": "12", "b": "2000000"}),
+        ("libx264", {"crf": "23", "g": "1"}),
+    ],
+)
+def test_shots_of_encoded_films_are_those_of_the_film(tmp_path: Path, codec: str, options: dict[str, str]) -> None:
+    lengths = [30, 30, 30, 30, 30, 30, 30, 30, 30, 30, 30, 30, 3, 5, 12, 70, 40, 40]
+    kinds = [("cut", 0)] * 15 + [("dissolve", 16), ("cut", 0)]
+    film = joined([Scene(40 + i, n, pan_px=1, things=2) for i, n in enumerate(lengths)], kinds)
+    path = clips.write_clip(tmp_path / "clip.mkv", film.images, codec=codec, options=options)
+    store = Store(tmp_path / "store")
+    blobs, _, i_frame = scanned(path, store)
+    seen = Seen(tuple(blobs), packed(i_frame))
+    find_shots(ShotJob(seen, store.url, RULES))
+    store.refresh()
+    record = stored_shots(store, {"a": seen}, RULES)["a"]
+    assert score(film, boundaries_of(record)) == (len(kinds), 0, 0)
+    assert record.value["judged_frames"] < 0.3 * len(film.images)
