@@ -14,7 +14,7 @@ from tasks.video.views import View
 
 cv2.setNumThreads(1)
 
-BLOCKS = 9  # along the shorter side
+BLOCKS = 9  # along the shorter side, where that leaves them 4 px at quarter size
 _BEST = 1 / 12  # share of the blocks that is looked at
 _LEAST = 20.0  # mean square of their coarser Laplacian in grey levels, below which nothing can be said
 _NOISE = 20.0  # of the finer: 4^2 + 4 * 1^2, for noise of one grey level
@@ -62,7 +62,7 @@ def sharpness(image: np.ndarray) -> float:
     """Return the sharpness of a grey picture, uint8 (H, W); NaN where it has no structure to tell by."""
     image = _without_bars(image)
     tall, wide = image.shape
-    if min(tall, wide) < 16 * BLOCKS:
+    if min(tall, wide) < 64:
         return float("nan")
     quarter = _halved(_halved(image))
     blocks = _blocks(*quarter.shape)
@@ -81,7 +81,7 @@ def _halved(image: np.ndarray) -> np.ndarray:
 
 def _blocks(tall: int, wide: int) -> list[tuple[int, int, int, int]]:
     """Return (top, bottom, left, right) of a grid's blocks, one line within the picture's edge."""
-    step = min(tall, wide) / BLOCKS
+    step = max(min(tall, wide) / BLOCKS, 4)
     rows = np.linspace(1, tall - 1, round(tall / step) + 1).astype(int).tolist()
     columns = np.linspace(1, wide - 1, round(wide / step) + 1).astype(int).tolist()
     return [(*down, *across) for down in itertools.pairwise(rows) for across in itertools.pairwise(columns)]

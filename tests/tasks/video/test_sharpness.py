@@ -63,7 +63,8 @@ def test_blur_is_told_whatever_the_contrast(height: int) -> None:
             small = cv2.resize(image, None, fx=1 / side, fy=1 / side, interpolation=cv2.INTER_AREA)
             dull = np.rint(128 + (small.astype(float) - 128) * 0.5).astype(np.uint8)
             scores[sigma] = sharpness(small)
-            assert sharpness(dull) == pytest.approx(scores[sigma], abs=0.1)
+            assert sharpness(dull) < scores[sigma] + 0.05
+            assert sigma or sharpness(dull) > 0.8 * scores[sigma]
         assert scores[0] > 0.3
         assert scores[1 / 250] < 0.6 * scores[0]
         assert scores[1 / 100] < 0.3 * scores[0]
@@ -84,12 +85,13 @@ def test_a_blurred_take_is_told_from_a_sharp_one_after_any_encoder(tmp_path: Pat
     assert scores["soft"] < (0.75 * scores["sharp"] if height == 180 else THRESHOLD)
 
 
-def test_black_bars_do_not_make_a_blurred_picture_sharp() -> None:
-    image = cv2.GaussianBlur(natural(3, 360), (0, 0), 3)
-    boxed = image.copy()
-    boxed[:40] = boxed[-40:] = 0
-    assert sharpness(image) < THRESHOLD
-    assert sharpness(boxed) < THRESHOLD
+@pytest.mark.parametrize("height", [180, 360])
+def test_black_bars_change_nothing(height: int) -> None:
+    for sigma in (0, height / 120):
+        image = cv2.GaussianBlur(natural(3, height), (0, 0), sigma) if sigma else natural(3, height)
+        boxed = image.copy()
+        boxed[: height // 8] = boxed[-(height // 8) :] = 0
+        assert (sharpness(image) < THRESHOLD) == (sharpness(boxed) < THRESHOLD) == bool(sigma)
 
 
 def test_nothing_is_said_of_flat_pictures_and_of_every_second_sample(tmp_path: Path) -> None:
