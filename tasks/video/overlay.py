@@ -103,7 +103,8 @@ _CORNER = 3.0  # the same in its weaker direction: a line alone may slide along 
 _ABOVE = 0.3  # by which `kept` exceeds that around an overlay, where it is ...
 _AROUND = 0.35  # ... at most so much: the middle of a zoom and a resting backdrop fade out, an overlay ends
 _ENDS = 0.55  # correlation of the mean gradients of a take's first and last third in an overlay: a zoom's middle drifts
-_LEAST = 30  # places of a part
+_LEAST = 30  # places of a part ...
+_THIN = 4  # ... and pixels of its shorter side: less is a line of the backdrop
 _PARTS = 3  # that an overlay may have ...
 _MOST = 0.3  # ... and share of the picture
 _JOINED = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (9, 7))
@@ -155,14 +156,14 @@ def _parts(field: np.ndarray) -> list[tuple[np.ndarray, tuple[float, float, floa
     for number in range(1, count):
         part = labels == number
         core = part & places
-        if core.sum() < _LEAST or _cosine(begins[:, core], ends[:, core]) < _ENDS:
+        left, top, across, down = stats[number, :4].tolist()
+        if core.sum() < _LEAST or min(across, down) < _THIN or _cosine(begins[:, core], ends[:, core]) < _ENDS:
             continue
         near = cv2.dilate(part.astype(np.uint8), _NEAR)
         ring = (cv2.dilate(near, _RING) > 0) & (near == 0)
         inside = still[core].sum() / energy[core].sum()
         around = still[ring].sum() / (energy[ring].sum() + ring.sum())  # a flat surrounding counts as moving
         if inside - around > _ABOVE and around < _AROUND:
-            left, top, across, down = stats[number, :4].tolist()
             found.append((part, (left / wide, top / tall, (left + across) / wide, (top + down) / tall)))
     return found
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from tasks.store import Store
@@ -112,6 +113,16 @@ def test_things_before_a_still_camera_make_no_overlay_of_the_backdrop(tmp_path: 
         assert score(tmp_path / str(things), images).area == 0
 
 
+def test_credits_that_roll_over_a_framed_card_are_no_overlay(tmp_path: Path) -> None:
+    card = np.full((270, 480, 3), (40, 90, 60), np.uint8)
+    cv2.rectangle(card, (40, -10), (440, 280), (190, 210, 190), 3)
+    roll = np.zeros((1200, 480), np.uint8)
+    for line in range(50):
+        cv2.putText(roll, f"{chr(65 + line % 26)}. Surname {line}", (150, 24 * line), 0, 0.6, 255, 2, 16)
+    images = [np.maximum(card, roll[5 * i : 5 * i + 270, :, None]) for i in range(120)]
+    assert score(tmp_path, images).area < LEAST
+
+
 def test_edges_are_central_differences_in_steps_of_four_towards_zero() -> None:
     image = np.random.default_rng(0).integers(0, 256, (20, 30), dtype=np.uint8)
     dx, dy = edges(image)
@@ -135,7 +146,12 @@ def test_maps_of_a_span_are_read_from_the_chunks_that_hold_them(
     assert whole[0].shape == (len(pts), 90, 160)
     read: list[str] = []
     read_table_blob = store.read_table_blob
-    monkeypatch.setattr(store, "read_table_blob", lambda name: read.append(name) or read_table_blob(name))
+
+    def watched(name: str) -> pa.Table:
+        read.append(name)
+        return read_table_blob(name)
+
+    monkeypatch.setattr(store, "read_table_blob", watched)
     for first, last in ((0, 3), (5, 6), (2, 11), (7, 7)):
         read.clear()
         span = read_edge_maps(store, blobs, summary["first_pts"], int(pts[first]), int(pts[last]))
