@@ -91,7 +91,11 @@ class Contender:
 
 CONTENDERS = {
     "decode": Contender("bare decode, PyAV, 1 thread", "av", bare_decode),
-    "scan": Contender("**this scan**: thumbnails, cuts, luma, motion, hash, strip, store", "tasks.video.scan", scan),
+    "scan": Contender(
+        "**this scan**: thumbnails, cuts, exposure, sharpness, bars, motion, edges, strip, luma pictures, store",
+        "tasks.video.scan",
+        scan,
+    ),
     "scenedetect-opencv": Contender(
         "PySceneDetect ContentDetector, OpenCV (default)", "scenedetect", scenedetect_opencv
     ),

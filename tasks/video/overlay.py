@@ -102,8 +102,11 @@ _EDGE = 5.0  # grey levels a pixel of the mean gradient there
 _CORNER = 3.0  # the same in its weaker direction: a line alone may slide along itself unseen
 _ABOVE = 0.3  # by which `kept` exceeds that around an overlay, where it is ...
 _AROUND = 0.35  # ... at most so much: the middle of a zoom and a resting backdrop fade out, an overlay ends
-_LEAST = 16  # places of a part
-_PARTS = 3  # that an overlay may have
+_ENDS = 0.55  # correlation of the mean gradients of a take's first and last third in an overlay: a zoom's middle drifts
+_LEAST = 30  # places of a part ...
+_THIN = 4  # ... and pixels of its shorter side: less is a line of the backdrop
+_PARTS = 3  # that an overlay may have ...
+_MOST = 0.3  # ... and share of the picture
 _JOINED = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (9, 7))
 _NEAR, _RING = np.ones((5, 5), np.uint8), np.ones((17, 17), np.uint8)
 
@@ -132,7 +135,9 @@ def take_overlay(dx: np.ndarray, dy: np.ndarray) -> OverlayScore:
     for part, box in _parts(field[moves]):
         area += int(part.sum())
         boxes.append(box)
-    return OverlayScore(area / whole.size, nothing.still_share, tuple(boxes)) if len(boxes) <= _PARTS else nothing
+    if len(boxes) > _PARTS or area > _MOST * whole.size:
+        return nothing
+    return OverlayScore(area / whole.size, nothing.still_share, tuple(boxes))
 
 
 def _parts(field: np.ndarray) -> list[tuple[np.ndarray, tuple[float, float, float, float]]]:
@@ -144,18 +149,21 @@ def _parts(field: np.ndarray) -> list[tuple[np.ndarray, tuple[float, float, floa
     joined = cv2.morphologyEx(room, cv2.MORPH_CLOSE, _JOINED)[9:-9, 9:-9]
     count, labels, stats, _ = cv2.connectedComponentsWithStats(joined, connectivity=8)
     still = (mean**2).sum(axis=0)
+    third = len(field) // 3
+    begins, ends = field[:third].mean(axis=0), field[-third:].mean(axis=0)
     tall, wide = joined.shape
     found = []
     for number in range(1, count):
         part = labels == number
-        if (part & places).sum() < _LEAST:
+        core = part & places
+        left, top, across, down = stats[number, :4].tolist()
+        if core.sum() < _LEAST or min(across, down) < _THIN or _cosine(begins[:, core], ends[:, core]) < _ENDS:
             continue
         near = cv2.dilate(part.astype(np.uint8), _NEAR)
         ring = (cv2.dilate(near, _RING) > 0) & (near == 0)
-        inside = still[part & places].sum() / energy[part & places].sum()
+        inside = still[core].sum() / energy[core].sum()
         around = still[ring].sum() / (energy[ring].sum() + ring.sum())  # a flat surrounding counts as moving
         if inside - around > _ABOVE and around < _AROUND:
-            left, top, across, down = stats[number, :4].tolist()
             found.append((part, (left / wide, top / tall, (left + across) / wide, (top + down) / tall)))
     return found
 
@@ -173,6 +181,10 @@ def _weaker(mean: np.ndarray) -> np.ndarray:
     xx, yy, xy = (cv2.blur(product, (5, 5)) for product in (dx * dx, dy * dy, dx * dy))
     half = (xx - yy) / 2
     return np.sqrt(np.maximum((xx + yy) / 2 - np.sqrt(half * half + xy * xy), 0))
+
+
+def _cosine(first: np.ndarray, second: np.ndarray) -> float:
+    return float((first * second).sum() / max(np.sqrt((first**2).sum() * (second**2).sum()), 1))
 
 
 def _correlation(field: np.ndarray, where: np.ndarray) -> np.ndarray:

@@ -39,7 +39,7 @@ from tasks.video.scores import MOTION
 from tasks.video.strip import LumaPictures, Strip
 from tasks.video.thumbnails import ColorDifference, Thumbnails
 
-STORED_BYTES_PER_S = 200_000  # about, for --plan: the strip, and thumbnails at 24 frames a second
+STORED_BYTES_PER_S = 200_000  # about, for --plan: all pictures of 720p at 24 frames a second
 
 
 def _field(name: str, kind: pa.DataType) -> pa.Field:

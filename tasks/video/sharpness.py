@@ -14,19 +14,21 @@ from tasks.video.views import View
 
 cv2.setNumThreads(1)
 
-BLOCKS = 9  # along the shorter side
+BLOCKS = 9  # along the shorter side, where that leaves them 4 px at quarter size
 _BEST = 1 / 12  # share of the blocks that is looked at
-_LEAST = 4.0  # variance of their coarser Laplacian, in squared grey levels, below which nothing can be said
+_LEAST = 20.0  # mean square of their coarser Laplacian in grey levels, below which nothing can be said
+_NOISE = 20.0  # of the finer: 4^2 + 4 * 1^2, for noise of one grey level
 _EVERY = 2  # samples: focus changes slowly
 
 
 class Sharpness:
-    """Variance of the Laplacian as a share of that of the same picture at half size, where the picture is richest.
+    """Deviation of the Laplacian as a share of that of the same picture at quarter size, where that is greatest.
 
-    sharpness = mean of L(I)^2 / mean of L(half of I)^2, L the 4-neighbour Laplacian, over the twelfth of a grid of
-    about 16x9 blocks in which the second is greatest, black bars left out. Contrast cancels; size does so far as
-    natural pictures have as much contrast at each scale. I is the luma, halved while its short side keeps 240 px.
-    About 0.3 to 1 in focus and 0.1 to 0.25 blurred, whatever the size or codec.
+    sharpness = sqrt(max(0, mean L(I)^2 - 20) / mean L(quarter of I)^2), L the 4-neighbour Laplacian, over the twelfth
+    of a grid of about 16x9 blocks in which the latter is greatest, black bars left out; 20 is what white noise of one
+    grey level gives. Contrast cancels; size does so far as natural pictures have as much contrast at each scale. I is
+    the luma, halved while its short side keeps 240 px. About 0.3 to 1 in focus, below 0.25 blurred by 1/250 of the
+    height or more, whatever the size or codec.
 
     Every second sample is measured. The table: pts, sharpness (null where it was not, or where all is flat).
     """
@@ -60,22 +62,26 @@ def sharpness(image: np.ndarray) -> float:
     """Return the sharpness of a grey picture, uint8 (H, W); NaN where it has no structure to tell by."""
     image = _without_bars(image)
     tall, wide = image.shape
-    if min(tall, wide) < 4 * BLOCKS:
+    if min(tall, wide) < 64:
         return float("nan")
-    half = cv2.resize(image[: tall // 2 * 2, : wide // 2 * 2], (wide // 2, tall // 2), interpolation=cv2.INTER_AREA)
-    blocks = _blocks(*half.shape)
-    coarse = _energies(half, blocks)
+    quarter = _halved(_halved(image))
+    blocks = _blocks(*quarter.shape)
+    coarse = _energies(quarter, blocks)
     best = np.argsort(-coarse, kind="stable")[: max(1, round(len(blocks) * _BEST))]
-    promised = float(coarse[best].sum())
-    if promised < _LEAST * len(best):
+    if coarse[best].mean() < _LEAST:
         return float("nan")
-    fine = [_energy(image, *(2 * line for line in blocks[number])) for number in best]
-    return sum(fine) / promised
+    fine = np.mean([_energy(image, *(4 * line for line in blocks[number])) for number in best])
+    return float(np.sqrt(max(fine - _NOISE, 0) / coarse[best].mean()))
+
+
+def _halved(image: np.ndarray) -> np.ndarray:
+    tall, wide = (side // 2 for side in image.shape)
+    return cv2.resize(image[: 2 * tall, : 2 * wide], (wide, tall), interpolation=cv2.INTER_AREA)
 
 
 def _blocks(tall: int, wide: int) -> list[tuple[int, int, int, int]]:
     """Return (top, bottom, left, right) of a grid's blocks, one line within the picture's edge."""
-    step = min(tall, wide) / BLOCKS
+    step = max(min(tall, wide) / BLOCKS, 4)
     rows = np.linspace(1, tall - 1, round(tall / step) + 1).astype(int).tolist()
     columns = np.linspace(1, wide - 1, round(wide / step) + 1).astype(int).tolist()
     return [(*down, *across) for down in itertools.pairwise(rows) for across in itertools.pairwise(columns)]

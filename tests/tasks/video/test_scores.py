@@ -1,7 +1,6 @@
 """The consumers of the pass, each against an oracle of its own: known motion, known cuts, a brute-force loop."""
 
 import itertools
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,26 +19,7 @@ from tasks.video.sharpness import Sharpness
 from tasks.video.strip import LumaPictures, Strip
 from tasks.video.thumbnails import ColorDifference
 from tests.tasks.video import clips, codecs
-
-
-class Shelf:
-    """Keeps tables by a running number."""
-
-    def __init__(self) -> None:
-        self.tables: list[pa.Table] = []
-
-    def __call__(self, table: pa.Table) -> str:
-        self.tables.append(table)
-        return str(len(self.tables) - 1)
-
-
-def consume(path: Path, make: Callable[[Keep], Consumer]) -> tuple[dict[str, Any], pa.Table]:
-    """Run one consumer over a file; return its summary and its tables, joined."""
-    shelf = Shelf()
-    consumer = make(shelf)
-    run_pass(path, [consumer], frame_s=1 / 24)
-    summary, names = consumer.finish()
-    return summary, pa.concat_tables([shelf.tables[int(name)] for name in names])
+from tests.tasks.video.consumed import Shelf, consume
 
 
 def color_difference(path: Path) -> pa.Table:
@@ -191,6 +171,23 @@ def test_strip_is_written_in_chunks_as_it_goes(tmp_path: Path, monkeypatch: pyte
 
 def test_strip_chunks_stay_below_64_mb() -> None:
     assert strip.CHUNK_BYTES < 64e6
+
+
+# --- luma pictures ---
+
+
+@pytest.mark.parametrize("rotation_deg", [0, 90])
+def test_luma_pictures_are_the_luma_at_full_size_upright_every_two_seconds(tmp_path: Path, rotation_deg: int) -> None:
+    path = clips.write_clip(tmp_path / "clip.mp4", clips.moving(10, 120, 2), rotation_deg=rotation_deg)
+    summary, table = consume(path, lambda keep: LumaPictures(keep, per_s=0.5, jpeg_quality=80))
+    pts, full = clips.read_all(path, lambda frame: np.rot90(frame.to_ndarray(format="gray"), frame.rotation // 90 % 4))
+    assert summary["frames"] == len(table) == 3
+    assert table.column("pts").to_pylist() == [pts[0], pts[48], pts[96]]
+    for time, jpeg in zip(table.column("pts").to_pylist(), table.column("jpeg").to_pylist(), strict=True):
+        picture = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_UNCHANGED)
+        expected = full[pts.index(time)]
+        assert picture.shape == expected.shape == ((320, 180) if rotation_deg else (180, 320))
+        assert cv2.PSNR(picture, np.ascontiguousarray(expected)) > 35
 
 
 # --- all of them ---

@@ -99,6 +99,17 @@ def test_shrinking_keeps_what_is_where(width: int, height: int) -> None:
     assert (weights * (rows + 0.5)).sum() / weights.sum() / 27 == pytest.approx((y + 0.5) / height, abs=0.01)
 
 
+@pytest.mark.parametrize(
+    ("size", "whole_halves"),
+    [((1280, 720), (640, 360)), ((853, 480), (426, 240)), ((320, 180), (320, 180)), ((3840, 2160), (480, 270))],
+)
+def test_a_view_halved_to_a_side_is_the_frame_or_whole_halves_of_it(
+    size: tuple[int, int], whole_halves: tuple[int, int]
+) -> None:
+    assert View("gray", halved_to=240).fit(*size) == whole_halves
+    assert View("gray").fit(*size) == size
+
+
 def test_each_plane_is_halved_once_however_many_ask(monkeypatch: pytest.MonkeyPatch) -> None:
     frame = av.VideoFrame.from_ndarray(clips.texture(3, 720, 1280), "rgb24").reformat(format="yuv420p")
     halvings = 0
