@@ -212,7 +212,7 @@ def test_slow_pans_over_one_backdrop_are_no_duplicates() -> None:
 
 
 def test_dark_takes_match_their_copies_alone() -> None:
-    dark = [lit(0.12, 4)(take(300 + i)) for i in range(8)]
+    dark = [lit(0.2, 4)(take(300 + i)) for i in range(8)]
     found = matched([*map(printed, dark), *(printed(coarse(images)) for images in dark)])
     assert {pair for pair in found if pair[1] - pair[0] != 8} == set()
     assert len(found) >= 7
