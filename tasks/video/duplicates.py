@@ -20,7 +20,7 @@ from scipy.sparse.csgraph import connected_components
 from tasks.video.fingerprints import BANDS, HEIGHT, MASKS, MIRROR, RATE, WIDTH, WINDOWS, Rect
 
 WEAK = 5  # bits of a query that are tried both ways
-MOST_SIGNS = (16, 9)  # of 64, or 36 of a grey picture, that may differ in what is worth a comparison; by chance half do
+MOST_SIGNS = (9, 6)  # of 64, or 36 of a grey picture, that may differ in what is worth a comparison; by chance half do
 BUCKET = 32  # takes that one token leads to, the first ones
 CHUNK = 100_000  # queries looked up at once
 SIEVE_BITS = 30  # what no token can lead to is sieved out before DuckDB joins the rest
