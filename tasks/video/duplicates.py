@@ -20,7 +20,7 @@ from scipy.sparse.csgraph import connected_components
 from tasks.video.fingerprints import BANDS, HEIGHT, MASKS, MIRROR, RATE, WIDTH, WINDOWS, Rect
 
 WEAK = 5  # bits of a query that are tried both ways
-MOST_SIGNS = (16, 9)  # of 64, or 36 of a grey picture, that may differ in what is worth a comparison; by chance half do
+MOST_SIGNS = (9, 6)  # of 64, or 36 of a grey picture, that may differ in what is worth a comparison; by chance half do
 BUCKET = 32  # takes that one token leads to, the first ones
 CHUNK = 100_000  # queries looked up at once
 SIEVE_BITS = 30  # what no token can lead to is sieved out before DuckDB joins the rest
@@ -201,7 +201,9 @@ def compare(take: Samples, other: Samples, view: int, rules: Rules) -> Match | N
         return None
     if mirrored:
         window = (1 - window[1], 1 - window[0], *window[2:])
-    return Match(round(distance, 4), round(take.start_s - shift_s - other.start_s, 3), round(overlap_s, 3), window)
+    return Match(
+        round(distance, 4), round(take.start_s - shift_s - other.start_s, 3) + 0.0, round(overlap_s, 3), window
+    )
 
 
 def _least_overlap_s(take: Samples, other: Samples, rules: Rules) -> float:
@@ -332,9 +334,11 @@ class Quality:
     duration_s: float
 
 
-def rank_key(take: Quality) -> tuple[int, float, float, str]:
-    """Order copies, the best first: the larger area (to 7 %), then more bits for each pixel and second, then longer."""
-    return -round(10 * math.log2(max(take.area_px, 1))), -take.bits_per_px_s, -take.duration_s, take.take_id
+def rank_key(take: Quality) -> tuple[int, int, float, float, str]:
+    """Order copies, the best first: the larger (to 7 %), the longer (to 10 %), more bits for each pixel and second."""
+    larger = round(10 * math.log2(max(take.area_px, 1)))
+    longer = round(math.log(max(take.duration_s, 0.01)) / math.log(1.1))
+    return -larger, -longer, -take.bits_per_px_s, -take.duration_s, take.take_id
 
 
 def clusters(takes: Sequence[Quality], pairs: Sequence[tuple[int, int]]) -> list[tuple[int, int, int]]:

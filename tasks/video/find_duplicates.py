@@ -226,11 +226,9 @@ def _compare(
     places: list[tuple[str, int]] = [
         (records[source_id].key, number) for source_id, job in jobs.items() for number in range(len(job.takes))
     ]
-    # the likelier of both orders first; the other is tried if that fails
-    order = np.lexsort((candidates.other, candidates.take, candidates.signs))
     chosen: dict[tuple[int, int], list[tuple[int, int, int]]] = {}
-    for row in order.tolist():
-        take, other, view = (int(column[row]) for column in (candidates.take, candidates.other, candidates.view))
+    columns = (candidates.take.tolist(), candidates.other.tolist(), candidates.view.tolist())
+    for take, other, view in zip(*columns, strict=True):
         chosen.setdefault((min(take, other), max(take, other)), []).append((take, other, view))
     pairs = sorted(chosen)
     payloads: list[tuple[str, CompareJob]] = []
@@ -241,7 +239,7 @@ def _compare(
         about = {number: (*places[number], takes[number].start_s, takes[number].end_s) for number in involved}
         payloads.append((str(len(payloads)), CompareJob(tried, about, rules, stage.store.url)))
     matches: dict[tuple[int, int, int], Match] = {}
-    for outcome in stage.map(compare_pairs, payloads, unit="batch", total=len(payloads)):
+    for outcome in stage.map(compare_pairs, payloads, unit="group", total=len(payloads)):
         if outcome.reject is not None:
             raise StageError(f"takes could not be compared: {outcome.reject.reason}, {outcome.reject.detail}")
         matches.update(outcome.value)
@@ -249,10 +247,9 @@ def _compare(
 
 
 def compare_pairs(job: CompareJob) -> dict[tuple[int, int, int], Match]:
-    """Compare pairs until one order of each matches."""
+    """Compare pairs, in both orders where both were found; return the better order of those that match."""
     store = Store(job.store_url)
-    keys = sorted({key for key, _, _, _ in job.takes.values()})
-    records = store.get_many(NAME, keys)
+    records = store.get_many(NAME, sorted({key for key, _, _, _ in job.takes.values()}))
     held: dict[str, list[np.ndarray]] = {}
 
     def samples(number: int) -> Samples:
@@ -263,14 +260,13 @@ def compare_pairs(job: CompareJob) -> dict[tuple[int, int, int], Match]:
             held[key] = read_pictures(store, records[key])
         return Samples(start_s, end_s, records[key].value["takes"][place][1], held[key][place])
 
-    done: set[tuple[int, int]] = set()
-    matches = {}
+    best: dict[tuple[int, int], tuple[float, tuple[int, int, int], Match]] = {}
     for take, other, view in job.pairs:
         pair = min(take, other), max(take, other)
-        if pair not in done and (match := compare(samples(take), samples(other), view, job.rules)):
-            done.add(pair)
-            matches[take, other, view] = match
-    return matches
+        match = compare(samples(take), samples(other), view, job.rules)
+        if match and (pair not in best or match.distance < best[pair][0]):
+            best[pair] = match.distance, (take, other, view), match
+    return {key: match for _, key, match in best.values()}
 
 
 def _qualities(
@@ -314,7 +310,7 @@ def _rows(
                 "linked_id": takes[numbers[linked]].take_id,
                 "nearest_take_id": takes[beside].take_id,
                 "distance": match.distance,
-                "offset_s": sign * match.offset_s,
+                "offset_s": sign * match.offset_s + 0.0,
                 "overlap_s": match.overlap_s,
                 "mirrored": mirrored,
             }

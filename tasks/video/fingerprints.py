@@ -28,7 +28,7 @@ REACH_S = 0.25
 HEIGHT, WIDTH = 18, 32
 BAR = 24  # a row or column that is never brighter is a bar
 LONGEST_BAR = 0.4  # of a side
-LEAST_CONTRAST = 3.0  # standard deviation of luma, below which a picture tells nothing
+LEAST_CONTRAST = 2.0  # standard deviation of luma, below which a picture tells nothing
 LEAST_COLOR = 1.0  # root mean square of its lowest frequencies, below which a picture is grey
 ASKED = 5  # samples of a take that are looked up, about: more of a long one, since ...
 SPACING = (2, 8)  # ... they lie so many samples apart
@@ -138,17 +138,24 @@ def signs(pictures: np.ndarray, window: Rect, region: int) -> tuple[np.ndarray, 
     `pictures` are luma and colour, float32 (N, HEIGHT, WIDTH, 3); flat ones are left out. All are (M,): uint64, uint8,
     and uint64, of which each byte is the number of a bit.
     """
-    luma = pictures[..., 0].reshape(len(pictures), -1)
-    pictures = pictures[luma.std(axis=1) >= LEAST_CONTRAST]
-    scaled = pictures.reshape(len(pictures), -1) @ basis(within(REGIONS[region], window)) * _SCALE
+    pictures = pictures[pictures[..., 0].std(axis=(1, 2)) >= LEAST_CONTRAST]
+    return signs_of(
+        pictures.reshape(len(pictures), HEIGHT * WIDTH * 3) @ basis(within(REGIONS[region], window)), region
+    )
+
+
+def signs_of(coefficients: np.ndarray, region: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the same, given the coefficients, float32 (N, 64)."""
+    scaled = coefficients * _SCALE
     strength = np.stack([np.sqrt(np.mean(scaled[:, channel == _CHANNEL] ** 2, axis=1)) for channel in range(3)], axis=1)
     scaled *= (strength >= (0.0, LEAST_COLOR, LEAST_COLOR))[:, _CHANNEL]
     grey = ~(strength[:, 1:] >= LEAST_COLOR).any(axis=1)
     weakness = np.abs(scaled) / np.maximum(strength, LEAST_COLOR)[:, _CHANNEL]
-    weak = np.empty((len(pictures), 8), np.uint8)
+    weak = np.empty((len(scaled), 8), np.uint8)
     for kind, bits in enumerate(TOKENS):
-        order = np.argsort(weakness[:, bits], axis=1, kind="stable")
-        weak[grey == kind] = bits[order[:, :8]][grey == kind]
+        these = np.flatnonzero(grey == kind)
+        order = np.argsort(weakness[these][:, bits], axis=1, kind="stable")
+        weak[these] = bits[order[:, :8]]
     return (
         ((scaled > 0) * _PLACES).sum(axis=1, dtype=np.uint64),
         np.asarray(2 * region + grey, np.uint8),
