@@ -54,7 +54,9 @@ def lpips_by_definition(a: np.ndarray, b: np.ndarray, trunk: Path) -> float:
     network.load_state_dict(load_file(trunk / "alexnet.safetensors"))
     spec = importlib.util.find_spec("lpips")
     assert spec is not None and spec.origin is not None
-    heads = torch.load(Path(spec.origin).parent / "weights" / "v0.1" / "alex.pth", weights_only=True)
+    heads = torch.load(
+        Path(spec.origin).parent / "weights" / "v0.1" / "alex.pth", map_location="cpu", weights_only=True
+    )
     shift, scale = torch.tensor([-0.030, -0.088, -0.188]), torch.tensor([0.458, 0.448, 0.450])
     total = 0.0
     with torch.inference_mode():
@@ -66,7 +68,7 @@ def lpips_by_definition(a: np.ndarray, b: np.ndarray, trunk: Path) -> float:
             x, y = module(x), module(y)
             if layer in (1, 4, 7, 9, 11):  # after each ReLU
                 number = (1, 4, 7, 9, 11).index(layer)
-                unit_x, unit_y = (f / f.square().sum(1, keepdim=True).sqrt() for f in (x, y))
+                unit_x, unit_y = (f / (f.square().sum(1, keepdim=True).sqrt() + 1e-10) for f in (x, y))
                 weighted = (unit_x - unit_y).square() * heads[f"lin{number}.model.1.weight"]
                 total += float(weighted.sum(1).mean())
     return total

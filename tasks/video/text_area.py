@@ -1,4 +1,4 @@
-"""How much of a picture is text: RapidOCR finds boxes, and reads them to drop those that hold none (LongTake-HD, step 3).
+"""How much of a picture is text (LongTake-HD, step 3): RapidOCR finds boxes, and reads them to drop those without.
 
 Captions, titles, watermarks in letters. Detection is PP-OCRv4's over ONNX Runtime, models from the wheel.
 """
