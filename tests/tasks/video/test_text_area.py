@@ -59,7 +59,7 @@ def test_pale_captions_are_found(contrast: float) -> None:
     assert text_area(frame).share > 0.5 * area
 
 
-@pytest.mark.parametrize("seed", range(10, 18))
+@pytest.mark.parametrize("seed", range(10, 14))
 def test_a_scene_without_text_has_none(seed: int) -> None:
     assert text_area(scene(seed)) == TextArea(0.0, 0, None)
 
