@@ -3,6 +3,7 @@
 A backend that needs weights has a folder of its name (`data/own/models/NAME/`); they are safetensors, never pickle.
 """
 
+import difflib
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
@@ -80,7 +81,8 @@ class Weights:
         missing = [key for key in wanted if key not in there]
         if missing:
             others = [key for key in there if key not in wanted]
-            instead = f" (it has {_named(others)})" if others else ""
+            near = difflib.get_close_matches(missing[0], others, n=_SHOWN, cutoff=0.5) or others
+            instead = f" (it has {_named(near)})" if near else ""
             raise ValueError(f"{path}: {_named(missing)} is missing{instead}. {self.remedy}")
         for key, shape in wanted.items():
             if list(there[key]) != list(shape):

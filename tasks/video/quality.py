@@ -60,7 +60,7 @@ def photographic_parts(image: np.ndarray) -> dict[str, float]:
 
     - sharp: the share of the gradients that a blur (sigma 2) takes away, after one of sigma 0.8 has taken grain;
       0.6 and more counts as 1. (A re-blur measure, as Crete et al. 2007.)
-    - exposure: exp(-((mean luma - 118) / 90)^2), times the share of pixels that are not clipped (luma 5 to 250).
+    - exposure: exp(-((mean luma - 118) / 80)^2), times the share of pixels that are not clipped (luma 5 to 250).
     - contrast: the span from the 5th to the 95th percentile of luma; 160 levels and more count as 1.
     - tones: the share of levels in use between the 1st and the 99th percentile, mean over channels; a quarter and more
       counts as 1, less is posterised.
@@ -75,7 +75,7 @@ def photographic_parts(image: np.ndarray) -> dict[str, float]:
     unclipped = 1 - float(np.count_nonzero((grey < 5) | (grey > 250))) / grey.size
     return {
         "sharp": min(1.0, _lost_by_blur(luma) / 0.6),
-        "exposure": math.exp(-(((float(luma.mean(dtype=np.float64)) - 118) / 90) ** 2)) * unclipped,
+        "exposure": math.exp(-(((float(luma.mean(dtype=np.float64)) - 118) / 80) ** 2)) * unclipped,
         "contrast": min(1.0, (high - low) / 160),
         "tones": min(1.0, float(np.mean([_levels_used(image[..., channel]) for channel in range(3)])) / 0.25),
         "clean": 1 / (1 + (_noise(luma) / 6) ** 2),

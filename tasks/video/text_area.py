@@ -1,4 +1,4 @@
-"""How much of a picture is text: RapidOCR finds boxes, and reads them to drop those that hold none (LongTake-HD, step 3).
+"""How much of a picture is text (LongTake-HD, step 3): RapidOCR finds boxes, and reads them to drop those without.
 
 Captions, titles, watermarks in letters. Detection is PP-OCRv4's over ONNX Runtime, models from the wheel.
 """
@@ -49,9 +49,9 @@ def text_area(frame: np.ndarray) -> TextArea:
     covered = np.zeros(readable.shape, np.uint8)
     for box, _ in found:
         cv2.fillConvexPoly(covered, np.round(box).astype(np.int32), 1)
-    seen = [confidence for _, confidence in found]
+    sure = [confidence for _, confidence in found]
     share = float(np.count_nonzero(covered)) / covered.size
-    return TextArea(share, len(found), math.fsum(seen) / len(seen) if seen else None)
+    return TextArea(share, len(found), math.fsum(sure) / len(sure) if sure else None)
 
 
 def mean_share(frames: Sequence[np.ndarray]) -> float | None:

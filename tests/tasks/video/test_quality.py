@@ -60,7 +60,7 @@ FAULTS: dict[str, tuple[Callable[[np.ndarray, float], np.ndarray], list[float]]]
     "noise": (noisy, [8, 16, 32]),
     "compression": (lambda i, s: compressed(i, int(s)), [30, 15, 5]),
     "posterisation": (lambda i, s: posterised(i, int(s)), [24, 10, 4]),
-    "over-exposure": (lit, [1.6, 2.5, 4]),
+    "over-exposure": (lit, [1.8, 2.5, 4]),
     "under-exposure": (lit, [0.6, 0.35, 0.15]),
     "flatness": (flattened, [0.6, 0.35, 0.15]),
     "greyness": (grey, [0.6, 0.85, 1]),
