@@ -14,10 +14,12 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict
 from fractions import Fraction
 from pathlib import Path
+from typing import cast
 
 import av
 import cv2
 import numpy as np
+from av.video.stream import VideoStream
 
 from tasks import env
 from tests.corpus import scenery
@@ -133,7 +135,7 @@ def encode(clip: Clip, images: Iterable[Image], path: Path) -> None:
     name, _, pixels, options, fewer = ENCODERS[clip.codec]
     options = options | ((fewer or _COARSER[clip.codec]) if clip.worse else {})
     with av.open(str(path), "w") as container:
-        stream = container.add_stream(name, rate=clip.fps, options=options)
+        stream = cast(VideoStream, container.add_stream(name, rate=clip.fps, options=options))
         stream.width, stream.height, stream.pix_fmt = clip.width, clip.height, pixels
         stream.codec_context.thread_count = 1
         for number, image in enumerate(images):

@@ -57,7 +57,7 @@ class Shot:
 
 @dataclass(frozen=True)
 class Join:
-    """What lies between two shots: "cut", "dissolve" of `frames`, or "fade" out and in of `frames` with black between."""
+    """What lies between two shots: "cut", "dissolve" or "fade" through black, of so many `frames`."""
 
     how: str
     frames: int = 0
@@ -169,7 +169,7 @@ class _Maker:
     def shot(self, seconds: float, number: int = 0, camera: str = "", **how: object) -> Shot:
         camera = camera or GOOD_CAMERAS[_seed(self.id, number, "camera") % 4]
         frames = round(seconds * self.fps)
-        shot = Shot(_seed(self.id, number), camera, frames, frames / self.fps)
+        shot = Shot(_seed(self.id, number), camera, frames, max(5.0, frames / self.fps))
         return replace(shot, **how)  # type: ignore[arg-type]
 
     def clip(self, *shots: Shot, joins: tuple[Join, ...] = (), **how: object) -> Clip:

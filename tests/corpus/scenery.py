@@ -96,7 +96,7 @@ def _land(seed: int, height: int, width: int) -> Image:
 
 def _exposed(image: np.ndarray) -> Image:
     """Return an image with the mean and deviation of luma that good exposure gives, its ends rolled off softly."""
-    luma = image @ np.float32([0.299, 0.587, 0.114])
+    luma = image @ np.array([0.299, 0.587, 0.114], np.float32)
     even = (image - luma.mean()) / luma.std()
     return np.clip(MEAN + 100 * np.tanh(even * DEVIATION / 100), 4, 251).astype(np.uint8)
 
