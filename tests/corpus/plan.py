@@ -27,7 +27,7 @@ FAULTS: dict[str, tuple[set[str], set[str]]] = {
     "slide show": ({"motion", "frozen"}, STILL | {"duration"}),
     "freeze": ({"frozen"}, {"motion_part"}),
     "still part": ({"motion_part"}, {"frozen"}),
-    "letterbox": ({"letterbox", "artifacts"}, set()),
+    "letterbox": ({"letterbox", "artifacts"}, {"overlay"}),
     "logo": ({"overlay", "artifacts"}, set()),
     "text": ({"text"}, {"overlay", "artifacts"}),
     "too similar": ({"psnr_high", "ssim_high", "perceptual_low"}, set()),
@@ -218,7 +218,7 @@ def _made(kind: str, make: _Maker) -> Clip:
     if kind == "bright":
         return fault("bright", "bright", pick(196, 208, "mean"))
     if kind == "under":
-        return fault("under-exposed", "under", pick(0.42, 0.52, "share"))
+        return fault("under-exposed", "under", pick(0.48, 0.56, "share"))
     if kind == "over":
         return fault("over-exposed", "over", pick(0.36, 0.44, "share"))
     if kind == "logo":

@@ -159,7 +159,10 @@ def test_tables_are_read_by_frame_whatever_the_time_base(tmp_path: Path) -> None
         target.parent.mkdir(parents=True, exist_ok=True)
         pq.write_table(pa.Table.from_pylist(rows) if rows else pa.table({name: [] for name in like}), target)
 
-    sources = [{"source_id": film, "path": "own/cut-mjpeg.avi"}, {"source_id": gone, "path": "small-h264.mp4"}]
+    sources: list[dict[str, object]] = [
+        {"source_id": film, "path": "own/cut-mjpeg.avi"},
+        {"source_id": gone, "path": "small-h264.mp4"},
+    ]
     table("data/raw/video/manifest.parquet", sources, {})
     table("data/curated/scan/frames.parquet", [{"source_id": film, "pts": at} for at in pts], {})
     spans = [{"start_pts": 7000, "end_pts": pts[cut.end]}, {"start_pts": pts[cut.start], "end_pts": after}]
@@ -170,7 +173,7 @@ def test_tables_are_read_by_frame_whatever_the_time_base(tmp_path: Path) -> None
         {},
     )
     table("data/curated/takes/pretrain/takes.parquet", [{"source_id": film, **spans[0]}], {})
-    rejected = {"item_id": f"{film[:16]}-{spans[1]['start_pts']}-{after}", "reason": "dark"}
+    rejected: dict[str, object] = {"item_id": f"{film[:16]}-{spans[1]['start_pts']}-{after}", "reason": "dark"}
     table("data/curated/takes/pretrain/rejected.parquet", [rejected], {})
     table("data/curated/scan/rejected.parquet", [{"item_id": gone, "reason": "floor_height"}], {})
     table("data/curated/shots/rejected.parquet", [], {"item_id": "", "reason": ""})
