@@ -220,7 +220,7 @@ def _made(kind: str, make: _Maker) -> Clip:
     if kind == "under":
         return fault("under-exposed", "under", pick(0.48, 0.56, "share"))
     if kind == "over":
-        return fault("over-exposed", "over", pick(0.36, 0.44, "share"))
+        return fault("over-exposed", "over", pick(0.28, 0.36, "share"))
     if kind == "logo":
         return fault("logo", "logo", 1.0)
     if kind == "logo_soft":

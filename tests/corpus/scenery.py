@@ -209,13 +209,10 @@ def crushed(image: Image, amount: float, seed: int) -> Image:
 
 
 def blown(image: Image, amount: float, seed: int) -> Image:
-    """Over-exposed: a white sky over the upper `amount` of the picture, glaring over an uneven skyline."""
-    height, width = image.shape[:2]
-    x = np.linspace(0, 1, width)
-    rng = np.random.default_rng([seed, 10])
-    line = amount + 0.05 * np.sin(x * rng.uniform(5, 9) + rng.uniform(0, 6)) + 0.02 * np.sin(x * rng.uniform(20, 40))
-    sky = np.clip((line[None, :] - np.linspace(0, 1, height)[:, None]) / 0.16 + 0.5, 0, 1)[..., None]
-    return np.clip(image + sky * 400, 0, 255).astype(np.uint8)
+    """Over-exposed: against the light, of which the upper `amount` of the picture and more is white."""
+    down = np.linspace(0, 1, image.shape[0], dtype=np.float32)[:, None, None]
+    gain = 1 + 14 / (1 + np.exp((down - amount) / 0.05))
+    return np.clip(image * gain, 0, 255).astype(np.uint8)
 
 
 def blurred(image: Image, amount: float, seed: int) -> Image:
