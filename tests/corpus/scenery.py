@@ -61,7 +61,7 @@ class World:
         if self.camera == "pan":
             return right * far * at + hand[0], slope * at + hand[1], 1.0
         if self.camera == "zoom":
-            return right * 0.2 * at + hand[0], slope * at + hand[1], float(0.92 * 1.42 ** (right * at))
+            return right * 0.27 * at + hand[0], slope * at + hand[1], float(0.92 * 1.42 ** (right * at))
         if self.camera == "objects":
             return right * 0.22 * at + hand[0], 0.3 * slope * at + hand[1], 1.0
         if self.camera == "turns":
