@@ -185,10 +185,10 @@ def _frames(clip: Clip, shot: Shot) -> Iterator[Image]:
             yield last[1]
             continue
         image = _seen(world, shot, time_s)
-        if shot.spoil in ("dark", "bright", "under", "over", "blur"):
+        if shot.spoil in ("dark", "bright", "under", "over"):
             image = scenery.SPOIL[shot.spoil](image, shot.amount, shot.seed)
         image = scenery.grained(image, shot.seed, number)
-        if shot.spoil in ("bars", "pillars", "logo"):
+        if shot.spoil in ("blur", "bars", "pillars", "logo"):
             image = scenery.SPOIL[shot.spoil](image, shot.amount, shot.seed)
         if shot.spoil == "text":
             line = (shot.seed + int(number / clip.fps / shot.amount)) % len(scenery.WORDS)

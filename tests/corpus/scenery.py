@@ -128,7 +128,7 @@ def _striped(seed: int, height: int, width: int) -> Image:
     """Return a curtain of black and white stripes, a quarter of the picture wide, with folds."""
     land = _land(seed, height, width)
     x = np.arange(land.shape[1]) / width
-    edge = np.clip(0.5 + 12 * np.sin(4 * np.pi * x), 0, 1)[None, :, None]
+    edge = np.clip(0.5 + 60 * np.sin(4 * np.pi * x), 0, 1)[None, :, None]
     return np.clip(18 + 216 * edge + (land.astype(np.float32) - MEAN) * 0.12, 10, 245).astype(np.uint8)
 
 
@@ -205,7 +205,7 @@ def glaring(image: Image, amount: float, seed: int) -> Image:
 def crushed(image: Image, amount: float, seed: int) -> Image:
     """Under-exposed: the darkest `amount` of the pixels are black, the rest is well lit."""
     floor = np.quantile(image[::4, ::4].mean(axis=2), amount)
-    return np.clip((image - floor) * 1.7, 0, 255).astype(np.uint8)
+    return np.clip((image - floor) * 2.1, 0, 255).astype(np.uint8)
 
 
 def blown(image: Image, amount: float, seed: int) -> Image:
@@ -216,7 +216,7 @@ def blown(image: Image, amount: float, seed: int) -> Image:
 
 
 def blurred(image: Image, amount: float, seed: int) -> Image:
-    """Out of focus: blurred by a sigma of `amount` picture heights."""
+    """As after a film was enlarged: blurred, grain and all, by a sigma of `amount` picture heights."""
     return cv2.GaussianBlur(image, (0, 0), amount * image.shape[0])
 
 

@@ -140,7 +140,7 @@ def test_a_logo_and_text_rest_while_all_else_moves() -> None:
     assert (rendered("text-mjpeg")[:, 140:] > 240).mean() > 0.03
 
 
-def test_a_clip_out_of_focus_has_less_detail_than_a_sharp_one() -> None:
+def test_a_blurred_clip_has_less_detail_than_a_sharp_one() -> None:
     sharp, blurred = (
         np.mean([cv2.Laplacian(image, cv2.CV_32F).var() for image in rendered(name)[::10]])
         for name in ("pan-h264", "blur-mpeg2")
