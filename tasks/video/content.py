@@ -14,6 +14,8 @@ def content_clusters(embeddings: Sequence[Sequence[float]], clusters: int) -> li
     from threadpoolctl import threadpool_limits
 
     points = np.asarray(embeddings, np.float64)
+    if not len(points):
+        return []
     with threadpool_limits(1):  # sums depend on how many threads share them
         found = KMeans(min(clusters, len(np.unique(points, axis=0))), n_init=4, random_state=0).fit_predict(points)
     return [int(cluster) for cluster in found]

@@ -63,15 +63,25 @@ def histograms(
 
 
 def write_histograms(drawn: Sequence[Histogram], path: Path) -> None:
-    """Write the bars as a table: score, bin_from, bin_to, count, threshold."""
+    """Write the bars of all as one table, for `dvc plots`."""
     with path.open("w", newline="") as file:
         writer = csv.writer(file)
-        writer.writerow(("rule", "score", "bin_from", "bin_to", "count", "threshold"))
+        writer.writerow(("rule", "score", "bin_from", "bin_to", "count", "threshold", "keeps"))
         for one in drawn:
             counts, edges = one.bins()
             for low, high, count in zip(edges[:-1], edges[1:], counts, strict=True):
                 name = f"{one.number:02d} {one.rule.reason}"
-                writer.writerow((name, one.rule.score, f"{low:.6g}", f"{high:.6g}", int(count), f"{one.threshold:.6g}"))
+                writer.writerow(
+                    (
+                        name,
+                        one.rule.score,
+                        f"{low:.6g}",
+                        f"{high:.6g}",
+                        int(count),
+                        f"{one.threshold:.6g}",
+                        one.rule.keeps,
+                    )
+                )
 
 
 def draw_histogram(one: Histogram, pictures: Mapping[str, list[bytes]], path: Path) -> None:

@@ -120,9 +120,9 @@ class TakeSet(StrictModel):
 
 @dataclass(frozen=True)
 class Decided:
-    """What became of the candidates. `kept` and `rejected` have all columns of the scores.
+    """What became of the candidates. `kept` has all columns of the scores and content_cluster.
 
-    `kept` has also content_cluster; `rejected` reason, score, value, threshold and detail.
+    `rejected` has all but the embedding, and reason, score, value, threshold and detail.
     """
 
     kept: pa.Table
@@ -188,8 +188,8 @@ def decide(
             f"join decided d using (take_id) where d.reason is null {order}"
         ).to_arrow_table()
         rejected = con.sql(
-            f"select s.*, d.reason, d.score, d.value, d.threshold, d.detail from scores s join decided d "
-            f"using (take_id) where d.reason is not null {order}"
+            f"select s.* exclude (embedding), d.reason, d.score, d.value, d.threshold, d.detail from scores s "
+            f"join decided d using (take_id) where d.reason is not null {order}"
         ).to_arrow_table()
         counts = dict(con.sql("select reason, count(*) from decided where reason is not null group by 1").fetchall())
     return Decided(kept, rejected, limits, funnel(chosen, len(kept) + len(rejected), counts))
@@ -201,7 +201,7 @@ def _reasons(overrides: Mapping[str, str]) -> pa.Table:
 
 _OVERRULED = """
 create temp table overruled as
-select s.*, coalesce(et.why, es.why) as out_why, coalesce(it.why, si.why) as in_why
+select s.* exclude (embedding, keyframe_pts), coalesce(et.why, es.why) as out_why, coalesce(it.why, si.why) as in_why
 from scores s
 left join excluded et on et.id = s.take_id left join excluded es on es.id = s.source_id
 left join included it on it.id = s.take_id left join included si on si.id = s.source_id
@@ -263,11 +263,12 @@ def _sample(con: duckdb.DuckDBPyConnection, sample: Sample) -> pa.Table:
     """Mark as sampled out what is too many; return take_id, content_cluster (null where none was asked for)."""
     from tasks.video.content import content_clusters, draw_evenly
 
+    if not sample.takes:
+        query = "select take_id, null::integer as content_cluster from decided where reason is null"
+        return con.sql(query).to_arrow_table()
     query = "select take_id, embedding, quality, wanted from scores join decided using (take_id) where reason is null"
     rows = con.sql(f"{query} order by take_id").to_arrow_table()
     ids = rows.column("take_id").to_pylist()
-    if not sample.takes or not ids:
-        return pa.table({"take_id": pa.array(ids, pa.string()), "content_cluster": pa.nulls(len(ids), pa.int32())})
     clusters = content_clusters(rows.column("embedding").to_pylist(), sample.clusters)
     drawn = draw_evenly(clusters, rows.column("quality").to_pylist(), rows.column("wanted").to_pylist(), sample.takes)
     left_out = [take_id for take_id, here in zip(ids, drawn, strict=True) if not here]

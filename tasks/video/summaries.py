@@ -44,7 +44,7 @@ with spans as (
     group by all
 ), sampled as (
     select take_id, avg(luma) as luma, avg(dark_share) as dark_share, avg(bright_share) as bright_share,
-           avg(sharpness) as sharpness,
+           median(sharpness) as sharpness,
            1 - (1 - quantile_disc(bar_top, $bars) - quantile_disc(bar_bottom, $bars))
              * (1 - quantile_disc(bar_left, $bars) - quantile_disc(bar_right, $bars)) as letterbox_area,
            avg(motion_px_s) filter (moved) as motion_px_s, avg(camera_px_s) filter (moved) as camera_px_s,

@@ -86,7 +86,7 @@ class Pictures:
         return frames or [cv2.cvtColor(self.keyframes()[1][self._count // 2], cv2.COLOR_BGR2GRAY)]
 
     def edges(self) -> tuple[np.ndarray, np.ndarray]:
-        """Return the edge maps and still maps of the take's samples, bool (n, H, W)."""
+        """Return (dx, dy), the edges of the take's samples, int8 (n, H, W)."""
         take = self._take
         return overlay.read_edge_maps(self._store, take.edges.blobs, take.edges.first_pts, take.start_pts, take.end_pts)
 

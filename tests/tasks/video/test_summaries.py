@@ -119,7 +119,7 @@ def by_loop(scanned: Scanned) -> dict[tuple[str, int, int], dict[str, float]]:
                 "max_color_difference": max((f["color_difference"] for f in here if f["pts"] > start), default=0.0),
                 "frozen_s": longest_still_ms(here, end) / 1000,
                 "luma": mean([s["luma"] for s in inside]),
-                "sharpness": mean([s["sharpness"] for s in inside]),
+                "sharpness": float(np.median([s["sharpness"] for s in inside])) if inside else 0.0,
                 "clipped_share": mean([s["dark_share"] + s["bright_share"] for s in inside]),
                 "letterbox_area": 1 - (1 - bars["top"] - bars["bottom"]) * (1 - bars["left"] - bars["right"]),
                 "motion_part_px_s": min((mean(part) for part in parts if part), default=0.0),
