@@ -306,7 +306,7 @@ def test_a_bucket_leads_to_no_more_than_its_share() -> None:
 def test_queries_in_parts_find_the_same(prints: list[Prints]) -> None:
     index, queries = tables([*prints[:6], *prints[:6]])
     whole = search(index, [queries])
-    parts = search(index, [queries.slice(at, 100).combine_chunks() for at in range(0, len(queries), 100)], threads=2)
+    parts = search(index, [queries.slice(at, 100).combine_chunks() for at in range(0, len(queries), 100)])
     for name in ("take", "other", "view", "signs"):
         np.testing.assert_array_equal(getattr(whole, name), getattr(parts, name))
 
@@ -373,7 +373,13 @@ class Films:
         fps = how.get("fps", FPS)
         end_pts = int(pts[-1]) + round(1000 / fps)
         row: dict[str, Any] = {
-            field.name: [] if pa.types.is_list(field.type) else "" if pa.types.is_string(field.type) else 0
+            field.name: []
+            if pa.types.is_list(field.type)
+            else ""
+            if pa.types.is_string(field.type)
+            else False
+            if pa.types.is_boolean(field.type)
+            else 0
             for field in scan_video.VIDEOS
         }
         row |= {"source_id": source_id, "name": name, "thumbnail_blobs": blobs, "video_bytes": path.stat().st_size}
