@@ -39,6 +39,10 @@ bench: $(READY)  ## speed beside the peers; results go to bench/RESULTS.md
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[video,dev,bench]'
 	$(BIN)/python -m bench.video
 	$(BIN)/python -m bench.video_shots
+	$(BIN)/python -m bench.data_juicer
+	$(BIN)/python -m bench.video_scale
+	$(BIN)/python -m bench.duplicates
+	$(BIN)/python -m bench.backends
 	$(BIN)/python -m bench.orchestration
 	$(BIN)/python -m bench.results
 

@@ -154,6 +154,6 @@ def test_an_experiment_changes_one_line_of_params_yaml(tmp_path: Path) -> None:
     copy = tmp_path / "params.yaml"
     copy.write_text(before)
     with modify_yaml(str(copy)) as params:
-        params["select_takes"]["min_duration_s"] = 8
+        params["select_takes"]["pretrain"]["min_duration_s"] = 8
     changed = [(a, b) for a, b in zip(before.splitlines(), copy.read_text().splitlines(), strict=True) if a != b]
     assert len(changed) == 1

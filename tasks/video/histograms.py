@@ -90,6 +90,7 @@ def draw_histogram(one: Histogram, pictures: Mapping[str, list[bytes]], path: Pa
 
     matplotlib.use("Agg")
     from matplotlib import pyplot as plt
+    from matplotlib.ticker import MaxNLocator
 
     counts, edges = one.bins()
     centres, kept_above = (edges[:-1] + edges[1:]) / 2, one.rule.keeps == ">="
@@ -101,7 +102,7 @@ def draw_histogram(one: Histogram, pictures: Mapping[str, list[bytes]], path: Pa
     axes.axvline(one.threshold, color="#222222", linewidth=1.4)
     axes.set_xlabel(f"{one.rule.score}   (kept where {one.rule.keeps} {one.threshold:.4g}: blue)", fontsize=9)
     axes.set_ylabel("candidates", fontsize=9)
-    axes.yaxis.get_major_locator().set_params(integer=True)
+    axes.yaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_title(
         f"step {one.rule.step}, {one.rule.reason}: {len(one.values)} candidates met it", fontsize=10, loc="left"
     )
@@ -114,7 +115,7 @@ def draw_histogram(one: Histogram, pictures: Mapping[str, list[bytes]], path: Pa
         if take is not None and (frames := pictures.get(take["take_id"])):
             with Image.open(io.BytesIO(frames[len(frames) // 2])) as opened:
                 cell.imshow(opened.convert("RGB"))
-            side = column >= NEIGHBOURS
-            cell.set_title(f"{take[one.rule.score]:.3g}", fontsize=8, color=_KEPT if side == kept_above else "#a8681e")
+            kept = (column >= NEIGHBOURS) == kept_above
+            cell.set_title(f"{take[one.rule.score]:.3g}", fontsize=8, color=_KEPT if kept else "#a8681e")
     figure.savefig(path, dpi=80, metadata={"Software": None})
     plt.close(figure)

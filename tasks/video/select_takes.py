@@ -24,7 +24,7 @@ from tasks.video.floor import FloorParams
 from tasks.video.histograms import draw_histogram, histograms, write_histograms
 from tasks.video.pictures import Row, contact_sheet, examples_sheet, funnel_figure
 from tasks.video.score_takes import SCORES
-from tasks.video.selection import Decided, TakeSet, check_floor_of, decide
+from tasks.video.selection import RULES, Decided, TakeSet, check_floor_of, decide
 from tasks.video.strip import strip_pictures
 
 SHEET_TAKES = 60  # on the contact sheet; of more, every n-th
@@ -181,12 +181,16 @@ def _three_kept(takes: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
 
 
 def _three_reasons(rejected: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """Return three rejected takes that have pictures, of different reasons, the late steps' first."""
-    found: dict[str, Mapping[str, Any]] = {}
-    for row in rejected:
-        if row["keyframe_pts"] and row["reason"] not in ("excluded", "duration", "width", "height"):
-            found.setdefault(row["reason"], row)
-    return list(found.values())[-3:]
+    """Return three rejected takes that have pictures: one each for low level, quality or motion, and diversity."""
+    steps = {rule.reason: rule.step for rule in RULES}
+    counts = Counter(row["reason"] for row in rejected if row["keyframe_pts"])
+    found = []
+    for group in ({3}, {4, 5}, {6}):
+        reasons = [reason for reason in counts if steps.get(reason) in group]
+        if reasons:
+            most = max(reasons, key=lambda reason: (counts[reason], reason))
+            found.append(next(row for row in rejected if row["reason"] == most and row["keyframe_pts"]))
+    return found
 
 
 def _why(row: Mapping[str, Any]) -> list[str]:

@@ -72,7 +72,7 @@ class Pictures:
             ]
             pts = nearest(times, centres, take.start_pts, take.end_pts)
             jpegs = strip_pictures(self._store, take.strip.blobs, take.strip.first_pts, sorted(set(pts)))
-            images = {at: cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR) for at, jpeg in jpegs.items()}
+            images = {at: _picture(jpeg, cv2.IMREAD_COLOR) for at, jpeg in jpegs.items()}
             self._keyframes = pts, [images[at] for at in pts]
         return self._keyframes
 
@@ -94,7 +94,7 @@ class Pictures:
         times = strip_times(self._store, chunks.blobs)
         pts = times[np.searchsorted(times, self._take.start_pts) : np.searchsorted(times, self._take.end_pts)].tolist()
         jpegs = strip_pictures(self._store, chunks.blobs, chunks.first_pts, pts)
-        return pts, [cv2.imdecode(np.frombuffer(jpegs[at], np.uint8), how) for at in pts]
+        return pts, [_picture(jpegs[at], how) for at in pts]
 
 
 @dataclass(frozen=True)
@@ -260,6 +260,12 @@ def _flow(flow: Any, pts: list[int], images: list[np.ndarray], seconds_per_pts: 
         flow.speed_px_s(images[i], images[i + 1], (pts[i + 1] - pts[i]) * seconds_per_pts) for i in range(len(pts) - 1)
     ]
     return _mean(speeds)
+
+
+def _picture(jpeg: bytes, how: int) -> np.ndarray:
+    image = cv2.imdecode(np.frombuffer(jpeg, np.uint8), how)
+    assert image is not None, "what the scan wrote as JPEG can be read"
+    return image
 
 
 def _mean(values: Iterable[float]) -> float:

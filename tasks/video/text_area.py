@@ -15,13 +15,15 @@ import numpy as np
 cv2.setNumThreads(1)
 
 NAME = "video.text_area"
-VERSION = "1"
+VERSION = "2"
 LIBRARIES = ("numpy", "onnxruntime", "opencv-python-headless", "rapidocr-onnxruntime")
 
 DETECT_SHORT_SIDE_PX = 544  # what the detector sees, whatever the size of the frame
 READ_SHORT_SIDE_PX = 1080  # boxes are read from a frame of at most this
-LEAST_CONFIDENCE = 0.6  # of what was read, 0 to 1
 LEAST_SIGNS = 2  # letters and digits: single ones are read into leaves and stones
+SURE_SIGNS = 4  # as many are hardly read into anything
+LEAST_CONFIDENCE = 0.6  # of what was read, 0 to 1
+SHORT_CONFIDENCE = 0.9  # of fewer than SURE_SIGNS
 _MULTIPLE = 32  # of pixels, that the detector's sides are
 _MOST_BOXES = 40  # that are read of a frame, the largest first; more say no more
 _READ_LENGTH = 8  # heights of a line, from its middle, that are read: enough to know that it is text
@@ -100,7 +102,8 @@ def _confidence(frame: np.ndarray, box: np.ndarray) -> float | None:
         line = line[:, spare // 2 : spare // 2 + _READ_LENGTH * line.shape[0]]
     ((text, confidence),), _ = _engine().text_rec([cv2.cvtColor(line, cv2.COLOR_GRAY2BGR)])
     signs = sum(sign.isalnum() for sign in text)
-    return float(confidence) if confidence >= LEAST_CONFIDENCE and signs >= LEAST_SIGNS else None
+    least = LEAST_CONFIDENCE if signs >= SURE_SIGNS else SHORT_CONFIDENCE
+    return float(confidence) if confidence >= least and signs >= LEAST_SIGNS else None
 
 
 @cache

@@ -27,7 +27,7 @@ def curated(fresh_clone: Callable[[], Line]) -> Callable[[Sequence[Clip]], Resul
         line.change_all(SCALED)
         lay(planted, line.root / "data/own/video", CACHE)
         line.commit("curate the planted corpus")
-        line.dvc("repro", "-q")
+        line.repro()
         return evaluate(read_found(line.root), planted)
 
     return curate

@@ -18,14 +18,21 @@ import pyarrow.parquet as pq
 from tests.corpus.plan import BY_ID, CODECS, FAULTS, FLASH, GOOD, MIN_TAKE_S, Boundary, Clip, Take, boundaries, takes
 
 # params.yaml for clips of this size: sizes, lengths and rates are scaled, all other thresholds are the real ones
+_PRETRAIN: dict[str, Any] = {
+    "min_width_px": 320,
+    "min_height_px": 180,
+    "min_fps": 11.9,
+    "min_duration_s": MIN_TAKE_S,
+    # ranks would reject good takes where few are bad: numbers, of the scales of the default backends
+    "min_quality": 8.2,
+    "max_frozen_s": 1,
+    "min_perceptual": 0.04,
+}
 SCALED: dict[str, Any] = {
     "fetch_video.sources": [],
     "floor.min_height_px": 100,
-    "floor.min_duration_s": 0.5,
-    "select_takes.min_width_px": 320,
-    "select_takes.min_height_px": 180,
-    "select_takes.min_fps": 11.9,
-    "select_takes.min_duration_s": MIN_TAKE_S,
+    "floor.min_duration_s": 1,
+    **{f"select_takes.pretrain.{key}": value for key, value in _PRETRAIN.items()},
 }
 TARGET = 0.95
 SAME = 0.9  # intersection over union above which a kept take is the planted one

@@ -47,7 +47,7 @@ def test_first_run_finds_the_takes_and_everything_says_so(finished: Line) -> Non
     assert scan.metrics["curate/decoded_frames"] == 144
     (shots,) = line.stage_runs("detect_shots")
     assert (shots.metrics["shots/found"], shots.metrics["shots/cut"]) == (3, 2)
-    assert shots.metrics["shots/network_frames"] == 0  # two clear cuts leave no doubt
+    assert shots.metrics["shots/network_frames"] < 144  # only what is in doubt
 
 
 def test_takes_carry_licence_and_credit_and_their_keyframes(finished: Line) -> None:
@@ -59,7 +59,7 @@ def test_takes_carry_licence_and_credit_and_their_keyframes(finished: Line) -> N
         base = take["time_base_num"] / take["time_base_den"]
         for i, pts in enumerate(take["keyframe_pts"]):
             centre = take["start_pts"] + (i + 0.5) * step
-            assert abs(pts - centre) * base <= 0.25 / 2 + 1 / 24
+            assert abs(pts - centre) * base <= 0.5 / 2 + 1 / 24
     made = {p.name for p in (finished.root / TAKES).parent.iterdir()}
     assert made >= {"contact_sheet.jpg", "examples.jpg", "funnel.png", "histograms", "keyframes"}
 
@@ -263,7 +263,7 @@ def test_killed_at_any_moment_the_scan_goes_on_where_it_was(
     monkeypatch.setenv("PYTHONPATH", str(killed.root))
     killed.dvc("repro", "-q", "fetch_video")
     blobs = killed.root / "data/store/blobs"
-    for wanted in (0, 1, 6, 11):  # strips, tables and records are written all along: kill where so many lie there
+    for wanted in (0, 1, 9, 17):  # strips, tables and records are written all along: kill where so many lie there
         command = ["dvc", "repro", "-q", "select_takes@pretrain"]
         process = subprocess.Popen(command, cwd=killed.root, start_new_session=True)
         while process.poll() is None and sum(p.is_file() for p in blobs.rglob("*")) < wanted:

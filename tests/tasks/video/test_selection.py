@@ -186,6 +186,7 @@ def copies(table: pa.Table, clusters: list[list[int]]) -> pa.Table:
                 "overlap_s": 2.0,
                 "mirrored": False,
             }
+            row |= {"linked_id": row["cluster_id"]}
             rows.append({name: row[name] for name in DUPLICATES.names})
     return pa.Table.from_pylist(rows, schema=DUPLICATES)
 
