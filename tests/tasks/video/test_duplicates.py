@@ -373,13 +373,7 @@ class Films:
         fps = how.get("fps", FPS)
         end_pts = int(pts[-1]) + round(1000 / fps)
         row: dict[str, Any] = {
-            field.name: []
-            if pa.types.is_list(field.type)
-            else ""
-            if pa.types.is_string(field.type)
-            else False
-            if pa.types.is_boolean(field.type)
-            else 0
+            field.name: [] if pa.types.is_list(field.type) else "" if pa.types.is_string(field.type) else 0
             for field in scan_video.VIDEOS
         }
         row |= {"source_id": source_id, "name": name, "thumbnail_blobs": blobs, "video_bytes": path.stat().st_size}
