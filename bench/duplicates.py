@@ -58,19 +58,17 @@ def fitted(components: int = 96) -> Model:
     from tasks.video.fingerprints import Span, pictures_of
     from tasks.video.thumbnails import read_thumbnails
 
-    root = HERE.parent
+    root, con = HERE.parent, duckdb.connect()
     store = Store(store_url(root))
     curated = root / "data/curated"
-    video = duckdb.sql(
+    video = con.sql(
         f"select source_id, start_pts, end_pts, time_base_num / time_base_den, thumbnail_blobs "
         f"from '{curated}/scan/videos.parquet' order by duration_s desc limit 1"
     ).fetchall()[0]
     source_id, start_pts, end_pts, tick_s, blobs = video
     of_film = f"where source_id = '{source_id}'"
-    pts = duckdb.sql(f"select pts from '{curated}/scan/frames.parquet' {of_film} order by pts").fetchnumpy()["pts"]
-    shots = duckdb.sql(
-        f"select start_pts, end_pts from '{curated}/shots/shots.parquet' {of_film} order by 1"
-    ).fetchall()
+    pts = con.sql(f"select pts from '{curated}/scan/frames.parquet' {of_film} order by pts").fetchnumpy()["pts"]
+    shots = con.sql(f"select start_pts, end_pts from '{curated}/shots/shots.parquet' {of_film} order by 1").fetchall()
     edges_s = (np.append(pts, end_pts) - start_pts) * tick_s
     frames = read_thumbnails(store, blobs)
     takes = []
@@ -95,7 +93,8 @@ def _model(takes: list[np.ndarray], components: int) -> Model:
     memory = np.clip(moved.mean(axis=0) / np.maximum(within, 1e-9) ** 2, 0, 0.995)
     between = ((centres - mean) @ basis.T).std(axis=0)
     lengths = np.array([len(take) for take in takes])
-    return Model(*(x.astype(np.float32) for x in (mean, basis, between, within, memory)), lengths)
+    mean, basis, between, within, memory = (x.astype(np.float32) for x in (mean, basis, between, within, memory))
+    return Model(mean, basis, between, within, memory, lengths)
 
 
 @dataclass(frozen=True)

@@ -379,6 +379,7 @@ class Films:
         row |= {"source_id": source_id, "name": name, "thumbnail_blobs": blobs, "video_bytes": path.stat().st_size}
         row |= {"height": images[0].shape[0], "width": images[0].shape[1], "duration_s": len(images) / fps}
         row |= {"time_base_num": 1, "time_base_den": 1000, "start_pts": int(pts[0]), "end_pts": end_pts}
+        row |= {"mirrored": False}
         self.videos.append(row)
         self.frames += [
             {"source_id": source_id, "pts": int(time), "i_frame": True, "color_difference": None} for time in pts
