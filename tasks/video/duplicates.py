@@ -9,9 +9,7 @@ import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
 
-import duckdb
 import numpy as np
 import pyarrow as pa
 from scipy.sparse import coo_array
@@ -22,8 +20,8 @@ from tasks.video.fingerprints import BANDS, HEIGHT, MASKS, MIRROR, RATE, WIDTH, 
 WEAK = 5  # bits of a query that are tried both ways
 MOST_SIGNS = (9, 6)  # of 64, or 36 of a grey picture, that may differ in what is worth a comparison; by chance half do
 BUCKET = 32  # takes that one token leads to, the first ones
-CHUNK = 100_000  # queries looked up at once
-SIEVE_BITS = 30  # what no token can lead to is sieved out before DuckDB joins the rest
+CHUNK = 4_096  # queries looked up at once, whose tokens stay in the processor's cache
+SIEVE_BITS = 30  # what no token can lead to is sieved out before the rest are looked up
 LOOKED_AT = 8  # pictures by which the place of one take in another is fitted
 REJECTED_AT = 0.5  # likeness of pictures below which no fit can help
 NOISE = 0.75  # grey levels: what coding alone changes over time in a small picture
@@ -46,45 +44,55 @@ class Candidates:
     collisions: int  # what they led to, before all signs were compared
 
 
-def search(index: pa.Table, queries: Iterable[pa.Table], *, threads: int = 1) -> Candidates:
+def search(index: pa.Table, queries: Iterable[pa.Table]) -> Candidates:
     """Look up the tokens of `queries` in the index; keep the best view of each ordered pair of takes.
 
     The tables are as fingerprints.SIGNATURES and QUERIES, with takes numbered through and in order.
     """
     columns = {name: index.column(name).to_numpy() for name in index.column_names}
-    con = duckdb.connect(config={"threads": threads, "preserve_insertion_order": False})
     sieve = np.zeros(1 << SIEVE_BITS - 3, np.uint8)
-    for band in range(BANDS):
-        rows = _bucket_rows(columns, band)
-        token = columns["signature"][rows] & MASKS[band & 1]
-        con.from_arrow(pa.table({"token": token, "found": rows.astype(np.int32)})).create(f"band_{band}")
-        place = _place(token, band)
-        np.bitwise_or.at(sieve, place >> np.uint64(3), _BIT[place & np.uint64(7)])
+    bands = [_band(columns, band) for band in range(BANDS)]
+    for number, band in enumerate(bands):
+        for at in range(0, len(band.token), 1 << 20):
+            place = _place(band.token[at : at + (1 << 20)], number)
+            np.bitwise_or.at(sieve, place >> np.uint64(3), _BIT[place & np.uint64(7)])
     best, probes, collisions = np.empty((0, 4), np.int32), 0, 0
     for table in queries:
         part = {name: table.column(name).to_numpy() for name in table.column_names}
         hits = [best]
-        for band in range(BANDS):
-            for tried, token, asked in _probes(part, band, sieve):
-                asked, found = _joined(con, band, token, asked)
+        for number, band in enumerate(bands):
+            for tried, token, asked in _probes(part, number, sieve):
+                asked, found = _led_to(band, token, asked)
                 probes += tried
                 collisions += len(asked)
-                hits.append(_agreeing(part, columns, band, asked, found))
+                hits.append(_agreeing(part, band, number, asked, found))
         best = _best(np.concatenate(hits))
-    con.close()
     return Candidates(best[:, 0], best[:, 1], best[:, 3], best[:, 2], probes, collisions)
 
 
-def _bucket_rows(index: Mapping[str, np.ndarray], band: int) -> np.ndarray:
-    """Return rows of the index, sorted by token: one of each take for a token, and of no more than BUCKET takes."""
+@dataclass(frozen=True)
+class _Band:
+    """What the tokens of a band lead to, sorted by token: each take once for a token, and no more than BUCKET takes."""
+
+    token: np.ndarray  # uint64
+    signature: np.ndarray  # uint64
+    take: np.ndarray  # int32
+
+
+def _band(index: Mapping[str, np.ndarray], band: int) -> _Band:
     rows = np.flatnonzero(index["band"] == band)
-    token, take = index["signature"][rows] & MASKS[band & 1], index["take"][rows]
-    order = np.lexsort((take, token))
-    rows, token, take = rows[order], token[order], take[order]
+    token = index["signature"][rows] & MASKS[band & 1]
+    order = np.argsort(token, kind="stable")  # takes are in order, and stay so
+    rows, token = rows[order], token[order]
+    take = index["take"][rows]
     new = np.ones(len(rows), bool)
     new[1:] = (token[1:] != token[:-1]) | (take[1:] != take[:-1])
-    rows, token = rows[new], token[new]
-    return rows[np.arange(len(rows)) - np.searchsorted(token, token) < BUCKET]
+    rows, token, take = rows[new], token[new], take[new]
+    first = np.ones(len(rows), bool)
+    first[1:] = token[1:] != token[:-1]
+    number = np.arange(len(rows))
+    kept = number - np.maximum.accumulate(np.where(first, number, 0)) < BUCKET
+    return _Band(token[kept], index["signature"][rows[kept]], take[kept])
 
 
 def _place(token: np.ndarray, band: int) -> np.ndarray:
@@ -113,22 +121,26 @@ def _probes(
         yield len(tried), tried[passed], (2 * some[turned >> 1] + (turned & 1)).astype(np.int32)
 
 
-def _joined(con: Any, band: int, token: np.ndarray, asked: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    con.register("probes", pa.table({"token": token, "asked": asked}))
-    found = con.sql(f"select asked, found from probes join band_{band} using (token)").fetchnumpy()
-    return np.asarray(found["asked"]), np.asarray(found["found"])
+def _led_to(band: _Band, token: np.ndarray, asked: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return what was asked, once for each place of the band that its token leads to, and these places."""
+    order = np.argsort(token)  # the look-ups of neighbours are near each other in memory
+    token = token[order]
+    first = np.searchsorted(band.token, token)
+    count = np.searchsorted(band.token, token, side="right") - first
+    found = np.repeat(first - np.cumsum(count) + count, count) + np.arange(count.sum())
+    return np.repeat(asked[order], count), found
 
 
 def _agreeing(
-    part: Mapping[str, np.ndarray], index: Mapping[str, np.ndarray], band: int, asked: np.ndarray, found: np.ndarray
+    part: Mapping[str, np.ndarray], band: _Band, number: int, asked: np.ndarray, found: np.ndarray
 ) -> np.ndarray:
     """Return (take, other, signs, view) of the hits on other takes in which the signs agree, int32 (N, 4)."""
     query, mirrored = asked >> 1, asked & 1
     signature = part["signature"][query] ^ np.where(mirrored, MIRROR, np.uint64(0))
-    differing = np.bitwise_count(signature ^ index["signature"][found]).astype(np.int32)
-    take, other = part["take"][query], index["take"][found]
+    differing = np.bitwise_count(signature ^ band.signature[found]).astype(np.int32)
+    take, other = part["take"][query], band.take[found]
     view = 2 * part["window"][query].astype(np.int32) + mirrored
-    good = (take != other) & (differing <= MOST_SIGNS[band & 1])
+    good = (take != other) & (differing <= MOST_SIGNS[number & 1])
     return np.stack([take, other, differing, view], axis=1)[good].astype(np.int32)
 
 

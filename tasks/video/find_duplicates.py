@@ -199,7 +199,7 @@ def _search(stage: Stage, jobs: Mapping[str, FingerprintJob], records: Mapping[s
     if not jobs:
         empty = np.empty(0, np.int32)
         return Candidates(empty, empty, empty, empty, 0, 0)
-    return search(pa.concat_tables(tables(1)).combine_chunks(), _joined(tables(2)), threads=2)
+    return search(pa.concat_tables(tables(1)).combine_chunks(), _joined(tables(2)))
 
 
 def _joined(tables: Iterator[pa.Table]) -> Iterator[pa.Table]:

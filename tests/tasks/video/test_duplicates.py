@@ -308,7 +308,7 @@ def test_a_bucket_leads_to_no_more_than_its_share() -> None:
 def test_queries_in_parts_find_the_same(prints: list[Prints]) -> None:
     index, queries = tables([*prints[:6], *prints[:6]])
     whole = search(index, [queries])
-    parts = search(index, [queries.slice(at, 100).combine_chunks() for at in range(0, len(queries), 100)], threads=2)
+    parts = search(index, [queries.slice(at, 100).combine_chunks() for at in range(0, len(queries), 100)])
     for name in ("take", "other", "view", "signs"):
         np.testing.assert_array_equal(getattr(whole, name), getattr(parts, name))
 
@@ -381,6 +381,7 @@ class Films:
         row |= {"source_id": source_id, "name": name, "thumbnail_blobs": blobs, "video_bytes": path.stat().st_size}
         row |= {"height": images[0].shape[0], "width": images[0].shape[1], "duration_s": len(images) / fps}
         row |= {"time_base_num": 1, "time_base_den": 1000, "start_pts": int(pts[0]), "end_pts": end_pts}
+        row |= {"mirrored": False}
         self.videos.append(row)
         self.frames += [
             {"source_id": source_id, "pts": int(time), "i_frame": True, "color_difference": None} for time in pts
