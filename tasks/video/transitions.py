@@ -11,7 +11,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import cv2
 import numpy as np
+
+cv2.setNumThreads(1)
 
 # uint8 (frames, 27, 48, 3) in RGB -> for each but the first and last 25 the probabilities that a shot ends with it, and
 # that it belongs to a transition
@@ -24,6 +27,17 @@ WIPE_SPANS = (4, 6, 8, 11, 15)  # half lengths of wipes looked for
 STAYS = 12  # frames for which a picture was there before a wipe, and stays after it
 WIPE_SIGNS = 3  # spans in which a wipe shows itself, at least: a thing that passes by does so in one or two
 BLEND_SPANS = (4, 8, 16, 24)  # half lengths of mixtures looked for, frames
+STEADY_SPANS = (6, 8, 11, 15, 20, 27, 36, 46)  # half lengths of dissolves taken for such without the network
+STEADY_RESIDUAL = 0.2  # of their frames from the mixture that fits best, as a share of the difference of the ends
+STEADY_COURSE = 0.2  # by how much the share of the second picture may differ from a steady growth within
+STEADY_REST = 0.18  # ... and from 0 or 1 a quarter of the span outside
+STEADY_SHARE = 0.8  # of the blocks change, at least
+STEADY_CONTRAST = 0.4  # of one end to that of the other, at least: else it is light that comes or goes
+STEADY_PACE = 1.25  # of how strange pictures grow within a quarter of the span, to that outside: else it is motion
+SAME_DETAILS = 0.3  # correlation of edges, at the best place, from which on two pictures show the same
+SEARCH_PX = 5  # ... looked for so far
+STEADY_SIGNS = 2  # spans that fit, at least
+AROUND = (6, 12, 18, 24)  # frames before a dissolve that are not like what follows, nor those after like what was
 SAME = 0.4  # strangeness below which two pictures show the same
 STRANGE = 0.8  # strangeness of a frame to the one before it that only a cut (or a blank frame) has
 DENIED = 0.55  # strangeness below which there is no cut, where an encoder that marks its cuts marked none
@@ -94,7 +108,8 @@ def find_boundaries(
         known = slice(max(0, -first), len(frames) - first)
         told = _judged(ends[known], within[known], max(0, first), blend & ~lit, rules)
         found += [b for b in told if not flash[max(0, b.end - 1) : b.start + 1].any()]
-    return _merged(found + faded + _wipes(small, sure | blank, rules)), int(shown.sum())
+    found += faded + _wipes(small, sure | blank, rules) + _dissolves(frames, small, sure | blank, rules)
+    return _merged(found), int(shown.sum())
 
 
 def _small(frames: np.ndarray) -> np.ndarray:
@@ -258,6 +273,128 @@ def _blends(small: np.ndarray, rules: Rules) -> tuple[np.ndarray, np.ndarray]:
         if high - low == 1:
             found[low] = False
     return found, lit
+
+
+@dataclass(frozen=True)
+class _Spans:
+    """Spans of 2 * half frames that a dissolve may fill: their first frames, and what changes from end to end."""
+
+    half: int
+    start: np.ndarray
+    before: np.ndarray
+    change: np.ndarray
+
+    def where(self, mask: np.ndarray) -> "_Spans":
+        return _Spans(self.half, self.start[mask], self.before[mask], self.change[mask])
+
+    def share(self, now: np.ndarray) -> np.ndarray:
+        """Return how much of the second picture is in each of `now`, by least squares."""
+        along = np.einsum("ij,ij->i", now - self.before, self.change)
+        return np.asarray(along / np.einsum("ij,ij->i", self.change, self.change))
+
+    def residual(self, now: np.ndarray, share: np.ndarray) -> np.ndarray:
+        """Return how far pictures are from mixtures, as a share of the difference of the ends."""
+        mixed = self.before + share[:, None] * self.change
+        return np.asarray(np.abs(now - mixed).mean(axis=1) / np.abs(self.change).mean(axis=1))
+
+
+def _dissolves(frames: np.ndarray, small: np.ndarray, edges: np.ndarray, rules: Rules) -> list[Boundary]:
+    """Return dissolves that leave no doubt, of any length: the network knows none that are long.
+
+    From frame to frame the picture is a mixture of its ends in a steadily growing share, which rests before and after;
+    the ends are of like contrast and have no edges in common (a light that changes, a focus that is racked).
+    `edges` (N,) says which frames begin a shot or are blank: no dissolve reaches over them.
+    """
+    signs = [sign for half in STEADY_SPANS for sign in _steady(frames, small, edges, half, rules)]
+    covered = np.zeros(len(small), bool)
+    for start, end, _ in signs:
+        covered[start:end] = True
+    found = []
+    for low, high in runs(covered):
+        inside = [sign for sign in signs if low <= sign[0] < high]
+        if len(inside) >= STEADY_SIGNS:
+            start, end, _ = min(inside, key=lambda sign: sign[2])
+            found.append(Boundary(start, end, "gradual", 1.0))
+    return found
+
+
+def _steady(
+    frames: np.ndarray, small: np.ndarray, edges: np.ndarray, half: int, rules: Rules
+) -> list[tuple[int, int, float]]:
+    """Return the mixtures [start, end) of a length that a dissolve gives, each with how unsteadily it goes on."""
+    count, length, room = len(small), 2 * half, max(4, half // 2)
+    first, last = _reach(edges)
+    start = np.arange(max(0, count - length))
+    start = start[(start - first[start] >= WIPE_SIGNS) & (first[start] == first[start + length])]
+    start = start[last[start + length] - start - length >= WIPE_SIGNS]
+    before, after = small[start], small[start + length]
+    contrast = np.sort([_variety(before), _variety(after)], axis=0)
+    fits = (np.abs(after - before).mean(axis=1) > 2 * FAINT) & (contrast[0] > STEADY_CONTRAST * contrast[1])
+    fits[fits] = strangeness(before[fits], after[fits]) > rules.blend_strangeness
+    fits[fits] = strangeness(_even(before[fits]), _even(after[fits])) > rules.blend_strangeness
+    spans = _Spans(half, start[fits], before[fits], after[fits] - before[fits])
+    course = np.zeros(len(spans.start))
+    for part in range(1, 8):
+        now = small[spans.start + round(length * part / 8)]
+        share = spans.share(now)
+        course = np.maximum(course, np.abs(share - part / 8))
+        fits = (course < STEADY_COURSE) & (spans.residual(now, share) < STEADY_RESIDUAL)
+        spans, course = spans.where(fits), course[fits]
+    by_block = _by_block(spans.change)
+    fits = (by_block > 0.25 * by_block.mean(axis=1, keepdims=True)).mean(axis=1) > STEADY_SHARE
+    rest = _unrest(spans, small, (first, last), room)
+    fits &= np.abs(rest).max(axis=0) < STEADY_REST
+    for far in AROUND:
+        fits &= _unrest(spans, small, (first, last), far).max(axis=0) < 0.5
+    fits[fits] = _outruns_motion(spans.where(fits), small, (first, last))
+    return [
+        (int(at) + 1, int(at) + length, float(left))
+        for at, left in zip(spans.start[fits], (course + np.abs(rest).max(axis=0))[fits], strict=True)
+        if not _show_the_same(frames[at], frames[at + length])
+    ]
+
+
+def _reach(edges: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the first and the last frame of the stretch without edges that each frame lies in."""
+    number = np.arange(len(edges))
+    first = np.maximum.accumulate(np.where(edges, number, 0))
+    next_edge = np.minimum.accumulate(np.where(edges, number, len(edges))[::-1])[::-1]
+    return first, np.append(next_edge[1:], len(edges)) - 1
+
+
+def _unrest(spans: _Spans, small: np.ndarray, reach: tuple[np.ndarray, np.ndarray], far: int) -> np.ndarray:
+    """Return (2, spans): what is there of the second picture `far` frames before, and of the first so long after."""
+    first, last = reach
+    end = spans.start + 2 * spans.half
+    earlier = spans.share(small[np.maximum(spans.start - far, first[spans.start])])
+    later = spans.share(small[np.minimum(end + far, last[end])])
+    return np.stack([earlier, 1 - later])
+
+
+def _outruns_motion(spans: _Spans, small: np.ndarray, reach: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
+    """Say in which spans pictures grow strange to one another sooner than before and after, whatever their light."""
+    first, last = reach
+    end, middle, step = spans.start + 2 * spans.half, spans.start + spans.half, spans.half // 2
+    pairs = [
+        (middle - (step + 1) // 2, middle + step // 2),
+        (np.maximum(spans.start - step, first[spans.start]), spans.start),
+        (end, np.minimum(end + step, last[end])),
+    ]
+    inside, earlier, later = (strangeness(_even(small[one]), _even(small[other])) for one, other in pairs)
+    return np.asarray(inside > STEADY_PACE * np.maximum(earlier, later))
+
+
+def _show_the_same(one: np.ndarray, other: np.ndarray) -> bool:
+    """Say whether two thumbnails have edges in common, in whatever light, some pixels apart."""
+    inner = _edges(other)[SEARCH_PX:-SEARCH_PX, SEARCH_PX:-SEARCH_PX]
+    return float(cv2.matchTemplate(_edges(one), inner, cv2.TM_CCOEFF_NORMED).max()) > SAME_DETAILS
+
+
+def _edges(frame: np.ndarray) -> np.ndarray:
+    """Return what stands out from around it, everywhere to the same degree."""
+    grey = frame.astype(np.float32).mean(axis=2)
+    detail = grey - cv2.GaussianBlur(grey, (0, 0), 1.5)
+    return np.asarray(detail / (1 + np.sqrt(cv2.GaussianBlur(detail * detail, (0, 0), 2.5))))
 
 
 def _wipes(small: np.ndarray, sure: np.ndarray, rules: Rules) -> list[Boundary]:
