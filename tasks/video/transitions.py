@@ -29,13 +29,15 @@ WIPE_SIGNS = 3  # spans in which a wipe shows itself, at least: a thing that pas
 BLEND_SPANS = (4, 8, 16, 24)  # half lengths of mixtures looked for, frames
 STEADY_SPANS = (6, 8, 11, 15, 20, 27, 36, 46)  # half lengths of dissolves taken for such without the network
 STEADY_RESIDUAL = 0.2  # of their frames from the mixture that fits best, as a share of the difference of the ends
+LOOSE_RESIDUAL = 0.35  # ... below which, and whatever moves, the network is asked
 STEADY_COURSE = 0.2  # by how much the share of the second picture may differ from a steady growth within
 STEADY_REST = 0.18  # ... and from 0 or 1 a quarter of the span outside
 STEADY_SHARE = 0.8  # of the blocks change, at least
 STEADY_CONTRAST = 0.4  # of one end to that of the other, at least: else it is light that comes or goes
-STEADY_PACE = 1.25  # of how strange pictures grow within a quarter of the span, to that outside: else it is motion
+STEADY_PACE = 1.15  # of how strange pictures grow within a quarter of the span, to that outside: else it is motion
 SAME_DETAILS = 0.3  # correlation of edges, at the best place, from which on two pictures show the same
 SEARCH_PX = 5  # ... looked for so far
+STAYS_STEADY = 3  # frames of the same shot before and after, at least
 STEADY_SIGNS = 2  # spans that fit, at least
 AROUND = (6, 12, 18, 24)  # frames before a dissolve that are not like what follows, nor those after like what was
 SAME = 0.4  # strangeness below which two pictures show the same
@@ -97,6 +99,9 @@ def find_boundaries(
     faded = [_faded(low, high, contrast) for low, high in runs(blank) if high - low > 1]
     blend, lit = _blends(small, rules)
     blend &= ~blank
+    dissolves, likely = _dissolves(frames, small, sure | blank, rules)
+    blend |= likely
+    lit &= ~likely
     for fade in faded:
         blend[max(0, fade.end - 1) : fade.start + 1] = False
     found = [Boundary(int(at), int(at), "cut", 1.0) for at in np.flatnonzero(sure)]
@@ -108,8 +113,7 @@ def find_boundaries(
         known = slice(max(0, -first), len(frames) - first)
         told = _judged(ends[known], within[known], max(0, first), blend & ~lit, rules)
         found += [b for b in told if not flash[max(0, b.end - 1) : b.start + 1].any()]
-    found += faded + _wipes(small, sure | blank, rules) + _dissolves(frames, small, sure | blank, rules)
-    return _merged(found), int(shown.sum())
+    return _merged(found + faded + dissolves + _wipes(small, sure | blank, rules)), int(shown.sum())
 
 
 def _small(frames: np.ndarray) -> np.ndarray:
@@ -298,59 +302,76 @@ class _Spans:
         return np.asarray(np.abs(now - mixed).mean(axis=1) / np.abs(self.change).mean(axis=1))
 
 
-def _dissolves(frames: np.ndarray, small: np.ndarray, edges: np.ndarray, rules: Rules) -> list[Boundary]:
-    """Return dissolves that leave no doubt, of any length: the network knows none that are long.
+class _Fit(NamedTuple):
+    """A span [start, end) of frames that are mixtures, how unsteadily, and whether that leaves no doubt."""
+
+    start: int
+    end: int
+    unsteady: float
+    sure: bool
+
+
+def _dissolves(
+    frames: np.ndarray, small: np.ndarray, edges: np.ndarray, rules: Rules
+) -> tuple[list[Boundary], np.ndarray]:
+    """Return dissolves that leave no doubt, of any length (the network knows none that are long), and which frames lie
+    amid what may be others.
 
     From frame to frame the picture is a mixture of its ends in a steadily growing share, which rests before and after;
     the ends are of like contrast and have no edges in common (a light that changes, a focus that is racked).
     `edges` (N,) says which frames begin a shot or are blank: no dissolve reaches over them.
     """
-    signs = [sign for half in STEADY_SPANS for sign in _steady(frames, small, edges, half, rules)]
-    covered = np.zeros(len(small), bool)
-    for start, end, _ in signs:
-        covered[start:end] = True
+    fits = [fit for half in STEADY_SPANS for fit in _steady(frames, small, edges, half, rules)]
+    sure = [fit for fit in fits if fit.sure]
+    covered, likely = np.zeros(len(small), bool), np.zeros(len(small), bool)
+    for fit in sure:
+        covered[fit.start : fit.end] = True
     found = []
     for low, high in runs(covered):
-        inside = [sign for sign in signs if low <= sign[0] < high]
+        inside = [fit for fit in sure if low <= fit.start < high]
         if len(inside) >= STEADY_SIGNS:
-            start, end, _ = min(inside, key=lambda sign: sign[2])
-            found.append(Boundary(start, end, "gradual", 1.0))
-    return found
+            best = min(inside, key=lambda fit: fit.unsteady)
+            found.append(Boundary(best.start, best.end, "gradual", 1.0))
+        else:
+            covered[low:high] = False
+    for fit in fits:
+        quarter = (fit.end - fit.start) // 4
+        likely[fit.start + quarter : fit.end - quarter] = True
+    return found, likely & ~covered
 
 
-def _steady(
-    frames: np.ndarray, small: np.ndarray, edges: np.ndarray, half: int, rules: Rules
-) -> list[tuple[int, int, float]]:
-    """Return the mixtures [start, end) of a length that a dissolve gives, each with how unsteadily it goes on."""
+def _steady(frames: np.ndarray, small: np.ndarray, edges: np.ndarray, half: int, rules: Rules) -> list[_Fit]:
+    """Return the mixtures of a length that a dissolve gives."""
     count, length, room = len(small), 2 * half, max(4, half // 2)
-    first, last = _reach(edges)
+    reach = first, last = _reach(edges)
     start = np.arange(max(0, count - length))
-    start = start[(start - first[start] >= WIPE_SIGNS) & (first[start] == first[start + length])]
-    start = start[last[start + length] - start - length >= WIPE_SIGNS]
+    start = start[(start - first[start] >= STAYS_STEADY) & (first[start] == first[start + length])]
+    start = start[last[start + length] - start - length >= STAYS_STEADY]
     before, after = small[start], small[start + length]
     contrast = np.sort([_variety(before), _variety(after)], axis=0)
     fits = (np.abs(after - before).mean(axis=1) > 2 * FAINT) & (contrast[0] > STEADY_CONTRAST * contrast[1])
     fits[fits] = strangeness(before[fits], after[fits]) > rules.blend_strangeness
     fits[fits] = strangeness(_even(before[fits]), _even(after[fits])) > rules.blend_strangeness
     spans = _Spans(half, start[fits], before[fits], after[fits] - before[fits])
-    course = np.zeros(len(spans.start))
+    course, residual = np.zeros((2, len(spans.start)))
     for part in range(1, 8):
         now = small[spans.start + round(length * part / 8)]
         share = spans.share(now)
         course = np.maximum(course, np.abs(share - part / 8))
-        fits = (course < STEADY_COURSE) & (spans.residual(now, share) < STEADY_RESIDUAL)
-        spans, course = spans.where(fits), course[fits]
+        residual = np.maximum(residual, spans.residual(now, share))
+        fits = (course < STEADY_COURSE) & (residual < LOOSE_RESIDUAL)
+        spans, course, residual = spans.where(fits), course[fits], residual[fits]
     by_block = _by_block(spans.change)
     fits = (by_block > 0.25 * by_block.mean(axis=1, keepdims=True)).mean(axis=1) > STEADY_SHARE
-    rest = _unrest(spans, small, (first, last), room)
-    fits &= np.abs(rest).max(axis=0) < STEADY_REST
+    rest = np.abs(_unrest(spans, small, reach, room)).max(axis=0)
+    fits &= rest < STEADY_REST
     for far in AROUND:
-        fits &= _unrest(spans, small, (first, last), far).max(axis=0) < 0.5
-    fits[fits] = _outruns_motion(spans.where(fits), small, (first, last))
+        fits &= _unrest(spans, small, reach, far).max(axis=0) < 0.5
+    spans, unsteady = spans.where(fits), (course + rest)[fits]
+    sure = (residual[fits] < STEADY_RESIDUAL) & _outruns_motion(spans, small, reach)
     return [
-        (int(at) + 1, int(at) + length, float(left))
-        for at, left in zip(spans.start[fits], (course + np.abs(rest).max(axis=0))[fits], strict=True)
-        if not _show_the_same(frames[at], frames[at + length])
+        _Fit(at + 1, at + length, float(left), bool(calm) and not _show_the_same(frames[at], frames[at + length]))
+        for at, left, calm in zip(spans.start.tolist(), unsteady, sure, strict=True)
     ]
 
 
