@@ -45,6 +45,7 @@ STRANGE = 0.8  # strangeness of a frame to the one before it that only a cut (or
 DENIED = 0.55  # strangeness below which there is no cut, where an encoder that marks its cuts marked none
 MARKED, MARKED_CUTS = 0.9, 10  # share and number of the sure cuts at I-frames, from which on an encoder is believed
 FORCED = 0.9  # of the greatest distance of I-frames: what lies so far from the last may be there for that alone
+LONG = 8  # frames of a dissolve over which the network spreads its answer
 IN_MIXTURE = 0.3  # of the network's probability: it spreads its answer over the frames of a long dissolve
 FAINT = 2.0  # difference below which nothing is a cut, in the dark neither
 GRID = (9, 12)  # blocks that a frame is looked at by
@@ -78,12 +79,17 @@ class Boundary(NamedTuple):
 
 
 def find_boundaries(
-    difference: np.ndarray, i_frame: np.ndarray, frames: np.ndarray, rules: Rules, judge: Judge
+    difference: np.ndarray,
+    i_frame: np.ndarray,
+    frames: np.ndarray,
+    rules: Rules,
+    judge: Judge,
+    gaps: Sequence[int] = (),
 ) -> tuple[list[Boundary], int]:
     """Return the boundaries of a video in order of time, and how many frames the network saw.
 
     `difference` (N,) holds color_difference (0 for the first frame), `i_frame` (N,) which frames were coded without
-    reference, `frames` (N, 27, 48, 3) the thumbnails in RGB.
+    reference, `frames` (N, 27, 48, 3) the thumbnails in RGB, `gaps` the frames that begin a shot whatever they show.
     """
     small = _small(frames)
     flash = _flashes(difference, small, rules)
@@ -96,6 +102,8 @@ def find_boundaries(
     marked, denied = _by_encoder(i_frame, sure)
     agreed = doubt & marked & (strange > STRANGE) & (difference > rules.cut_difference)
     sure, doubt = sure | agreed, doubt & ~agreed & ~(denied & (strange < DENIED))
+    sure[list(gaps)] = True
+    doubt[list(gaps)] = False
     faded = [_faded(low, high, contrast) for low, high in runs(blank) if high - low > 1]
     blend, lit = _blends(small, rules)
     blend &= ~blank
@@ -452,7 +460,7 @@ def _turned(small: np.ndarray, sure: np.ndarray, half: int, rules: Rules) -> np.
     at = np.flatnonzero(whole & (strangeness(before, after) > rules.blend_strangeness))
     change = _by_block(after[at] - before[at])
     mean = change.mean(axis=1)
-    everywhere = (change > 0.25 * mean[:, None]).mean(axis=1) > 0.8
+    everywhere = (change > 0.25 * mean[:, None]).mean(axis=1) > 0.9
     at, change, mean = (values[everywhere & (mean > 2 * FAINT)] for values in (at, change, mean))
     turned = np.zeros(change.shape, bool)
     for share in (0.25, 0.5, 0.75):
@@ -499,7 +507,10 @@ def _windows(doubt: np.ndarray) -> list[tuple[int, int]]:
 
 def _judged(ends: np.ndarray, within: np.ndarray, first: int, blend: np.ndarray, rules: Rules) -> list[Boundary]:
     """Return the boundaries that the network tells of. Within a mixture, less will do."""
-    mixture = blend[first : first + len(ends)] & (within > 0.5)
+    mixture = np.zeros(len(ends), bool)
+    for low, high in runs(within > 0.5):
+        if high - low >= LONG:
+            mixture[low:high] = blend[first + low : first + high]
     needed = np.where(mixture, IN_MIXTURE * rules.probability, rules.probability)
     found = []
     for low, high in runs(ends > needed):
