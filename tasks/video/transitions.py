@@ -460,7 +460,7 @@ def _turned(small: np.ndarray, sure: np.ndarray, half: int, rules: Rules) -> np.
     at = np.flatnonzero(whole & (strangeness(before, after) > rules.blend_strangeness))
     change = _by_block(after[at] - before[at])
     mean = change.mean(axis=1)
-    everywhere = (change > 0.25 * mean[:, None]).mean(axis=1) > 0.9
+    everywhere = (change > 0.25 * mean[:, None]).mean(axis=1) > 0.84
     at, change, mean = (values[everywhere & (mean > 2 * FAINT)] for values in (at, change, mean))
     turned = np.zeros(change.shape, bool)
     for share in (0.25, 0.5, 0.75):
