@@ -93,7 +93,7 @@ def _twos(rng: Random) -> Film:
 def _dimmed(rng: Random) -> Film:
     light = 1 + float(rng.uniform(-0.7, 0.3)) * _ramp(200, 60, int(rng.integers(16, 91)))
     tint = 1 + rng.uniform(-0.3, 0.2, 3) * _ramp(200, 60, 40)[:, None]
-    images = _scene(rng, 200).images
+    images = _scene(rng, 200, pan_px=float(rng.choice([0, 0.5, 1.5]))).images
     return Film(
         [
             np.clip(image * gain * color, 0, 255).astype(np.uint8)
