@@ -6,6 +6,7 @@ TransNetV2; videos.parquet says of each video how many of its frames that were.
 
 from collections import Counter
 from collections.abc import Iterator
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from pydantic import Field
 
 from tasks.stage import Plan, Report, Stage, StrictModel, stage_main
 from tasks.tables import REJECTED, Reject, read_parts, read_table, rejected_rows, write_table
-from tasks.video.shots import NAME, Seen, ShotJob, boundaries_of, find_shots, packed, shot_rows, stored_shots
+from tasks.video.shots import NAME, Seen, ShotJob, boundaries_of, find_shots, gaps_in, packed, shot_rows, stored_shots
 from tasks.video.transitions import Rules
 
 
@@ -121,7 +122,7 @@ def plan(stage: Stage, params: Params) -> Plan:
 
 
 def _videos(scan: Path) -> list[dict[str, Any]]:
-    columns = ["source_id", "name", "end_pts", "thumbnail_blobs"]
+    columns = ["source_id", "name", "end_pts", "time_base_num", "time_base_den", "thumbnail_blobs"]
     return list(read_table(scan / "videos.parquet").select(columns).to_pylist())
 
 
@@ -132,11 +133,13 @@ def _by_video(scan: Path, columns: list[str]) -> Iterator[tuple[str, pa.Table]]:
 
 
 def _seen(scan: Path, videos: list[dict[str, Any]]) -> dict[str, Seen]:
-    blobs = {video["source_id"]: tuple(video["thumbnail_blobs"]) for video in videos}
-    return {
-        source_id: Seen(blobs[source_id], packed(part.column("i_frame").to_numpy()))
-        for source_id, part in _by_video(scan, ["i_frame"])
-    }
+    by_id = {video["source_id"]: video for video in videos}
+    seen = {}
+    for source_id, part in _by_video(scan, ["pts", "i_frame"]):
+        video = by_id[source_id]
+        gaps = gaps_in(part.column("pts").to_numpy(), Fraction(video["time_base_num"], video["time_base_den"]))
+        seen[source_id] = Seen(tuple(video["thumbnail_blobs"]), packed(part.column("i_frame").to_numpy()), gaps)
+    return seen
 
 
 def _find_missing(stage: Stage, seen: dict[str, Seen], rules: Rules) -> dict[str, Reject]:

@@ -4,6 +4,7 @@ import hashlib
 import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -14,8 +15,9 @@ from tasks.video import transnet
 from tasks.video.thumbnails import read_thumbnails
 from tasks.video.transitions import Boundary, Rules, find_boundaries
 
-NAME, VERSION = "video.shots", "2"
-STORED = StoredFunction(NAME, VERSION, __name__, libraries=("numpy", "torch", transnet.NAME))
+NAME, VERSION = "video.shots", "3"
+GAP_S, GAP_FRAMES = 1.0, 10  # a recording that pauses for more than both of seconds and usual frames is two
+STORED = StoredFunction(NAME, VERSION, __name__, libraries=("numpy", "opencv-python-headless", "torch", transnet.NAME))
 
 
 @dataclass(frozen=True)
@@ -24,11 +26,12 @@ class Seen:
 
     thumbnail_blobs: tuple[str, ...]
     i_frames: bytes  # a bit for each frame, as by `packed`
+    gaps: tuple[int, ...] = ()  # the frames that long gaps in time lie before, as by `gaps_in`
 
     @property
     def hash(self) -> str:
         """The input of the store's key."""
-        return canonical_json([*self.thumbnail_blobs, hashlib.sha256(self.i_frames).hexdigest()])
+        return canonical_json([*self.thumbnail_blobs, hashlib.sha256(self.i_frames).hexdigest(), *self.gaps])
 
 
 @dataclass(frozen=True)
@@ -45,6 +48,15 @@ def packed(i_frame: np.ndarray) -> bytes:
     return np.packbits(np.asarray(i_frame, bool)).tobytes()
 
 
+def gaps_in(pts: np.ndarray, time_base: Fraction) -> tuple[int, ...]:
+    """Return the frames of a video, shown at `pts`, that begin another recording: nothing was shown for long before."""
+    steps = np.diff(pts)
+    if not len(steps):
+        return ()
+    longest = max(GAP_S / time_base, GAP_FRAMES * float(np.median(steps)))
+    return tuple((1 + np.flatnonzero(steps > longest)).tolist())
+
+
 def stored_shots(store: Store, videos: Mapping[str, Seen], rules: Rules) -> dict[str, Record]:
     """Return what is stored of `videos` by source_id."""
     keys = {source_id: key_of(NAME, VERSION, asdict(rules), seen.hash) for source_id, seen in videos.items()}
@@ -57,7 +69,8 @@ def find_shots(job: ShotJob) -> int:
     store = Store(job.store_url)
     frames = np.ascontiguousarray(read_thumbnails(store, job.seen.thumbnail_blobs)[..., ::-1])
     i_frame = np.unpackbits(np.frombuffer(job.seen.i_frames, np.uint8), count=len(frames)).astype(bool)
-    boundaries, judged = find_boundaries(color_difference(frames), i_frame, frames, job.rules, transnet.judge)
+    difference = color_difference(frames)
+    boundaries, judged = find_boundaries(difference, i_frame, frames, job.rules, transnet.judge, job.seen.gaps)
     value = {
         "frames": len(frames),
         "judged_frames": judged,

@@ -11,7 +11,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import cv2
 import numpy as np
+
+cv2.setNumThreads(1)
 
 # uint8 (frames, 27, 48, 3) in RGB -> for each but the first and last 25 the probabilities that a shot ends with it, and
 # that it belongs to a transition
@@ -24,11 +27,25 @@ WIPE_SPANS = (4, 6, 8, 11, 15)  # half lengths of wipes looked for
 STAYS = 12  # frames for which a picture was there before a wipe, and stays after it
 WIPE_SIGNS = 3  # spans in which a wipe shows itself, at least: a thing that passes by does so in one or two
 BLEND_SPANS = (4, 8, 16, 24)  # half lengths of mixtures looked for, frames
+STEADY_SPANS = (6, 8, 11, 15, 20, 27, 36, 46)  # half lengths of dissolves taken for such without the network
+STEADY_RESIDUAL = 0.2  # of their frames from the mixture that fits best, as a share of the difference of the ends
+LOOSE_RESIDUAL = 0.35  # ... below which, and whatever moves, the network is asked
+STEADY_COURSE = 0.2  # by how much the share of the second picture may differ from a steady growth within
+STEADY_REST = 0.18  # ... and from 0 or 1 a quarter of the span outside
+STEADY_SHARE = 0.8  # of the blocks change, at least
+STEADY_CONTRAST = 0.4  # of one end to that of the other, at least: else it is light that comes or goes
+STEADY_PACE = 1.15  # of how strange pictures grow within a quarter of the span, to that outside: else it is motion
+SAME_DETAILS = 0.3  # correlation of edges, at the best place, from which on two pictures show the same
+SEARCH_PX = 5  # ... looked for so far
+STAYS_STEADY = 3  # frames of the same shot before and after, at least
+STEADY_SIGNS = 2  # spans that fit, at least
+AROUND = (6, 12, 18, 24)  # frames before a dissolve that are not like what follows, nor those after like what was
 SAME = 0.4  # strangeness below which two pictures show the same
 STRANGE = 0.8  # strangeness of a frame to the one before it that only a cut (or a blank frame) has
 DENIED = 0.55  # strangeness below which there is no cut, where an encoder that marks its cuts marked none
 MARKED, MARKED_CUTS = 0.9, 10  # share and number of the sure cuts at I-frames, from which on an encoder is believed
 FORCED = 0.9  # of the greatest distance of I-frames: what lies so far from the last may be there for that alone
+LONG = 8  # frames of a dissolve over which the network spreads its answer
 IN_MIXTURE = 0.3  # of the network's probability: it spreads its answer over the frames of a long dissolve
 FAINT = 2.0  # difference below which nothing is a cut, in the dark neither
 GRID = (9, 12)  # blocks that a frame is looked at by
@@ -62,12 +79,17 @@ class Boundary(NamedTuple):
 
 
 def find_boundaries(
-    difference: np.ndarray, i_frame: np.ndarray, frames: np.ndarray, rules: Rules, judge: Judge
+    difference: np.ndarray,
+    i_frame: np.ndarray,
+    frames: np.ndarray,
+    rules: Rules,
+    judge: Judge,
+    gaps: Sequence[int] = (),
 ) -> tuple[list[Boundary], int]:
     """Return the boundaries of a video in order of time, and how many frames the network saw.
 
     `difference` (N,) holds color_difference (0 for the first frame), `i_frame` (N,) which frames were coded without
-    reference, `frames` (N, 27, 48, 3) the thumbnails in RGB.
+    reference, `frames` (N, 27, 48, 3) the thumbnails in RGB, `gaps` the frames that begin a shot whatever they show.
     """
     small = _small(frames)
     flash = _flashes(difference, small, rules)
@@ -80,9 +102,14 @@ def find_boundaries(
     marked, denied = _by_encoder(i_frame, sure)
     agreed = doubt & marked & (strange > STRANGE) & (difference > rules.cut_difference)
     sure, doubt = sure | agreed, doubt & ~agreed & ~(denied & (strange < DENIED))
+    sure[list(gaps)] = True
+    doubt[list(gaps)] = False
     faded = [_faded(low, high, contrast) for low, high in runs(blank) if high - low > 1]
     blend, lit = _blends(small, rules)
     blend &= ~blank
+    dissolves, likely = _dissolves(frames, small, sure | blank, rules)
+    blend |= likely
+    lit &= ~likely
     for fade in faded:
         blend[max(0, fade.end - 1) : fade.start + 1] = False
     found = [Boundary(int(at), int(at), "cut", 1.0) for at in np.flatnonzero(sure)]
@@ -94,7 +121,7 @@ def find_boundaries(
         known = slice(max(0, -first), len(frames) - first)
         told = _judged(ends[known], within[known], max(0, first), blend & ~lit, rules)
         found += [b for b in told if not flash[max(0, b.end - 1) : b.start + 1].any()]
-    return _merged(found + faded + _wipes(small, sure | blank, rules)), int(shown.sum())
+    return _merged(found + faded + dissolves + _wipes(small, sure | blank, rules)), int(shown.sum())
 
 
 def _small(frames: np.ndarray) -> np.ndarray:
@@ -260,6 +287,145 @@ def _blends(small: np.ndarray, rules: Rules) -> tuple[np.ndarray, np.ndarray]:
     return found, lit
 
 
+@dataclass(frozen=True)
+class _Spans:
+    """Spans of 2 * half frames that a dissolve may fill: their first frames, and what changes from end to end."""
+
+    half: int
+    start: np.ndarray
+    before: np.ndarray
+    change: np.ndarray
+
+    def where(self, mask: np.ndarray) -> "_Spans":
+        return _Spans(self.half, self.start[mask], self.before[mask], self.change[mask])
+
+    def share(self, now: np.ndarray) -> np.ndarray:
+        """Return how much of the second picture is in each of `now`, by least squares."""
+        along = np.einsum("ij,ij->i", now - self.before, self.change)
+        return np.asarray(along / np.einsum("ij,ij->i", self.change, self.change))
+
+    def residual(self, now: np.ndarray, share: np.ndarray) -> np.ndarray:
+        """Return how far pictures are from mixtures, as a share of the difference of the ends."""
+        mixed = self.before + share[:, None] * self.change
+        return np.asarray(np.abs(now - mixed).mean(axis=1) / np.abs(self.change).mean(axis=1))
+
+
+class _Fit(NamedTuple):
+    """A span [start, end) of frames that are mixtures, how unsteadily, and whether that leaves no doubt."""
+
+    start: int
+    end: int
+    unsteady: float
+    sure: bool
+
+
+def _dissolves(
+    frames: np.ndarray, small: np.ndarray, edges: np.ndarray, rules: Rules
+) -> tuple[list[Boundary], np.ndarray]:
+    """Return dissolves that leave no doubt, of any length (the network knows none that are long), and which frames lie
+    amid what may be others.
+
+    From frame to frame the picture is a mixture of its ends in a steadily growing share, which rests before and after;
+    the ends are of like contrast and have no edges in common (a light that changes, a focus that is racked).
+    `edges` (N,) says which frames begin a shot or are blank: no dissolve reaches over them.
+    """
+    fits = [fit for half in STEADY_SPANS for fit in _steady(frames, small, edges, half, rules)]
+    sure = [fit for fit in fits if fit.sure]
+    covered, likely = np.zeros(len(small), bool), np.zeros(len(small), bool)
+    for fit in sure:
+        covered[fit.start : fit.end] = True
+    found = []
+    for low, high in runs(covered):
+        inside = [fit for fit in sure if low <= fit.start < high]
+        if len(inside) >= STEADY_SIGNS:
+            best = min(inside, key=lambda fit: fit.unsteady)
+            found.append(Boundary(best.start, best.end, "gradual", 1.0))
+        else:
+            covered[low:high] = False
+    for fit in fits:
+        quarter = (fit.end - fit.start) // 4
+        likely[fit.start + quarter : fit.end - quarter] = True
+    return found, likely & ~covered
+
+
+def _steady(frames: np.ndarray, small: np.ndarray, edges: np.ndarray, half: int, rules: Rules) -> list[_Fit]:
+    """Return the mixtures of a length that a dissolve gives."""
+    count, length, room = len(small), 2 * half, max(4, half // 2)
+    reach = first, last = _reach(edges)
+    start = np.arange(max(0, count - length))
+    start = start[(start - first[start] >= STAYS_STEADY) & (first[start] == first[start + length])]
+    start = start[last[start + length] - start - length >= STAYS_STEADY]
+    before, after = small[start], small[start + length]
+    contrast = np.sort([_variety(before), _variety(after)], axis=0)
+    fits = (np.abs(after - before).mean(axis=1) > 2 * FAINT) & (contrast[0] > STEADY_CONTRAST * contrast[1])
+    fits[fits] = strangeness(before[fits], after[fits]) > rules.blend_strangeness
+    fits[fits] = strangeness(_even(before[fits]), _even(after[fits])) > rules.blend_strangeness
+    spans = _Spans(half, start[fits], before[fits], after[fits] - before[fits])
+    course, residual = np.zeros((2, len(spans.start)))
+    for part in range(1, 8):
+        now = small[spans.start + round(length * part / 8)]
+        share = spans.share(now)
+        course = np.maximum(course, np.abs(share - part / 8))
+        residual = np.maximum(residual, spans.residual(now, share))
+        fits = (course < STEADY_COURSE) & (residual < LOOSE_RESIDUAL)
+        spans, course, residual = spans.where(fits), course[fits], residual[fits]
+    by_block = _by_block(spans.change)
+    fits = (by_block > 0.25 * by_block.mean(axis=1, keepdims=True)).mean(axis=1) > STEADY_SHARE
+    rest = np.abs(_unrest(spans, small, reach, room)).max(axis=0)
+    fits &= rest < STEADY_REST
+    for far in AROUND:
+        fits &= _unrest(spans, small, reach, far).max(axis=0) < 0.5
+    spans, unsteady = spans.where(fits), (course + rest)[fits]
+    sure = (residual[fits] < STEADY_RESIDUAL) & _outruns_motion(spans, small, reach)
+    return [
+        _Fit(at + 1, at + length, float(left), bool(calm) and not _show_the_same(frames[at], frames[at + length]))
+        for at, left, calm in zip(spans.start.tolist(), unsteady, sure, strict=True)
+    ]
+
+
+def _reach(edges: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the first and the last frame of the stretch without edges that each frame lies in."""
+    number = np.arange(len(edges))
+    first = np.maximum.accumulate(np.where(edges, number, 0))
+    next_edge = np.minimum.accumulate(np.where(edges, number, len(edges))[::-1])[::-1]
+    return first, np.append(next_edge[1:], len(edges)) - 1
+
+
+def _unrest(spans: _Spans, small: np.ndarray, reach: tuple[np.ndarray, np.ndarray], far: int) -> np.ndarray:
+    """Return (2, spans): what is there of the second picture `far` frames before, and of the first so long after."""
+    first, last = reach
+    end = spans.start + 2 * spans.half
+    earlier = spans.share(small[np.maximum(spans.start - far, first[spans.start])])
+    later = spans.share(small[np.minimum(end + far, last[end])])
+    return np.stack([earlier, 1 - later])
+
+
+def _outruns_motion(spans: _Spans, small: np.ndarray, reach: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
+    """Say in which spans pictures grow strange to one another sooner than before and after, whatever their light."""
+    first, last = reach
+    end, middle, step = spans.start + 2 * spans.half, spans.start + spans.half, spans.half // 2
+    pairs = [
+        (middle - (step + 1) // 2, middle + step // 2),
+        (np.maximum(spans.start - step, first[spans.start]), spans.start),
+        (end, np.minimum(end + step, last[end])),
+    ]
+    inside, earlier, later = (strangeness(_even(small[one]), _even(small[other])) for one, other in pairs)
+    return np.asarray(inside > STEADY_PACE * np.maximum(earlier, later))
+
+
+def _show_the_same(one: np.ndarray, other: np.ndarray) -> bool:
+    """Say whether two thumbnails have edges in common, in whatever light, some pixels apart."""
+    inner = _edges(other)[SEARCH_PX:-SEARCH_PX, SEARCH_PX:-SEARCH_PX]
+    return float(cv2.matchTemplate(_edges(one), inner, cv2.TM_CCOEFF_NORMED).max()) > SAME_DETAILS
+
+
+def _edges(frame: np.ndarray) -> np.ndarray:
+    """Return what stands out from around it, everywhere to the same degree."""
+    grey = frame.astype(np.float32).mean(axis=2)
+    detail = grey - cv2.GaussianBlur(grey, (0, 0), 1.5)
+    return np.asarray(detail / (1 + np.sqrt(cv2.GaussianBlur(detail * detail, (0, 0), 2.5))))
+
+
 def _wipes(small: np.ndarray, sure: np.ndarray, rules: Rules) -> list[Boundary]:
     """Return wipes and irises: block by block the picture turns from what was before to what comes after, and stays so.
 
@@ -294,7 +460,7 @@ def _turned(small: np.ndarray, sure: np.ndarray, half: int, rules: Rules) -> np.
     at = np.flatnonzero(whole & (strangeness(before, after) > rules.blend_strangeness))
     change = _by_block(after[at] - before[at])
     mean = change.mean(axis=1)
-    everywhere = (change > 0.25 * mean[:, None]).mean(axis=1) > 0.8
+    everywhere = (change > 0.25 * mean[:, None]).mean(axis=1) > 0.84
     at, change, mean = (values[everywhere & (mean > 2 * FAINT)] for values in (at, change, mean))
     turned = np.zeros(change.shape, bool)
     for share in (0.25, 0.5, 0.75):
@@ -341,7 +507,10 @@ def _windows(doubt: np.ndarray) -> list[tuple[int, int]]:
 
 def _judged(ends: np.ndarray, within: np.ndarray, first: int, blend: np.ndarray, rules: Rules) -> list[Boundary]:
     """Return the boundaries that the network tells of. Within a mixture, less will do."""
-    mixture = blend[first : first + len(ends)] & (within > 0.5)
+    mixture = np.zeros(len(ends), bool)
+    for low, high in runs(within > 0.5):
+        if high - low >= LONG:
+            mixture[low:high] = blend[first + low : first + high]
     needed = np.where(mixture, IN_MIXTURE * rules.probability, rules.probability)
     found = []
     for low, high in runs(ends > needed):

@@ -11,6 +11,7 @@ from tests.tasks.video.scenes import (
     joined,
     on_twos,
     shaken,
+    with_entry,
     with_explosion,
     with_flash,
     with_passer,
@@ -32,6 +33,12 @@ def _scene(rng: Random, frames: int, **wanted: float) -> Scene:
 def _joined(rng: Random, kind: str, lengths: Sequence[int], **wanted: float) -> Film:
     scenes = [_scene(rng, int(rng.integers(40, 80)) + max(lengths), **wanted) for _ in range(len(lengths) + 1)]
     return joined(scenes, [(kind, length) for length in lengths])
+
+
+def _slow_dissolves(rng: Random, shortest: int, longest: int, **wanted: float) -> Film:
+    first, second = rng.integers(shortest, longest + 1, 2).tolist()
+    scenes = [_scene(rng, int(rng.integers(40, 80)) + n, **wanted) for n in (first, first + second, second)]
+    return joined(scenes, [("dissolve", first), ("dissolve", second)])
 
 
 def _cuts(rng: Random, shortest: int, longest: int, **wanted: float) -> Film:
@@ -83,6 +90,36 @@ def _twos(rng: Random) -> Film:
     return _cut_together(parts)
 
 
+def _dimmed(rng: Random) -> Film:
+    light = 1 + float(rng.uniform(-0.7, 0.3)) * _ramp(200, 60, int(rng.integers(16, 91)))
+    tint = 1 + rng.uniform(-0.3, 0.2, 3) * _ramp(200, 60, 40)[:, None]
+    images = _scene(rng, 200, pan_px=float(rng.choice([0, 0.5, 1.5]))).images
+    return Film(
+        [
+            np.clip(image * gain * color, 0, 255).astype(np.uint8)
+            for image, gain, color in zip(images, light, tint, strict=True)
+        ],
+        [],
+    )
+
+
+def _zoomed(rng: Random) -> Film:
+    zoom, frames = float(rng.choice([0.5, 2, 3])), int(rng.integers(20, 91))
+    images = Scene(int(rng.integers(10**9)), frames, pan_px=0, zoom=zoom, things=0).images
+    return Film([images[0]] * 60 + images + [images[-1]] * 60, [])
+
+
+def _entered(rng: Random) -> Film:
+    images, share = _scene(rng, 200).images, float(rng.uniform(0.4, 0.7))
+    color = tuple(int(c) for c in rng.integers(0, 256, 3))
+    return Film(with_entry(images, 50, int(rng.integers(30, 91)), share, color), [])
+
+
+def _ramp(frames: int, at: int, length: int) -> np.ndarray:
+    """Return 0 up to frame `at`, then evenly up to 1."""
+    return np.clip((np.arange(frames) - at) / length, 0, 1)
+
+
 def _fast_frames(rng: Random) -> Film:
     scenes = [_scene(rng, 150, pan_px=0.6, speed=0.4) for _ in range(4)]
     return joined(scenes, [("cut", 0), ("dissolve", 40), ("cut", 0)])
@@ -102,6 +139,10 @@ KINDS: dict[str, Callable[[Random], Film]] = {
     "cuts in low light": lambda rng: _cuts(rng, 20, 60, light=0.15, noise=2.0),
     "dissolves of 6 to 15 frames": lambda rng: _joined(rng, "dissolve", rng.integers(6, 16, 3).tolist()),
     "dissolves of 16 to 40 frames": lambda rng: _joined(rng, "dissolve", rng.integers(16, 41, 3).tolist()),
+    "slow dissolves of 41 to 60 frames": lambda rng: _slow_dissolves(rng, 41, 60),
+    "slow dissolves of 60 to 90 frames, the camera almost still": lambda rng: _slow_dissolves(
+        rng, 60, 90, pan_px=float(rng.choice([0, 0.2])), zoom=1, things=2
+    ),
     "dissolves between similar shots": lambda rng: _similar(rng, "dissolve", int(rng.integers(8, 25))),
     "dissolves in low light": lambda rng: _joined(
         rng, "dissolve", rng.integers(8, 25, 3).tolist(), light=0.15, noise=2.0
@@ -121,6 +162,9 @@ KINDS: dict[str, Callable[[Random], Film]] = {
     "flashes": _flashes,
     "strobes": _strobe,
     "lightning": _lightning,
+    "light that changes slowly": _dimmed,
+    "zooms that start and stop": _zoomed,
+    "large things that come in slowly": _entered,
     "camera shake": lambda rng: Film(shaken(_scene(rng, 100, pan_px=1)), []),
 }
 QUIET = list(KINDS)[list(KINDS).index("fast pans") :]

@@ -201,6 +201,19 @@ def with_passer(images: Sequence[Image], at: int, frames: int = 10, share: float
     return found
 
 
+def with_entry(images: Sequence[Image], at: int, frames: int, share: float, color: tuple[int, ...]) -> list[Image]:
+    """Return the frames with something as wide as a share of the picture that comes in from the left and stays."""
+    found = list(images)
+    height, width = images[0].shape[:2]
+    size = round(share * width)
+    for i in range(at, len(found)):
+        left = round(size * (min(1.0, (i - at + 1) / frames) - 1))
+        found[i] = found[i].copy()
+        cv2.rectangle(found[i], (left, 0), (left + size, height), color, -1)
+        cv2.circle(found[i], (left + size // 2, height // 2), height // 3, tuple(255 - c for c in color), -1)
+    return found
+
+
 def with_explosion(images: Sequence[Image], at: int, frames: int = 30) -> list[Image]:
     """Return the frames with a fire that bursts within four frames, then dies down."""
     found = list(images)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from tasks.video.shots import (
     boundaries_of,
     color_difference,
     find_shots,
+    gaps_in,
     packed,
     shot_rows,
     stored_shots,
@@ -48,6 +50,21 @@ def no_i_frames(frames: np.ndarray) -> np.ndarray:
 
 def never(window: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     raise AssertionError("the network was asked")
+
+
+def deaf(window: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Answer as the network that knows nothing of what it is shown."""
+    return np.zeros(len(window) - 50, np.float32), np.zeros(len(window) - 50, np.float32)
+
+
+def with_title(images: list[Image], last: int, gone: int) -> list[Image]:
+    """Return the frames with large letters that fade out after frame `last`."""
+    letters = np.zeros_like(images[0])
+    cv2.putText(letters, "A BURROW", (40, 80), cv2.FONT_HERSHEY_SIMPLEX, 1.5, (255, 255, 255), 8)
+    shares = np.interp(range(len(images)), [last, gone], [1, 0])
+    return [
+        np.clip(image + share * letters, 0, 255).astype(np.uint8) for image, share in zip(images, shares, strict=True)
+    ]
 
 
 def a_film(seed: int) -> Film:
@@ -139,6 +156,39 @@ def test_frames_of_a_dissolve_or_fade_are_in_no_shot() -> None:
     for boundary, (end, start) in zip(found, film.boundaries, strict=True):
         assert abs(boundary.end - end) <= 4
         assert abs(boundary.start - start) <= 4
+
+
+def test_a_slow_dissolve_after_titles_that_fade_is_found_without_the_network() -> None:
+    wide, close = Scene(60, 180, pan_px=0.05, things=1), Scene(61, 140, pan_px=0.1, things=1, light=0.8)
+    film = joined([replace(wide, images=with_title(wide.images, 20, 50)), close], [("dissolve", 66)])
+    frames = small(film.images)
+    found, _ = find_boundaries(color_difference(frames), no_i_frames(frames), frames, RULES, deaf)
+    assert [b.kind for b in found] == ["gradual"]
+    assert abs(found[0].end - film.boundaries[0][0]) <= 8
+    assert abs(found[0].start - film.boundaries[0][1]) <= 8
+
+
+@pytest.mark.parametrize(
+    "kind", ["light that changes slowly", "zooms that start and stop", "large things that come in slowly", "explosions"]
+)
+def test_what_changes_slowly_is_no_dissolve_without_the_network(kind: str) -> None:
+    for seed in range(3):
+        frames = small(KINDS[kind](np.random.default_rng(seed)).images)
+        assert find_boundaries(color_difference(frames), no_i_frames(frames), frames, RULES, deaf)[0] == []
+
+
+def test_a_long_gap_in_time_is_a_cut_whatever_is_seen() -> None:
+    pts = np.cumsum([0] + [40] * 29 + [1100] + [40] * 29 + [900] + [40] * 9)
+    gaps = gaps_in(pts, Fraction(1, 1000))
+    assert gaps == (30,)
+    frames = small(Scene(12, 70).images)
+    found, _ = find_boundaries(color_difference(frames), no_i_frames(frames), frames, RULES, never, gaps)
+    assert [(b.end, b.start, b.kind) for b in found] == [(30, 30, "cut")]
+
+
+def test_frames_far_apart_throughout_are_one_recording() -> None:
+    assert gaps_in(np.arange(50) * 2, Fraction(1)) == ()  # one in two seconds
+    assert gaps_in(np.array([0]), Fraction(1)) == ()
 
 
 @pytest.mark.parametrize("frames", [1, 2, 3, 4])
@@ -287,6 +337,7 @@ def test_shots_are_found_once_for_the_same_thumbnails_i_frames_and_rules(tmp_pat
     assert [row[:2] for row in kept["copy"].value["boundaries"]] == [[30, 30]]
     assert stored_shots(store, {"a": seen}, replace(RULES, cut_difference=9)) == {}
     assert stored_shots(store, {"a": Seen(tuple(blobs), packed(~i_frame))}, RULES) == {}
+    assert stored_shots(store, {"a": replace(seen, gaps=(20,))}, RULES) == {}
 
 
 @pytest.mark.parametrize(
