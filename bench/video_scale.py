@@ -108,15 +108,17 @@ def scan_one(path: Path, store: Path) -> str:
 def find_shots_of(source_id: str, store_url: Path) -> None:
     """Do what detect_shots does with a video that was scanned."""
     from tasks.store import Store
-    from tasks.video.scan import Settings, stored
-    from tasks.video.shots import ShotJob, find_shots
-    from tasks.video.thumbnails import Thumbnails
+    from tasks.video.scan import Settings, joined, stored
+    from tasks.video.shots import Seen, ShotJob, find_shots, packed
+    from tasks.video.thumbnails import ColorDifference, Thumbnails
     from tasks.video.transitions import Rules
 
     known = parameters()
-    records = stored(Store(str(store_url)), [source_id], Settings(**known["scan_video"]))[source_id]
-    blobs = tuple(records[Thumbnails.name].blobs)
-    find_shots(ShotJob(blobs, str(store_url), Rules(**known["detect_shots"])))
+    store = Store(str(store_url))
+    records = stored(store, [source_id], Settings(**known["scan_video"]))[source_id]
+    frames = joined(store, [records[ColorDifference.name]])
+    seen = Seen(tuple(records[Thumbnails.name].blobs), packed(frames.column("i_frame").to_numpy()))
+    find_shots(ShotJob(seen, str(store_url), Rules(**known["detect_shots"])))
 
 
 def peak_mb() -> float:

@@ -104,10 +104,9 @@ def _with_splits(
     """Add `group` and `split` to each take. Groups are those of all candidates, so no threshold moves a take."""
     first_of: dict[str, str] = {}
     pairs = []
-    for cluster, source in zip(
-        duplicates.column("cluster_id").to_pylist(), duplicates.column("source_id").to_pylist(), strict=True
-    ):
-        pairs.append((first_of.setdefault(cluster, source), source))
+    linked, sources = duplicates.column("linked_id").to_pylist(), duplicates.column("source_id").to_pylist()
+    for link, source in zip(linked, sources, strict=True):
+        pairs.append((first_of.setdefault(link, source), source))
     groups = split_groups(scores.column("source_id").to_pylist(), pairs)
     for take in takes:
         take["group"] = groups[take["source_id"]]

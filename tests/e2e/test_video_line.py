@@ -20,10 +20,7 @@ from tests.conftest import locked_hashes
 from tests.e2e.conftest import STAGES, Line, sha256
 from tests.tasks.video import clips as making
 
-pytestmark = [
-    pytest.mark.xdist_group("e2e"),
-    pytest.mark.xfail(reason="not run whole since the line grew to eleven stages; to be taken away with the next run"),
-]
+pytestmark = pytest.mark.xdist_group("e2e")
 
 TAKES, REJECTED = "data/curated/takes/pretrain/takes.parquet", "data/curated/takes/pretrain/rejected.parquet"
 

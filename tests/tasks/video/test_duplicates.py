@@ -46,8 +46,6 @@ RULES = Rules(max_distance=0.25, min_overlap_s=2, min_overlap_share=0.6)
 FPS = 24
 Change = Callable[[list[Image]], list[Image]]
 
-pytestmark = pytest.mark.xfail(reason="not run whole on the merged code yet; to be taken away with the next run")
-
 
 # --- takes and what happens to them ---
 

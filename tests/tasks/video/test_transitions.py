@@ -32,8 +32,6 @@ from tests.tasks.video.scenes import Film, Image, Scene, joined, with_flash
 
 RULES = Rules(8, 3, 6, 1.6, 0.4, 0.75, 0.3, 0.5)
 
-pytestmark = pytest.mark.xfail(reason="not run whole on the merged code yet; to be taken away with the next run")
-
 
 def small(images: list[Image]) -> np.ndarray:
     return np.stack([cv2.resize(image, (48, 27), interpolation=cv2.INTER_AREA) for image in images])
