@@ -13,8 +13,11 @@ import pytest
 from ruamel.yaml import YAML
 
 from tasks import env, lineage
+from tests.priority import give_up_real_time
 
 REPOSITORY = Path(__file__).resolve().parent.parent
+give_up_real_time()
+
 _OURS = ("MLFLOW_", "PREFECT_", "HEADRACE_", "DVC_STAGE", "DVC_ROOT")
 
 
