@@ -5,6 +5,7 @@ A process that has it starves all others on the machine for the rest of its life
 
 import ctypes
 import os
+from pathlib import Path
 
 _CAP_SYS_NICE = 23
 _PR_CAPBSET_DROP = 24
@@ -25,6 +26,5 @@ def give_up_real_time() -> None:
 
 def has_real_time() -> bool:
     """Say whether any thread of this process runs at real-time priority."""
-    return any(
-        os.sched_getscheduler(int(thread)) in (os.SCHED_FIFO, os.SCHED_RR) for thread in os.listdir("/proc/self/task")
-    )
+    threads = (int(thread.name) for thread in Path("/proc/self/task").iterdir())
+    return any(os.sched_getscheduler(thread) in (os.SCHED_FIFO, os.SCHED_RR) for thread in threads)

@@ -10,10 +10,11 @@ from typing import Any, Literal
 import pyarrow as pa
 from pydantic import Field
 
-from tasks.stage import Plan, Report, Stage, StrictModel, stage_main
+from tasks.stage import Plan, Report, Stage, StageError, StrictModel, stage_main
 from tasks.tables import REJECTED, Reject, read_table, rejected_rows, write_table
 from tasks.video.floor import FloorParams
 from tasks.video.manifest import OwnModels
+from tasks.video.strip import gone
 from tasks.video.summaries import take_summaries
 from tasks.video.takes import Kept, Scoring, Take, TakeJob, identities, score_take, scores, scores_of, stored_scores
 
@@ -122,6 +123,7 @@ def _candidates(stage: Stage, params: Params) -> tuple[list[dict[str, Any]], lis
     takes = [
         Take(
             row["take_id"],
+            row["name"],
             row["start_pts"],
             row["end_pts"],
             **chunks[row["source_id"]],
@@ -146,6 +148,7 @@ def _jobs(stage: Stage, takes: list[Take], scoring: Scoring) -> list[tuple[str, 
 
 def _score_missing(stage: Stage, takes: list[Take], scoring: Scoring) -> dict[str, Reject]:
     jobs = _jobs(stage, takes, scoring)
+    _require_pictures(stage, [job.take for _, job in jobs])
     rejects: dict[str, Reject] = {}
     done = 0
     for outcome in stage.map(score_take, jobs, unit="take", total=len(jobs)):
@@ -156,6 +159,14 @@ def _score_missing(stage: Stage, takes: list[Take], scoring: Scoring) -> dict[st
     for score in scores(scoring):
         stage.store.compact(score.name)
     return rejects
+
+
+def _require_pictures(stage: Stage, takes: list[Take]) -> None:
+    """Raise StageError where what the scan kept of these takes is not in the store."""
+    blobs = {name: take.name for take in takes for kept in (take.strip, take.luma, take.edges) for name in kept.blobs}
+    for name, video in blobs.items():
+        if not stage.store.has_blob(name):
+            raise StageError(gone(video, f"{name[:12]}..."))
 
 
 def _row(row: dict[str, Any], scored: dict[str, Any]) -> dict[str, Any]:

@@ -25,7 +25,7 @@ from tasks.video.histograms import draw_histogram, histograms, write_histograms
 from tasks.video.pictures import Row, contact_sheet, examples_sheet, funnel_figure
 from tasks.video.score_takes import SCORES
 from tasks.video.selection import RULES, Decided, TakeSet, check_floor_of, decide
-from tasks.video.strip import strip_pictures
+from tasks.video.strip import gone, strip_pictures
 
 SHEET_TAKES = 60  # on the contact sheet; of more, every n-th
 SHARD_TAKES = 500  # in one tar of keyframes
@@ -135,10 +135,7 @@ class _Keyframes:
             try:
                 pictures = strip_pictures(self._store, video["strip_blobs"], video["strip_first_pts"], wanted)
             except StoreError as error:
-                raise StageError(
-                    f"the strip of {video['name']} is not in the store ({error}): this clone has the scan's tables "
-                    f"only; make it with 'dvc repro --force --single-item scan_video'"
-                ) from None
+                raise StageError(gone(video["name"], error)) from None
             for take in of_source:
                 found[take["take_id"]] = [pictures[pts] for pts in take["keyframe_pts"]]
         return found

@@ -147,3 +147,11 @@ def nearest(times: np.ndarray, wanted: Sequence[float], start: int, end: int) ->
     inside = times[np.searchsorted(times, start) : np.searchsorted(times, end)]
     inside = inside if len(inside) else times
     return [int(inside[np.argmin(np.abs(inside - centre))]) for centre in wanted]
+
+
+def gone(name: str, why: object) -> str:
+    """Return what to tell where the pictures of the video `name` are not in the store."""
+    return (
+        f"the pictures of {name} are not in the store ({why}): this clone has the scan's tables only; "
+        f"make them with 'dvc repro --force --single-item scan_video'"
+    )

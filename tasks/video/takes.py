@@ -47,6 +47,7 @@ class Take:
     """A stretch [start_pts, end_pts) of a video, and where its pictures are kept."""
 
     take_id: str
+    name: str  # of its video
     start_pts: int
     end_pts: int
     strip: Kept

@@ -203,7 +203,7 @@ def test_a_clone_with_its_cache_pulled_needs_the_scan_again_for_pictures_and_say
     shutil.rmtree(line.root / "data/store/blobs")
     line.change(score_takes__keyframes=3)
     done = line.dvc("repro", "select_takes@pretrain", check=False)
-    assert "film.mp4 is not in the store" in done.stdout + done.stderr
+    assert "the pictures of film.mp4 are not in the store" in done.stdout + done.stderr
     assert "dvc repro --force --single-item scan_video" in done.stdout + done.stderr
 
 
