@@ -68,6 +68,7 @@ def configure(root: Path) -> None:
         "HF_HUB_OFFLINE": "1",
         "OMP_NUM_THREADS": "1",  # results must not depend on the number of cores
         "OPENBLAS_NUM_THREADS": "1",
+        "ONEDNN_PRIMITIVE_CACHE_CAPACITY": "16",  # torch keeps memory for each size of input: windows have many
     }
     for name, value in defaults.items():
         os.environ.setdefault(name, value)

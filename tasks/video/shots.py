@@ -15,7 +15,7 @@ from tasks.video import transnet
 from tasks.video.thumbnails import read_thumbnails
 from tasks.video.transitions import Boundary, Rules, find_boundaries
 
-NAME, VERSION = "video.shots", "3"
+NAME, VERSION = "video.shots", "5"
 GAP_S, GAP_FRAMES = 1.0, 10  # a recording that pauses for more than both of seconds and usual frames is two
 STORED = StoredFunction(NAME, VERSION, __name__, libraries=("numpy", "opencv-python-headless", "torch", transnet.NAME))
 

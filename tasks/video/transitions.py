@@ -24,7 +24,16 @@ CONTEXT = 25  # frames that the network must see to either side of those that it
 LONGEST = 150  # frames judged at once, at most
 LEAD = 3  # frames judged before and after what is doubtful
 WIPE_SPANS = (4, 6, 8, 11, 15)  # half lengths of wipes looked for
-STAYS = 12  # frames for which a picture was there before a wipe, and stays after it
+STAYS = (
+    3,
+    6,
+    12,
+    18,
+    24,
+    32,
+    40,
+    48,
+)  # frames before and after a wipe with nothing of the other side: else it is motion
 WIPE_SIGNS = 3  # spans in which a wipe shows itself, at least: a thing that passes by does so in one or two
 BLEND_SPANS = (4, 8, 16, 24)  # half lengths of mixtures looked for, frames
 STEADY_SPANS = (6, 8, 11, 15, 20, 27, 36, 46)  # half lengths of dissolves taken for such without the network
@@ -50,6 +59,9 @@ IN_MIXTURE = 0.3  # of the network's probability: it spreads its answer over the
 FAINT = 2.0  # difference below which nothing is a cut, in the dark neither
 GRID = (9, 12)  # blocks that a frame is looked at by
 BLANK_CONTRAST = 4.0  # standard deviation of a frame of one colour, at most
+BLANK_SHARE = 0.25  # ... as a share of its mean, or of the largest among those near it
+BLANK_NEAR = 50  # frames
+BLACK = 6.0  # mean below which that share is taken of this
 FADING = 0.985  # of the contrast of the frame before: less, and it fades
 FLASH_FRAMES = 6  # a flash is over after as many
 DARK, BRIGHT = 80.0, 200.0  # windows whose light ends below the one are brightened to the other for the network
@@ -94,7 +106,7 @@ def find_boundaries(
     small = _small(frames)
     flash = _flashes(difference, small, rules)
     contrast = frames.reshape(len(frames), -1, 3).std(axis=1).max(axis=1)
-    blank = (contrast < BLANK_CONTRAST) & ~flash
+    blank = _blank(frames, contrast) & ~flash
     strange = np.concatenate(([0.0], strangeness(small[:-1], small[1:])))
     sure, doubt = _by_difference(np.where(flash, 0, difference), strange, blank, rules)
     lights = sure & np.concatenate(([False], _only_light(small[:-1], small[1:])))
@@ -162,6 +174,16 @@ def _even(small: np.ndarray) -> np.ndarray:
     pixels = small.reshape(len(small), GRID[0] * GRID[1], 3)
     pixels = pixels - pixels.mean(axis=1, keepdims=True)
     return np.asarray(32 * pixels / np.maximum(pixels.std(axis=(1, 2), keepdims=True), 1)).reshape(small.shape)
+
+
+def _blank(frames: np.ndarray, contrast: np.ndarray) -> np.ndarray:
+    """Say which frames are of one colour: of little contrast, and far less than their light or what is near has.
+
+    A dark picture has little contrast, too, but as much of it as its light allows.
+    """
+    level = frames.reshape(len(frames), -1).mean(axis=1)
+    near = cv2.dilate(contrast[:, None], np.ones((2 * BLANK_NEAR + 1, 1)))[:, 0]
+    return (contrast < BLANK_CONTRAST) & (contrast < BLANK_SHARE * np.maximum(np.maximum(level, near), BLACK))
 
 
 def _lit(window: np.ndarray) -> np.ndarray:
@@ -470,11 +492,14 @@ def _turned(small: np.ndarray, sure: np.ndarray, half: int, rules: Rules) -> np.
         fits = np.minimum(to_before, to_after).mean(axis=1) < 0.25 * mean
         fits &= (np.abs(new.mean(axis=1) - share) < 0.2) & ((turned & ~new).mean(axis=1) < 0.06)
         at, mean, turned = at[fits], mean[fits], new[fits]
-    last = len(small) - 1
-    for far, near in ((-STAYS, 0), (0, STAYS), (-STAYS, STAYS)):
-        pair = small[np.maximum(at + far, 0)], small[np.minimum(at + 2 * half + near, last)]
-        at = at[strangeness(*pair) > rules.blend_strangeness]
-    return at
+    first, last = _reach(sure)
+    end = at + 2 * half
+    fits = np.ones(len(at), bool)
+    for far in STAYS:  # frames before and after, in which nothing was seen of what comes, and is of what was
+        earlier, later = np.maximum(at - far, first[at]), np.minimum(end + far, last[at])
+        for one, other in ((earlier, end), (at, later), (earlier, later)):
+            fits &= strangeness(small[one], small[other]) > rules.blend_strangeness
+    return at[fits]
 
 
 def _by_block(change: np.ndarray) -> np.ndarray:

@@ -1,5 +1,7 @@
 """Boundaries of made-up films whose cuts, dissolves, fades and flashes are known."""
 
+import subprocess
+import sys
 from collections.abc import Iterable
 from dataclasses import replace
 from fractions import Fraction
@@ -26,6 +28,7 @@ from tasks.video.shots import (
 )
 from tasks.video.thumbnails import ColorDifference, Thumbnails, read_thumbnails
 from tasks.video.transitions import STRANGE, Boundary, Rules, _small, find_boundaries, runs, strangeness
+from tests.conftest import REPOSITORY
 from tests.tasks.video import clips
 from tests.tasks.video.films import DOUBTFUL, KINDS, QUIET
 from tests.tasks.video.scenes import Film, Image, Scene, joined, with_flash
@@ -202,6 +205,23 @@ def test_a_glimpse_of_another_shot_is_two_cuts() -> None:
     assert [(b.end, b.start) for b in found_in(images)] == [(40, 40), (44, 44)]
 
 
+@pytest.mark.parametrize("step_px", [3, 5, 8, 13])
+def test_a_striped_curtain_that_is_drawn_past_is_no_wipe(step_px: int) -> None:
+    columns = np.arange(320) + step_px * np.arange(140)[:, None]
+    stripes = np.where(columns // 80 % 2 == 0, 234, 18).astype(np.uint8)
+    images = [np.broadcast_to(row[None, :, None], (180, 320, 3)).copy() for row in stripes]
+    frames = small(images)
+    assert find_boundaries(color_difference(frames), no_i_frames(frames), frames, RULES, deaf)[0] == []
+
+
+def test_a_dark_film_is_not_blank() -> None:
+    first, second = (np.stack(Scene(seed, 60, pan_px=2).images) for seed in (12, 13))
+    dark = list((np.concatenate([first, second]) * (10 / first.mean())).astype(np.uint8))
+    frames = small(dark)
+    assert frames.reshape(len(frames), -1, 3).std(axis=1).max() < 8
+    assert [(b.end, b.start, b.kind) for b in found_in(dark)] == [(60, 60, "cut")]
+
+
 @pytest.mark.parametrize("pan_px", [0, 4, 12])
 def test_a_camera_that_moves_makes_no_cut(pan_px: float) -> None:
     assert found_in(Scene(10, 120, pan_px=pan_px, zoom=1.4).images) == []
@@ -273,6 +293,25 @@ def test_the_network_answers_the_middle_of_a_window() -> None:
     assert int(np.argmax(ends)) == 49 - transnet.MARGIN  # the frame that a shot ends with
     assert ends.max() > 0.9
     assert np.sort(ends)[-2] < 0.1
+
+
+@pytest.mark.slow
+def test_windows_of_many_lengths_do_not_fill_the_memory() -> None:
+    """Each length once, in a process that is set up as a stage: without a limit each costs some 20 MB for good."""
+    code = """
+import numpy as np, psutil
+from pathlib import Path
+from tasks import env
+env.configure(Path.cwd())
+from tasks.video import transnet
+used = []
+for frames in range(60, 100):
+    transnet.judge(np.zeros((frames, 27, 48, 3), np.uint8))
+    used.append(psutil.Process().memory_info().rss / 1e6)
+print(max(used[30:]) - max(used[:15]))
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, check=True, capture_output=True, text=True)
+    assert float(done.stdout) < 150
 
 
 def test_runs_are_the_spans_of_true() -> None:
