@@ -18,8 +18,8 @@ import psutil
 
 from tasks import env
 from tasks.store import Store
+from tasks.video.mixtures import runs
 from tasks.video.thumbnails import read_thumbnails
-from tasks.video.transitions import runs
 
 HERE = Path(__file__).resolve().parent
 ROWS = HERE / "video_shots.json"

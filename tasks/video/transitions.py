@@ -14,6 +14,9 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
+from tasks.video.likeness import SAME, only_light, small_of, strangeness
+from tasks.video.mixtures import FAINT, blends, dissolves_in, runs, wipes_in
+
 cv2.setNumThreads(1)
 
 # uint8 (frames, 27, 48, 3) in RGB -> for each but the first and last 25 the probabilities that a shot ends with it, and
@@ -23,41 +26,12 @@ Judge = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
 CONTEXT = 25  # frames that the network must see to either side of those that it judges
 LONGEST = 150  # frames judged at once, at most
 LEAD = 3  # frames judged before and after what is doubtful
-WIPE_SPANS = (4, 6, 8, 11, 15)  # half lengths of wipes looked for
-STAYS = (
-    3,
-    6,
-    12,
-    18,
-    24,
-    32,
-    40,
-    48,
-)  # frames before and after a wipe with nothing of the other side: else it is motion
-WIPE_SIGNS = 3  # spans in which a wipe shows itself, at least: a thing that passes by does so in one or two
-BLEND_SPANS = (4, 8, 16, 24)  # half lengths of mixtures looked for, frames
-STEADY_SPANS = (6, 8, 11, 15, 20, 27, 36, 46)  # half lengths of dissolves taken for such without the network
-STEADY_RESIDUAL = 0.2  # of their frames from the mixture that fits best, as a share of the difference of the ends
-LOOSE_RESIDUAL = 0.35  # ... below which, and whatever moves, the network is asked
-STEADY_COURSE = 0.2  # by how much the share of the second picture may differ from a steady growth within
-STEADY_REST = 0.18  # ... and from 0 or 1 a quarter of the span outside
-STEADY_SHARE = 0.8  # of the blocks change, at least
-STEADY_CONTRAST = 0.4  # of one end to that of the other, at least: else it is light that comes or goes
-STEADY_PACE = 1.15  # of how strange pictures grow within a quarter of the span, to that outside: else it is motion
-SAME_DETAILS = 0.3  # correlation of edges, at the best place, from which on two pictures show the same
-SEARCH_PX = 5  # ... looked for so far
-STAYS_STEADY = 3  # frames of the same shot before and after, at least
-STEADY_SIGNS = 2  # spans that fit, at least
-AROUND = (6, 12, 18, 24)  # frames before a dissolve that are not like what follows, nor those after like what was
-SAME = 0.4  # strangeness below which two pictures show the same
 STRANGE = 0.8  # strangeness of a frame to the one before it that only a cut (or a blank frame) has
 DENIED = 0.55  # strangeness below which there is no cut, where an encoder that marks its cuts marked none
 MARKED, MARKED_CUTS = 0.9, 10  # share and number of the sure cuts at I-frames, from which on an encoder is believed
 FORCED = 0.9  # of the greatest distance of I-frames: what lies so far from the last may be there for that alone
 LONG = 8  # frames of a dissolve over which the network spreads its answer
 IN_MIXTURE = 0.3  # of the network's probability: it spreads its answer over the frames of a long dissolve
-FAINT = 2.0  # difference below which nothing is a cut, in the dark neither
-GRID = (9, 12)  # blocks that a frame is looked at by
 BLANK_CONTRAST = 4.0  # standard deviation of a frame of one colour, at most
 BLANK_SHARE = 0.25  # ... as a share of its mean, or of the largest among those near it
 BLANK_NEAR = 50  # frames
@@ -103,13 +77,13 @@ def find_boundaries(
     `difference` (N,) holds color_difference (0 for the first frame), `i_frame` (N,) which frames were coded without
     reference, `frames` (N, 27, 48, 3) the thumbnails in RGB, `gaps` the frames that begin a shot whatever they show.
     """
-    small = _small(frames)
+    small = small_of(frames)
     flash = _flashes(difference, small, rules)
     contrast = frames.reshape(len(frames), -1, 3).std(axis=1).max(axis=1)
     blank = _blank(frames, contrast) & ~flash
     strange = np.concatenate(([0.0], strangeness(small[:-1], small[1:])))
     sure, doubt = _by_difference(np.where(flash, 0, difference), strange, blank, rules)
-    lights = sure & np.concatenate(([False], _only_light(small[:-1], small[1:])))
+    lights = sure & np.concatenate(([False], only_light(small[:-1], small[1:])))
     sure, doubt = sure & ~lights, doubt | lights
     marked, denied = _by_encoder(i_frame, sure)
     agreed = doubt & marked & (strange > STRANGE) & (difference > rules.cut_difference)
@@ -117,9 +91,9 @@ def find_boundaries(
     sure[list(gaps)] = True
     doubt[list(gaps)] = False
     faded = [_faded(low, high, contrast) for low, high in runs(blank) if high - low > 1]
-    blend, lit = _blends(small, rules)
+    blend, lit = blends(small, strange=rules.blend_strangeness, residual=rules.blend_residual)
     blend &= ~blank
-    dissolves, likely = _dissolves(frames, small, sure | blank, rules)
+    dissolves, likely = dissolves_in(frames, small, sure | blank, rules.blend_strangeness)
     blend |= likely
     lit &= ~likely
     for fade in faded:
@@ -133,47 +107,9 @@ def find_boundaries(
         known = slice(max(0, -first), len(frames) - first)
         told = _judged(ends[known], within[known], max(0, first), blend & ~lit, rules)
         found += [b for b in told if not flash[max(0, b.end - 1) : b.start + 1].any()]
-    return _merged(found + faded + dissolves + _wipes(small, sure | blank, rules)), int(shown.sum())
-
-
-def _small(frames: np.ndarray) -> np.ndarray:
-    """Return means of blocks of 4x3 pixels, float32 (N, 9 * 12 * 3)."""
-    count = len(frames)
-    blocks = frames.reshape(count, GRID[0], 3, GRID[1], 4, 3).sum(axis=(2, 4), dtype=np.uint16)
-    return (blocks.reshape(count, -1) / np.float32(12)).astype(np.float32)
-
-
-def strangeness(these: np.ndarray, those: np.ndarray) -> np.ndarray:
-    """Return how strange pictures are to others, float (N,): their difference as a share of that from unrelated ones.
-
-    About 1 for two pictures that have nothing to do with one another, whatever their light and contrast; 0 for equal
-    ones. Unrelated are the others mirrored: of the same light and colours, with nothing where it was. Both as by
-    `_small`.
-    """
-    apart = np.abs(these - those).mean(axis=1)
-    grid = those.reshape(len(those), *GRID, 3)
-    mirrored = (grid[:, :, ::-1], grid[:, ::-1], grid[:, ::-1, ::-1])
-    unrelated = np.min([np.abs(these - m.reshape(these.shape)).mean(axis=1) for m in mirrored], axis=0)
-    varied = np.maximum(_variety(these), _variety(those))  # the least that it can be, where both are symmetric
-    return np.asarray(apart / np.maximum(np.maximum(unrelated, varied), 0.5))
-
-
-def _variety(small: np.ndarray) -> np.ndarray:
-    """Return the mean absolute deviation of pictures from their mean colours."""
-    pixels = small.reshape(len(small), GRID[0] * GRID[1], 3)
-    return np.asarray(np.abs(pixels - pixels.mean(axis=1, keepdims=True)).mean(axis=(1, 2)))
-
-
-def _only_light(these: np.ndarray, those: np.ndarray) -> np.ndarray:
-    """Say which pictures show the same as others in another light: strange only until both have the same contrast."""
-    return strangeness(_even(these), _even(those)) < SAME
-
-
-def _even(small: np.ndarray) -> np.ndarray:
-    """Return pictures with a mean of 0 in each colour and a standard deviation of 32."""
-    pixels = small.reshape(len(small), GRID[0] * GRID[1], 3)
-    pixels = pixels - pixels.mean(axis=1, keepdims=True)
-    return np.asarray(32 * pixels / np.maximum(pixels.std(axis=(1, 2), keepdims=True), 1)).reshape(small.shape)
+    mixed = dissolves + wipes_in(small, sure | blank, rules.blend_strangeness)
+    found += [Boundary(*span, "gradual", 1.0) for span in mixed]
+    return _merged(found + faded), int(shown.sum())
 
 
 def _blank(frames: np.ndarray, contrast: np.ndarray) -> np.ndarray:
@@ -280,232 +216,6 @@ def _flashed(frames: np.ndarray, before: np.ndarray) -> bool:
     return True
 
 
-def _blends(small: np.ndarray, rules: Rules) -> tuple[np.ndarray, np.ndarray]:
-    """Say which frames lie in a steady mixture of what was before and what comes after (a dissolve, a fade), and which
-    of these may do so only because the light changes.
-
-    A quarter, half and three quarters of the way the picture is made up of its ends in just these shares, and the ends
-    are strange to one another: motion gives the one or the other, seldom both.
-    """
-    found, lit = np.zeros(len(small), bool), np.zeros(len(small), bool)
-    for half in BLEND_SPANS:
-        if len(small) <= 2 * half:
-            continue
-        before, after = small[: -2 * half], small[2 * half :]
-        change = after - before
-        apart = np.abs(change).mean(axis=1)
-        fits = apart > FAINT
-        for at in (half // 2, half, half + half // 2):
-            mixed = before[fits] + change[fits] * np.float32(at / (2 * half))
-            residual = np.abs(small[at : len(small) - 2 * half + at][fits] - mixed).mean(axis=1)
-            fits[fits] = residual < rules.blend_residual * apart[fits]
-        fits[fits] = strangeness(before[fits], after[fits]) > rules.blend_strangeness
-        found[half:-half] |= fits
-        fits[fits] = _only_light(before[fits], after[fits])
-        lit[half:-half] |= fits
-    for low, high in runs(found):
-        if high - low == 1:
-            found[low] = False
-    return found, lit
-
-
-@dataclass(frozen=True)
-class _Spans:
-    """Spans of 2 * half frames that a dissolve may fill: their first frames, and what changes from end to end."""
-
-    half: int
-    start: np.ndarray
-    before: np.ndarray
-    change: np.ndarray
-
-    def where(self, mask: np.ndarray) -> "_Spans":
-        return _Spans(self.half, self.start[mask], self.before[mask], self.change[mask])
-
-    def share(self, now: np.ndarray) -> np.ndarray:
-        """Return how much of the second picture is in each of `now`, by least squares."""
-        along = np.einsum("ij,ij->i", now - self.before, self.change)
-        return np.asarray(along / np.einsum("ij,ij->i", self.change, self.change))
-
-    def residual(self, now: np.ndarray, share: np.ndarray) -> np.ndarray:
-        """Return how far pictures are from mixtures, as a share of the difference of the ends."""
-        mixed = self.before + share[:, None] * self.change
-        return np.asarray(np.abs(now - mixed).mean(axis=1) / np.abs(self.change).mean(axis=1))
-
-
-class _Fit(NamedTuple):
-    """A span [start, end) of frames that are mixtures, how unsteadily, and whether that leaves no doubt."""
-
-    start: int
-    end: int
-    unsteady: float
-    sure: bool
-
-
-def _dissolves(
-    frames: np.ndarray, small: np.ndarray, edges: np.ndarray, rules: Rules
-) -> tuple[list[Boundary], np.ndarray]:
-    """Return dissolves that leave no doubt, of any length (the network knows none that are long), and which frames lie
-    amid what may be others.
-
-    From frame to frame the picture is a mixture of its ends in a steadily growing share, which rests before and after;
-    the ends are of like contrast and have no edges in common (a light that changes, a focus that is racked).
-    `edges` (N,) says which frames begin a shot or are blank: no dissolve reaches over them.
-    """
-    fits = [fit for half in STEADY_SPANS for fit in _steady(frames, small, edges, half, rules)]
-    sure = [fit for fit in fits if fit.sure]
-    covered, likely = np.zeros(len(small), bool), np.zeros(len(small), bool)
-    for fit in sure:
-        covered[fit.start : fit.end] = True
-    found = []
-    for low, high in runs(covered):
-        inside = [fit for fit in sure if low <= fit.start < high]
-        if len(inside) >= STEADY_SIGNS:
-            best = min(inside, key=lambda fit: fit.unsteady)
-            found.append(Boundary(best.start, best.end, "gradual", 1.0))
-        else:
-            covered[low:high] = False
-    for fit in fits:
-        quarter = (fit.end - fit.start) // 4
-        likely[fit.start + quarter : fit.end - quarter] = True
-    return found, likely & ~covered
-
-
-def _steady(frames: np.ndarray, small: np.ndarray, edges: np.ndarray, half: int, rules: Rules) -> list[_Fit]:
-    """Return the mixtures of a length that a dissolve gives."""
-    count, length, room = len(small), 2 * half, max(4, half // 2)
-    reach = first, last = _reach(edges)
-    start = np.arange(max(0, count - length))
-    start = start[(start - first[start] >= STAYS_STEADY) & (first[start] == first[start + length])]
-    start = start[last[start + length] - start - length >= STAYS_STEADY]
-    before, after = small[start], small[start + length]
-    contrast = np.sort([_variety(before), _variety(after)], axis=0)
-    fits = (np.abs(after - before).mean(axis=1) > 2 * FAINT) & (contrast[0] > STEADY_CONTRAST * contrast[1])
-    fits[fits] = strangeness(before[fits], after[fits]) > rules.blend_strangeness
-    fits[fits] = strangeness(_even(before[fits]), _even(after[fits])) > rules.blend_strangeness
-    spans = _Spans(half, start[fits], before[fits], after[fits] - before[fits])
-    course, residual = np.zeros((2, len(spans.start)))
-    for part in range(1, 8):
-        now = small[spans.start + round(length * part / 8)]
-        share = spans.share(now)
-        course = np.maximum(course, np.abs(share - part / 8))
-        residual = np.maximum(residual, spans.residual(now, share))
-        fits = (course < STEADY_COURSE) & (residual < LOOSE_RESIDUAL)
-        spans, course, residual = spans.where(fits), course[fits], residual[fits]
-    by_block = _by_block(spans.change)
-    fits = (by_block > 0.25 * by_block.mean(axis=1, keepdims=True)).mean(axis=1) > STEADY_SHARE
-    rest = np.abs(_unrest(spans, small, reach, room)).max(axis=0)
-    fits &= rest < STEADY_REST
-    for far in AROUND:
-        fits &= _unrest(spans, small, reach, far).max(axis=0) < 0.5
-    spans, unsteady = spans.where(fits), (course + rest)[fits]
-    sure = (residual[fits] < STEADY_RESIDUAL) & _outruns_motion(spans, small, reach)
-    return [
-        _Fit(at + 1, at + length, float(left), bool(calm) and not _show_the_same(frames[at], frames[at + length]))
-        for at, left, calm in zip(spans.start.tolist(), unsteady, sure, strict=True)
-    ]
-
-
-def _reach(edges: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the first and the last frame of the stretch without edges that each frame lies in."""
-    number = np.arange(len(edges))
-    first = np.maximum.accumulate(np.where(edges, number, 0))
-    next_edge = np.minimum.accumulate(np.where(edges, number, len(edges))[::-1])[::-1]
-    return first, np.append(next_edge[1:], len(edges)) - 1
-
-
-def _unrest(spans: _Spans, small: np.ndarray, reach: tuple[np.ndarray, np.ndarray], far: int) -> np.ndarray:
-    """Return (2, spans): what is there of the second picture `far` frames before, and of the first so long after."""
-    first, last = reach
-    end = spans.start + 2 * spans.half
-    earlier = spans.share(small[np.maximum(spans.start - far, first[spans.start])])
-    later = spans.share(small[np.minimum(end + far, last[end])])
-    return np.stack([earlier, 1 - later])
-
-
-def _outruns_motion(spans: _Spans, small: np.ndarray, reach: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
-    """Say in which spans pictures grow strange to one another sooner than before and after, whatever their light."""
-    first, last = reach
-    end, middle, step = spans.start + 2 * spans.half, spans.start + spans.half, spans.half // 2
-    pairs = [
-        (middle - (step + 1) // 2, middle + step // 2),
-        (np.maximum(spans.start - step, first[spans.start]), spans.start),
-        (end, np.minimum(end + step, last[end])),
-    ]
-    inside, earlier, later = (strangeness(_even(small[one]), _even(small[other])) for one, other in pairs)
-    return np.asarray(inside > STEADY_PACE * np.maximum(earlier, later))
-
-
-def _show_the_same(one: np.ndarray, other: np.ndarray) -> bool:
-    """Say whether two thumbnails have edges in common, in whatever light, some pixels apart."""
-    inner = _edges(other)[SEARCH_PX:-SEARCH_PX, SEARCH_PX:-SEARCH_PX]
-    return float(cv2.matchTemplate(_edges(one), inner, cv2.TM_CCOEFF_NORMED).max()) > SAME_DETAILS
-
-
-def _edges(frame: np.ndarray) -> np.ndarray:
-    """Return what stands out from around it, everywhere to the same degree."""
-    grey = frame.astype(np.float32).mean(axis=2)
-    detail = grey - cv2.GaussianBlur(grey, (0, 0), 1.5)
-    return np.asarray(detail / (1 + np.sqrt(cv2.GaussianBlur(detail * detail, (0, 0), 2.5))))
-
-
-def _wipes(small: np.ndarray, sure: np.ndarray, rules: Rules) -> list[Boundary]:
-    """Return wipes and irises: block by block the picture turns from what was before to what comes after, and stays so.
-
-    The network was not trained on them.
-    """
-    places, halves = [], []
-    for half in WIPE_SPANS:
-        at = _turned(small, sure, half, rules)
-        places.append(at)
-        halves.append(np.full(len(at), half))
-    starts, lengths = np.concatenate(places), 2 * np.concatenate(halves)
-    covered = np.zeros(len(small), bool)
-    for start, length in zip(starts, lengths, strict=True):
-        covered[start : start + length] = True
-    found = []
-    for low, high in runs(covered):
-        inside = (starts >= low) & (starts < high)
-        if inside.sum() >= WIPE_SIGNS:
-            widest = inside & (lengths == lengths[inside].max())
-            first = round(float(starts[widest].mean()))
-            found.append(Boundary(first, first + int(lengths[widest][0]), "gradual", 1.0))
-    return found
-
-
-def _turned(small: np.ndarray, sure: np.ndarray, half: int, rules: Rules) -> np.ndarray:
-    """Return the first frames of spans of 2 * half frames in which the picture turns as in a wipe."""
-    if len(small) <= 4 * half:
-        return np.empty(0, int)
-    before, after = small[: -2 * half], small[2 * half :]
-    cuts = np.concatenate(([0], np.cumsum(sure)))
-    whole = cuts[2 * half + 1 :] == cuts[: -2 * half - 1]
-    at = np.flatnonzero(whole & (strangeness(before, after) > rules.blend_strangeness))
-    change = _by_block(after[at] - before[at])
-    mean = change.mean(axis=1)
-    everywhere = (change > 0.25 * mean[:, None]).mean(axis=1) > 0.84
-    at, change, mean = (values[everywhere & (mean > 2 * FAINT)] for values in (at, change, mean))
-    turned = np.zeros(change.shape, bool)
-    for share in (0.25, 0.5, 0.75):
-        now = small[at + round(2 * half * share)]
-        to_before, to_after = _by_block(now - before[at]), _by_block(now - after[at])
-        new = to_after < to_before
-        fits = np.minimum(to_before, to_after).mean(axis=1) < 0.25 * mean
-        fits &= (np.abs(new.mean(axis=1) - share) < 0.2) & ((turned & ~new).mean(axis=1) < 0.06)
-        at, mean, turned = at[fits], mean[fits], new[fits]
-    first, last = _reach(sure)
-    end = at + 2 * half
-    fits = np.ones(len(at), bool)
-    for far in STAYS:  # frames before and after, in which nothing was seen of what comes, and is of what was
-        earlier, later = np.maximum(at - far, first[at]), np.minimum(end + far, last[at])
-        for one, other in ((earlier, end), (at, later), (earlier, later)):
-            fits &= strangeness(small[one], small[other]) > rules.blend_strangeness
-    return at[fits]
-
-
-def _by_block(change: np.ndarray) -> np.ndarray:
-    return np.asarray(np.abs(change).reshape(len(change), GRID[0] * GRID[1], 3).mean(axis=2))
-
-
 def _faded(low: int, high: int, contrast: np.ndarray) -> Boundary:
     """Return the boundary of blank frames [low, high), with those that fade out before it and fade in after it."""
     while low > 1 and contrast[low - 1] < FADING * contrast[low - 2]:
@@ -547,12 +257,6 @@ def _judged(ends: np.ndarray, within: np.ndarray, first: int, blend: np.ndarray,
         else:
             found.append(Boundary(first + peak + 1, first + peak + 1, "cut", float(ends[peak])))
     return found
-
-
-def runs(mask: np.ndarray) -> list[tuple[int, int]]:
-    """Return the spans [first, last) where a mask is true."""
-    edges = np.flatnonzero(np.diff(np.concatenate(([False], mask, [False])).astype(np.int8)))
-    return [(int(low), int(high)) for low, high in zip(edges[::2], edges[1::2], strict=True)]
 
 
 def _merged(found: Sequence[Boundary]) -> list[Boundary]:

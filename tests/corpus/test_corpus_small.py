@@ -8,7 +8,6 @@ from tests.corpus.evaluate import Result, as_markdown
 from tests.corpus.plan import SMALL, Clip
 
 
-@pytest.mark.xfail(reason="a long dissolve in AV1 is missed, and stripes without any likeness are taken for one")
 @pytest.mark.xdist_group("corpus")
 def test_forty_clips_are_kept_and_rejected_as_planted(curated: Callable[[Sequence[Clip]], Result]) -> None:
     result = curated(SMALL)

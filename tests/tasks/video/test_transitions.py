@@ -15,6 +15,8 @@ import pytest
 from tasks.store import Store
 from tasks.video import thumbnails, transnet
 from tasks.video.frames import run_pass
+from tasks.video.likeness import small_of, strangeness
+from tasks.video.mixtures import runs
 from tasks.video.shots import (
     Seen,
     ShotJob,
@@ -27,7 +29,7 @@ from tasks.video.shots import (
     stored_shots,
 )
 from tasks.video.thumbnails import ColorDifference, Thumbnails, read_thumbnails
-from tasks.video.transitions import STRANGE, Boundary, Rules, _small, find_boundaries, runs, strangeness
+from tasks.video.transitions import STRANGE, Boundary, Rules, find_boundaries
 from tests.conftest import REPOSITORY
 from tests.tasks.video import clips
 from tests.tasks.video.films import DOUBTFUL, KINDS, QUIET
@@ -233,7 +235,7 @@ def test_a_short_video_is_one_shot() -> None:
 
 
 def test_strangeness_is_about_one_for_unrelated_pictures_in_any_light_and_small_for_a_camera_that_moves() -> None:
-    scenes = [_small(small(Scene(seed, 2, pan_px=8).images)) for seed in range(20)]
+    scenes = [small_of(small(Scene(seed, 2, pan_px=8).images)) for seed in range(20)]
     first = np.stack([scene[0] for scene in scenes])
     moved = np.stack([scene[-1] for scene in scenes])
     other = np.roll(first, 1, axis=0)
