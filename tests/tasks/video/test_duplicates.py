@@ -252,7 +252,7 @@ def test_signs_of_a_mirrored_picture_are_turned_by_the_mirror(prints: list[Print
     pictures = np.concatenate([one.pictures for one in prints])
     plain, _, _ = signs(pictures, FULL, 0)
     turned, _, _ = signs(np.ascontiguousarray(pictures[:, :, ::-1]), FULL, 0)
-    assert np.bitwise_count(plain ^ turned ^ fingerprints.MIRROR).mean() < 0.2
+    assert np.bitwise_count(fingerprints.mirrored(plain) ^ turned).mean() < 0.2
 
 
 def test_coefficients_are_those_of_a_cosine_transform() -> None:
