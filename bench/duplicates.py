@@ -37,7 +37,7 @@ COPIES = 10  # one take in so many is a copy
 BLOCK = 500  # takes made at once
 SHORTEST, LONGEST = 7, 80  # samples of a take: two seconds at least, as what is compared
 CODING = 0.75  # grey levels: noise of coding in a small picture
-COMPARED = 2000  # candidates compared, drawn at random
+COMPARED = 1000  # candidates compared, drawn at random
 RULES = {"max_distance": 0.25, "min_overlap_s": 2.0, "min_overlap_share": 0.6}
 
 
@@ -145,16 +145,16 @@ class Takes:
         rng = np.random.default_rng([1, block])
         counts = np.clip(rng.choice(model.samples, BLOCK), SHORTEST, LONGEST)
         longest_first = np.argsort(-counts)
-        path = np.ones((int(counts.max()), BLOCK, len(model.between) + 1), np.float32)
+        path = np.ones((BLOCK, int(counts.max()), len(model.between) + 1), np.float32)
         fresh = np.sqrt(1 - model.memory**2)
         noise = np.zeros((BLOCK, len(model.between)), np.float32)
         centre = rng.standard_normal(noise.shape, dtype=np.float32) * model.between
-        for at in range(len(path)):
+        for at in range(path.shape[1]):
             lasting = longest_first[: np.count_nonzero(counts > at)]
             new = rng.standard_normal((len(lasting), noise.shape[1]), dtype=np.float32)
             noise[lasting] = model.memory * noise[lasting] + fresh * new if at else new
-            path[at, lasting, :-1] = centre[lasting] + noise[lasting] * model.within
-        takes = [(path[: counts[i], i], -1) for i in range(BLOCK)]
+            path[lasting, at, :-1] = centre[lasting] + noise[lasting] * model.within
+        takes = [(path[i, : counts[i]], -1) for i in range(BLOCK)]
         for i in range(BLOCK // COPIES):
             number = int(rng.integers(len(self.changes)))
             skipped = min(self.changes[number].skipped, len(takes[i][0]) // 4, len(takes[i][0]) - SHORTEST)
@@ -291,18 +291,17 @@ def main() -> None:
     load = psutil.getloadavg()[0]
     rows: list[dict[str, float]] = []
     for count in told.takes:
-        rows.append(measure(count))
+        row = measure(count)
+        rows.append({**row, "exponent": exponent(rows[-1], row)} if rows else row)
         print(json.dumps(rows[-1]), flush=True)
-        header = {"copies": 1 / COPIES, "cores": os.cpu_count(), "load_before": round(load, 1)}
-        ROWS.write_text(json.dumps({**header, "exponent": exponent(rows), "rows": rows}, indent=1) + "\n")
+        header = {"copies": 1 / COPIES, "compared": COMPARED, "cores": os.cpu_count(), "load_before": round(load, 1)}
+        ROWS.write_text(json.dumps({**header, "rows": rows}, indent=1) + "\n")
 
 
-def exponent(rows: list[dict[str, float]]) -> float | None:
-    """Return the power of the number of takes by which CPU time grows, between the last two sizes."""
-    if len(rows) < 2:
-        return None
-    before, last = ({"n": row["takes"], "s": row["search_cpu_s"] + row["compare_cpu_s"]} for row in rows[-2:])
-    return round(math.log(last["s"] / before["s"]) / math.log(last["n"] / before["n"]), 3)
+def exponent(smaller: dict[str, float], larger: dict[str, float]) -> float:
+    """Return the power of the number of takes by which CPU time grows from one size to the next."""
+    before_s, after_s = (row["search_cpu_s"] + row["compare_cpu_s"] for row in (smaller, larger))
+    return round(math.log(after_s / before_s) / math.log(larger["takes"] / smaller["takes"]), 3)
 
 
 if __name__ == "__main__":

@@ -121,7 +121,8 @@ def _probes(
             tried = np.concatenate([tried, tried ^ (np.uint64(1) << number)[:, None, None]], axis=2)
         tried = tried.reshape(-1)
         place = _place(tried, band, len(sieve))
-        passed = np.flatnonzero(sieve[place >> np.uint64(3)] & _BIT[place & np.uint64(7)])
+        bits = sieve.take((place >> np.uint64(3)).astype(np.int64)) >> (place.astype(np.uint8) & np.uint8(7))
+        passed = np.flatnonzero(bits & np.uint8(1))
         turned = passed >> WEAK  # 2 * row of the chunk + mirrored
         yield len(tried), tried[passed], (2 * some[turned >> 1] + (turned & 1)).astype(np.int32)
 
@@ -140,15 +141,16 @@ def _agreeing(
     part: Mapping[str, np.ndarray], band: _Band, number: int, asked: np.ndarray, found: np.ndarray
 ) -> np.ndarray:
     """Return (take, other, signs, view) of the hits on other takes in which the signs agree, int32 (N, 4)."""
+    others = part["take"][asked >> 1] != band.take[found]  # most hits are on the take itself
+    asked, found = asked[others], found[others]
     query, turned = asked >> 1, asked & 1
     differing = np.zeros(len(asked), np.int32)
     for name, there in (("signature", band.signature), ("beside", band.beside)):
         here = part[name][query]
         differing += np.bitwise_count(np.where(turned, mirrored(here), here) ^ there[found])
-    take, other = part["take"][query], band.take[found]
     view = 2 * part["window"][query].astype(np.int32) + turned
-    good = (take != other) & (differing <= MOST_SIGNS[number & 1])
-    return np.stack([take, other, differing, view], axis=1)[good].astype(np.int32)
+    hits = np.stack([part["take"][query], band.take[found], differing, view], axis=1)
+    return hits[differing <= MOST_SIGNS[number & 1]].astype(np.int32)
 
 
 def _best(hits: np.ndarray) -> np.ndarray:
