@@ -132,20 +132,11 @@ def within(region: Rect, window: Rect) -> Rect:
     )
 
 
-def signs(pictures: np.ndarray, window: Rect, region: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return signatures, bands and weakest bits of a region of a window of pictures.
-
-    `pictures` are luma and colour, float32 (N, HEIGHT, WIDTH, 3); flat ones are left out. All are (M,): uint64, uint8,
-    and uint64, of which each byte is the number of a bit.
-    """
-    pictures = pictures[pictures[..., 0].std(axis=(1, 2)) >= LEAST_CONTRAST]
-    return signs_of(
-        pictures.reshape(len(pictures), HEIGHT * WIDTH * 3) @ basis(within(REGIONS[region], window)), region
-    )
-
-
 def signs_of(coefficients: np.ndarray, region: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return the same, given the coefficients, float32 (N, 64)."""
+    """Return signatures, bands and weakest bits of a region of pictures, given its coefficients, float32 (N, 64).
+
+    All are (N,): uint64, uint8, and uint64, of which each byte is the number of a bit.
+    """
     scaled = coefficients * _SCALE
     strength = np.stack([np.sqrt(np.mean(scaled[:, channel == _CHANNEL] ** 2, axis=1)) for channel in range(3)], axis=1)
     scaled *= (strength >= (0.0, LEAST_COLOR, LEAST_COLOR))[:, _CHANNEL]
@@ -319,6 +310,7 @@ def query_table(take: int, pictures: np.ndarray) -> pa.Table:
 
 
 def _table(take: int, pictures: np.ndarray, window: int) -> pa.Table:
+    """Return what `rows_of` makes of a take's pictures, float32 (N, HEIGHT, WIDTH, 3); flat ones are left out."""
     pictures = pictures[pictures[..., 0].std(axis=(1, 2)) >= LEAST_CONTRAST].reshape(-1, HEIGHT * WIDTH * 3)
     coefficients = [pictures @ basis(within(region, WINDOWS[window])) for region in REGIONS]
     return rows_of(np.full(len(pictures), take, np.int32), coefficients, window)

@@ -34,7 +34,7 @@ from tasks.video.fingerprints import (
     read_pictures,
     sample_times,
     signature_table,
-    signs,
+    signs_of,
     stored_fingerprints,
 )
 from tasks.video.floor import FloorParams
@@ -252,8 +252,8 @@ def test_too_little_in_common_is_no_match() -> None:
 
 def test_signs_of_a_mirrored_picture_are_turned_by_the_mirror(prints: list[Prints]) -> None:
     pictures = np.concatenate([one.pictures for one in prints])
-    plain, _, _ = signs(pictures, FULL, 0)
-    turned, _, _ = signs(np.ascontiguousarray(pictures[:, :, ::-1]), FULL, 0)
+    plain, _, _ = signs_of(pictures.reshape(len(pictures), -1) @ fingerprints.basis(FULL), 0)
+    turned, _, _ = signs_of(pictures[:, :, ::-1].reshape(len(pictures), -1) @ fingerprints.basis(FULL), 0)
     assert np.bitwise_count(fingerprints.mirrored(plain) ^ turned).mean() < 0.2
 
 
