@@ -1,7 +1,7 @@
 """Near-duplicates among takes: candidates that share parts of fingerprints, confirmed by their pictures, in clusters.
 
 A look-up costs the same however many takes there are: buckets are capped, and what a token lets through must agree in
-all 64 signs before two takes are compared.
+the signs of both regions before two takes are compared: those of one alone let through chance pairs by the square.
 """
 
 import itertools
@@ -15,18 +15,19 @@ import pyarrow as pa
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from tasks.video.fingerprints import BANDS, HEIGHT, MASKS, MIRROR, RATE, WIDTH, WINDOWS, Rect
+from tasks.video.fingerprints import BANDS, HEIGHT, MASKS, RATE, WIDTH, WINDOWS, Rect, mirrored
 
 WEAK = 5  # bits of a query that are tried both ways
-MOST_SIGNS = (9, 6)  # of 64, or 36 of a grey picture, that may differ in what is worth a comparison; by chance half do
+MOST_SIGNS = (20, 11)  # of 128, or 72 of a grey picture, that may differ in what is compared; by chance half do
 BUCKET = 32  # takes that one token leads to, the first ones
 CHUNK = 4_096  # queries looked up at once, whose tokens stay in the processor's cache
-SIEVE_BITS = 30  # what no token can lead to is sieved out before the rest are looked up
+SIEVE = 7  # 2 to this power bits or more for each row: what no token can lead to is sieved out before it is looked up
 LOOKED_AT = 8  # pictures by which the place of one take in another is fitted
 REJECTED_AT = 0.5  # likeness of pictures below which no fit can help
 NOISE = 0.75  # grey levels: what coding alone changes over time in a small picture
 
 _BIT = np.uint8(1) << np.arange(8, dtype=np.uint8)
+_NONE = np.empty((0, 4), np.int32)
 
 
 # --- candidates -------------------------------------------------------------------------------------------------
@@ -39,35 +40,37 @@ class Candidates:
     take: np.ndarray  # int32
     other: np.ndarray  # int32
     view: np.ndarray  # int32: 2 * window + mirrored
-    signs: np.ndarray  # int32: how many of 64 differ
+    signs: np.ndarray  # int32: how many of both regions differ
     probes: int  # tokens looked up
-    collisions: int  # what they led to, before all signs were compared
+    collisions: int  # what they led to, before all signs were counted
 
 
 def search(index: pa.Table, queries: Iterable[pa.Table]) -> Candidates:
     """Look up the tokens of `queries` in the index; keep the best view of each ordered pair of takes.
 
-    The tables are as fingerprints.SIGNATURES and QUERIES, with takes numbered through and in order.
+    The tables are as fingerprints.SIGNATURES and QUERIES, with takes numbered through, the best first: of many copies
+    each is led to the first ones, and so to the one that is kept.
     """
     columns = {name: index.column(name).to_numpy() for name in index.column_names}
-    sieve = np.zeros(1 << SIEVE_BITS - 3, np.uint8)
+    sieve = np.zeros(1 << len(index).bit_length() + SIEVE - 3, np.uint8)
     bands = [_band(columns, band) for band in range(BANDS)]
     for number, band in enumerate(bands):
         for at in range(0, len(band.token), 1 << 20):
-            place = _place(band.token[at : at + (1 << 20)], number)
+            place = _place(band.token[at : at + (1 << 20)], number, len(sieve))
             np.bitwise_or.at(sieve, place >> np.uint64(3), _BIT[place & np.uint64(7)])
-    best, probes, collisions = np.empty((0, 4), np.int32), 0, 0
+    best, probes, collisions = [_NONE], 0, 0
     for table in queries:
         part = {name: table.column(name).to_numpy() for name in table.column_names}
-        hits = [best]
+        hits = [_NONE]
         for number, band in enumerate(bands):
             for tried, token, asked in _probes(part, number, sieve):
                 asked, found = _led_to(band, token, asked)
                 probes += tried
                 collisions += len(asked)
                 hits.append(_agreeing(part, band, number, asked, found))
-        best = _best(np.concatenate(hits))
-    return Candidates(best[:, 0], best[:, 1], best[:, 3], best[:, 2], probes, collisions)
+        best.append(_best(np.concatenate(hits)))
+    take, other, signs, view = _best(np.concatenate(best)).T
+    return Candidates(take, other, view, signs, probes, collisions)
 
 
 @dataclass(frozen=True)
@@ -76,13 +79,14 @@ class _Band:
 
     token: np.ndarray  # uint64
     signature: np.ndarray  # uint64
+    beside: np.ndarray  # uint64
     take: np.ndarray  # int32
 
 
 def _band(index: Mapping[str, np.ndarray], band: int) -> _Band:
     rows = np.flatnonzero(index["band"] == band)
     token = index["signature"][rows] & MASKS[band & 1]
-    order = np.argsort(token, kind="stable")  # takes are in order, and stay so
+    order = np.lexsort((index["take"][rows], token))
     rows, token = rows[order], token[order]
     take = index["take"][rows]
     new = np.ones(len(rows), bool)
@@ -92,12 +96,13 @@ def _band(index: Mapping[str, np.ndarray], band: int) -> _Band:
     first[1:] = token[1:] != token[:-1]
     number = np.arange(len(rows))
     kept = number - np.maximum.accumulate(np.where(first, number, 0)) < BUCKET
-    return _Band(token[kept], index["signature"][rows[kept]], take[kept])
+    rows = rows[kept]
+    return _Band(token[kept], index["signature"][rows], index["beside"][rows], take[kept])
 
 
-def _place(token: np.ndarray, band: int) -> np.ndarray:
+def _place(token: np.ndarray, band: int, sieve_bytes: int) -> np.ndarray:
     """Return the bit of the sieve for each token."""
-    return (token ^ np.uint64(band)) * np.uint64(0x9E3779B97F4A7C15) >> np.uint64(64 - SIEVE_BITS)
+    return (token ^ np.uint64(band)) * np.uint64(0x9E3779B97F4A7C15) >> np.uint64(62 - sieve_bytes.bit_length())
 
 
 def _probes(
@@ -107,16 +112,17 @@ def _probes(
     let through: token, 2 * query + mirrored.
     """
     rows = np.flatnonzero(part["band"] == band)
-    mirror = MIRROR & MASKS[band & 1]
     for at in range(0, len(rows), CHUNK):
         some = rows[at : at + CHUNK]
         numbers = part["weak"][some].astype("<u8").view(np.uint8).reshape(-1, 8)[:, :WEAK].astype(np.uint64)
-        tried = (part["signature"][some] & MASKS[band & 1])[:, None]
+        both = np.stack([part["signature"][some], mirrored(part["signature"][some])], axis=1)
+        tried = (both & MASKS[band & 1])[:, :, None]
         for number in numbers.T:
-            tried = np.concatenate([tried, tried ^ (np.uint64(1) << number)[:, None]], axis=1)
-        tried = np.stack([tried, tried ^ mirror], axis=1).reshape(-1)
-        place = _place(tried, band)
-        passed = np.flatnonzero(sieve[place >> np.uint64(3)] & _BIT[place & np.uint64(7)])
+            tried = np.concatenate([tried, tried ^ (np.uint64(1) << number)[:, None, None]], axis=2)
+        tried = tried.reshape(-1)
+        place = _place(tried, band, len(sieve))
+        bits = sieve.take((place >> np.uint64(3)).astype(np.int64)) >> (place.astype(np.uint8) & np.uint8(7))
+        passed = np.flatnonzero(bits & np.uint8(1))
         turned = passed >> WEAK  # 2 * row of the chunk + mirrored
         yield len(tried), tried[passed], (2 * some[turned >> 1] + (turned & 1)).astype(np.int32)
 
@@ -135,13 +141,16 @@ def _agreeing(
     part: Mapping[str, np.ndarray], band: _Band, number: int, asked: np.ndarray, found: np.ndarray
 ) -> np.ndarray:
     """Return (take, other, signs, view) of the hits on other takes in which the signs agree, int32 (N, 4)."""
-    query, mirrored = asked >> 1, asked & 1
-    signature = part["signature"][query] ^ np.where(mirrored, MIRROR, np.uint64(0))
-    differing = np.bitwise_count(signature ^ band.signature[found]).astype(np.int32)
-    take, other = part["take"][query], band.take[found]
-    view = 2 * part["window"][query].astype(np.int32) + mirrored
-    good = (take != other) & (differing <= MOST_SIGNS[number & 1])
-    return np.stack([take, other, differing, view], axis=1)[good].astype(np.int32)
+    others = part["take"][asked >> 1] != band.take[found]  # most hits are on the take itself
+    asked, found = asked[others], found[others]
+    query, turned = asked >> 1, asked & 1
+    differing = np.zeros(len(asked), np.int32)
+    for name, there in (("signature", band.signature), ("beside", band.beside)):
+        here = part[name][query]
+        differing += np.bitwise_count(np.where(turned, mirrored(here), here) ^ there[found])
+    view = 2 * part["window"][query].astype(np.int32) + turned
+    hits = np.stack([part["take"][query], band.take[found], differing, view], axis=1)
+    return hits[differing <= MOST_SIGNS[number & 1]].astype(np.int32)
 
 
 def _best(hits: np.ndarray) -> np.ndarray:

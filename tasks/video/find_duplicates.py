@@ -7,7 +7,7 @@ take with a near-duplicate, matches.parquet a row for each pair.
 import itertools
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from pydantic import Field
 from tasks.stage import Plan, Report, Stage, StageError, StrictModel, stage_main
 from tasks.store import Record, Store
 from tasks.tables import REJECTED, Reject, read_table, rejected_row, write_table
-from tasks.video.duplicates import Candidates, Match, Quality, Rules, Samples, clusters, compare, search
+from tasks.video.duplicates import Candidates, Match, Quality, Rules, Samples, clusters, compare, rank_key, search
 from tasks.video.fingerprints import (
     NAME,
     FingerprintJob,
@@ -97,9 +97,10 @@ def run(stage: Stage, params: Params) -> Report:
     records = stored_fingerprints(stage.store, jobs)
     jobs = {source_id: job for source_id, job in jobs.items() if source_id not in rejects}
     takes = [take for take in takes if take.source_id not in rejects]
-    candidates = _search(stage, jobs, records)
+    qualities = _qualities(takes, videos, records)
+    candidates = _search(stage, jobs, records, qualities)
     matches = _compare(stage, candidates, takes, jobs, records, rules)
-    rows = _rows(takes, matches, _qualities(takes, videos, records))
+    rows = _rows(takes, matches, qualities)
     out = stage.out("data/curated/duplicates")
     out.mkdir()
     write_table(out / "duplicates.parquet", rows, DUPLICATES)
@@ -186,20 +187,25 @@ def _make_missing(stage: Stage, jobs: Mapping[str, FingerprintJob]) -> dict[str,
     return rejects
 
 
-def _search(stage: Stage, jobs: Mapping[str, FingerprintJob], records: Mapping[str, Record]) -> Candidates:
-    """Number the takes through, in the order of `jobs`, and search among them."""
+def _search(
+    stage: Stage, jobs: Mapping[str, FingerprintJob], records: Mapping[str, Record], qualities: Sequence[Quality]
+) -> Candidates:
+    """Search among the takes, the best first; return candidates by their numbers in the order of `jobs`."""
     first = dict(zip(jobs, np.cumsum([0, *(len(job.takes) for job in jobs.values())]).tolist(), strict=False))
+    order = np.array(sorted(range(len(qualities)), key=lambda number: rank_key(qualities[number])), np.int32)
+    place = np.argsort(order).astype(np.int32)
 
     def tables(blob: int) -> Iterator[pa.Table]:
         for source_id in jobs:
             table = stage.store.read_table_blob(records[source_id].blobs[blob])
-            take = pc.add(table.column("take"), pa.scalar(first[source_id], pa.int32()))
-            yield table.set_column(0, table.schema.field("take"), take)
+            take = place[table.column("take").to_numpy() + first[source_id]]
+            yield table.set_column(0, table.schema.field("take"), pa.array(take))
 
     if not jobs:
         empty = np.empty(0, np.int32)
         return Candidates(empty, empty, empty, empty, 0, 0)
-    return search(pa.concat_tables(tables(1)).combine_chunks(), _joined(tables(2)))
+    found = search(pa.concat_tables(tables(1)).combine_chunks(), _joined(tables(2)))
+    return replace(found, take=order[found.take], other=order[found.other])
 
 
 def _joined(tables: Iterator[pa.Table]) -> Iterator[pa.Table]:

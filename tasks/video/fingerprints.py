@@ -5,7 +5,6 @@ of parts of a fingerprint, the bits of the query that are most in doubt tried bo
 """
 
 import hashlib
-import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -20,7 +19,7 @@ from tasks.video.thumbnails import read_thumbnails
 
 cv2.setNumThreads(1)
 
-NAME, VERSION = "video.fingerprints", "1"
+NAME, VERSION = "video.fingerprints", "2"
 STORED = StoredFunction(NAME, VERSION, __name__, libraries=("numpy", "opencv-python-headless"))
 
 RATE = 4  # samples a second, each the mean of what is shown within REACH_S of it, weighted by a triangle
@@ -64,7 +63,6 @@ def _frequency(v: int, u: int) -> float:
 _BITS = [(channel, v, u) for channel, count in enumerate((36, 16, 12)) for v, u in _lowest(count)]
 _CHANNEL = np.array([channel for channel, _, _ in _BITS])
 _SCALE = np.array([_frequency(v, u) for _, v, u in _BITS], np.float32)
-_PLACES = np.uint64(1) << np.arange(64, dtype=np.uint64)
 
 
 def _mask(bits: Sequence[int]) -> np.uint64:
@@ -74,7 +72,8 @@ def _mask(bits: Sequence[int]) -> np.uint64:
 # The bits that are looked up together: of all channels, or of luma alone where a picture is grey.
 TOKENS = (np.array([*range(18), *range(36, 47), *range(52, 59)]), np.arange(32))
 MASKS = tuple(_mask(bits.tolist()) for bits in TOKENS)
-MIRROR = _mask([i for i, (_, _, u) in enumerate(_BITS) if u % 2])  # the signs that a mirrored picture has turned
+_MIRROR = _mask([i for i, (_, _, u) in enumerate(_BITS) if u % 2])  # the signs that a mirrored picture has turned
+_CHANNELS = tuple(_mask(np.flatnonzero(channel == _CHANNEL).tolist()) for channel in range(3))
 # A band is what may be equal: 2 * region + 1 for grey. A flat picture has none and is left out.
 BANDS = 2 * len(REGIONS)
 
@@ -84,6 +83,7 @@ SIGNATURES = pa.schema(
         pa.field("take", pa.int32(), nullable=False),
         pa.field("band", pa.uint8(), nullable=False),
         pa.field("signature", pa.uint64(), nullable=False),
+        pa.field("beside", pa.uint64(), nullable=False),  # the signature of the other region
     ]
 )
 QUERIES = pa.schema(
@@ -132,20 +132,11 @@ def within(region: Rect, window: Rect) -> Rect:
     )
 
 
-def signs(pictures: np.ndarray, window: Rect, region: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return signatures, bands and weakest bits of a region of a window of pictures.
-
-    `pictures` are luma and colour, float32 (N, HEIGHT, WIDTH, 3); flat ones are left out. All are (M,): uint64, uint8,
-    and uint64, of which each byte is the number of a bit.
-    """
-    pictures = pictures[pictures[..., 0].std(axis=(1, 2)) >= LEAST_CONTRAST]
-    return signs_of(
-        pictures.reshape(len(pictures), HEIGHT * WIDTH * 3) @ basis(within(REGIONS[region], window)), region
-    )
-
-
 def signs_of(coefficients: np.ndarray, region: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return the same, given the coefficients, float32 (N, 64)."""
+    """Return signatures, bands and weakest bits of a region of pictures, given its coefficients, float32 (N, 64).
+
+    All are (N,): uint64, uint8, and uint64, of which each byte is the number of a bit.
+    """
     scaled = coefficients * _SCALE
     strength = np.stack([np.sqrt(np.mean(scaled[:, channel == _CHANNEL] ** 2, axis=1)) for channel in range(3)], axis=1)
     scaled *= (strength >= (0.0, LEAST_COLOR, LEAST_COLOR))[:, _CHANNEL]
@@ -157,10 +148,19 @@ def signs_of(coefficients: np.ndarray, region: int) -> tuple[np.ndarray, np.ndar
         order = np.argsort(weakness[these][:, bits], axis=1, kind="stable")
         weak[these] = bits[order[:, :8]]
     return (
-        ((scaled > 0) * _PLACES).sum(axis=1, dtype=np.uint64),
+        np.packbits(scaled > 0, axis=1, bitorder="little").view("<u8")[:, 0],
         np.asarray(2 * region + grey, np.uint8),
         weak.view("<u8")[:, 0],
     )
+
+
+def mirrored(signature: np.ndarray) -> np.ndarray:
+    """Return the signatures of mirrored pictures, uint64; a channel without colour stays without signs."""
+    found = np.zeros_like(signature)
+    for channel in _CHANNELS:
+        part = signature & channel
+        found |= np.where(part == 0, part, part ^ (_MIRROR & channel))
+    return found
 
 
 def queried(samples: int) -> np.ndarray:
@@ -300,32 +300,35 @@ def levels(pictures: np.ndarray) -> np.ndarray:
 
 def signature_table(take: int, pictures: np.ndarray) -> pa.Table:
     """Return what a take is found by: each signature of its pictures once for as long as it stays."""
-    parts = []
-    for region in range(len(REGIONS)):
-        signature, band, _ = signs(pictures, FULL, region)
-        new = _changes(signature)
-        parts.append({"take": np.full(int(new.sum()), take, np.int32), "band": band[new], "signature": signature[new]})
-    return pa.table({name: np.concatenate([part[name] for part in parts]) for name in SIGNATURES.names}, SIGNATURES)
+    return _table(take, pictures, 0).select(SIGNATURES.names)
 
 
 def query_table(take: int, pictures: np.ndarray) -> pa.Table:
     """Return what a take is looked up by: the signatures of some of its pictures, within each of WINDOWS."""
     asked = pictures[queried(len(pictures))]
+    return pa.concat_tables([_table(take, asked, window) for window in range(len(WINDOWS))])
+
+
+def _table(take: int, pictures: np.ndarray, window: int) -> pa.Table:
+    """Return what `rows_of` makes of a take's pictures, float32 (N, HEIGHT, WIDTH, 3); flat ones are left out."""
+    pictures = pictures[pictures[..., 0].std(axis=(1, 2)) >= LEAST_CONTRAST].reshape(-1, HEIGHT * WIDTH * 3)
+    coefficients = [pictures @ basis(within(region, WINDOWS[window])) for region in REGIONS]
+    return rows_of(np.full(len(pictures), take, np.int32), coefficients, window)
+
+
+def rows_of(take: np.ndarray, coefficients: Sequence[np.ndarray], window: int) -> pa.Table:
+    """Return a row of QUERIES for each signature of a window of pictures, once for as long as it stays.
+
+    `take` is int32 (N,), of each picture; `coefficients` are of each region, float32 (N, 64).
+    """
+    found = [signs_of(of_region, region) for region, of_region in enumerate(coefficients)]
     parts = []
-    for region, (number, window) in itertools.product(range(len(REGIONS)), enumerate(WINDOWS)):
-        signature, band, weak = signs(asked, window, region)
-        new = _changes(signature)
-        part = {"signature": signature[new], "band": band[new], "weak": weak[new]}
-        count = int(new.sum())
-        parts.append({**part, "take": np.full(count, take, np.int32), "window": np.full(count, number, np.uint8)})
-    return pa.table({name: np.concatenate([part[name] for part in parts]) for name in QUERIES.names}, QUERIES)
-
-
-def _changes(values: np.ndarray) -> np.ndarray:
-    """Return where a value differs from the one before."""
-    new = np.ones(len(values), bool)
-    new[1:] = values[1:] != values[:-1]
-    return new
+    for (signature, band, weak), (beside, _, _) in zip(found, reversed(found), strict=True):
+        new = np.ones(len(take), bool)
+        new[1:] = (signature[1:] != signature[:-1]) | (take[1:] != take[:-1])
+        columns = (take, band, signature, beside, np.full(len(take), window, np.uint8), weak)
+        parts.append([column[new] for column in columns])
+    return pa.table([np.concatenate(column) for column in zip(*parts, strict=True)], schema=QUERIES)
 
 
 class _Frames:

@@ -22,6 +22,7 @@ from tasks.video.find_duplicates import DUPLICATES, MATCHES, FindDuplicates, Par
 from tasks.video.fingerprints import (
     FULL,
     HEIGHT,
+    RATE,
     WIDTH,
     FingerprintJob,
     Span,
@@ -33,7 +34,7 @@ from tasks.video.fingerprints import (
     read_pictures,
     sample_times,
     signature_table,
-    signs,
+    signs_of,
     stored_fingerprints,
 )
 from tasks.video.floor import FloorParams
@@ -218,9 +219,10 @@ def test_dark_takes_match_their_copies_alone() -> None:
     assert len(found) >= 7
 
 
-def test_grey_takes_match_their_copies_alone(originals: list[list[Image]]) -> None:
+@pytest.mark.parametrize("change", [cropped(0.05, 0.1, 0, 0.05), mirrored], ids=["crop", "mirror"])
+def test_grey_takes_match_their_copies_alone(change: Change, originals: list[list[Image]]) -> None:
     films = [grey(images) for images in originals[:10]]
-    found = matched([*map(printed, films), *(printed(cropped(0.05, 0.1, 0, 0.05)(images)) for images in films)])
+    found = matched([*map(printed, films), *(printed(change(images)) for images in films)])
     assert {pair for pair in found if pair[1] - pair[0] != 10} == set()
     assert len(found) >= 9
 
@@ -250,9 +252,9 @@ def test_too_little_in_common_is_no_match() -> None:
 
 def test_signs_of_a_mirrored_picture_are_turned_by_the_mirror(prints: list[Prints]) -> None:
     pictures = np.concatenate([one.pictures for one in prints])
-    plain, _, _ = signs(pictures, FULL, 0)
-    turned, _, _ = signs(np.ascontiguousarray(pictures[:, :, ::-1]), FULL, 0)
-    assert np.bitwise_count(plain ^ turned ^ fingerprints.MIRROR).mean() < 0.2
+    plain, _, _ = signs_of(pictures.reshape(len(pictures), -1) @ fingerprints.basis(FULL), 0)
+    turned, _, _ = signs_of(pictures[:, :, ::-1].reshape(len(pictures), -1) @ fingerprints.basis(FULL), 0)
+    assert np.bitwise_count(fingerprints.mirrored(plain) ^ turned).mean() < 0.2
 
 
 def test_coefficients_are_those_of_a_cosine_transform() -> None:
@@ -301,6 +303,40 @@ def test_a_bucket_leads_to_no_more_than_its_share() -> None:
     of_each = np.bincount(found.take, minlength=100)
     assert of_each.max() <= 32
     assert of_each.min() >= 31  # and each finds the first ones, so that all are linked
+
+
+def test_each_of_many_changed_copies_finds_the_best_one() -> None:
+    images, rng = take(9, 3), np.random.default_rng(6)
+    copies = [printed(images)]
+    for number in range(40):
+        light = lit(float(rng.uniform(0.8, 1.1)), float(rng.uniform(0, 12)))
+        copies.append(printed(both(light, coarse, *[mirrored][: number % 2])(images)))
+    matches = matched(copies)
+    assert {(0, number) for number in range(1, len(copies))} <= set(matches)
+    names = [quality(f"{number:02}") for number in range(len(copies))]
+    assert {centre for centre, _, _ in clusters(names, list(matches))} == {0}
+
+
+def test_an_intro_of_many_takes_hides_no_copies_and_leads_to_few() -> None:
+    rng = np.random.default_rng(7)
+
+    def shots(count: int) -> np.ndarray:
+        places = rng.normal(0, 1, (1, 4, 6, 3)) + 0.3 * rng.normal(0, 1, (count, 4, 6, 3))
+        return np.stack(
+            [128 + 40 * cv2.resize(place, (WIDTH, HEIGHT), interpolation=cv2.INTER_CUBIC) for place in places]
+        )
+
+    def seen(pictures: np.ndarray) -> Prints:
+        pictures = (pictures + rng.normal(0, 0.5, pictures.shape)).astype(np.float32)
+        return Prints(pictures, Samples(0.0, (len(pictures) + 1) / RATE, 1 / RATE, levels(pictures)))
+
+    intro = np.repeat(shots(1), 6, axis=0)
+    films = [np.concatenate([intro, shots(14)]) for _ in range(80)]
+    takes = [*map(seen, films), seen(films[70])]
+    index, queries = tables(takes)
+    of_each = np.bincount(search(index, [queries]).take)
+    assert 32 <= of_each.max() <= 2 * 32
+    assert set(matched(takes)) == {(70, 80)}
 
 
 def test_queries_in_parts_find_the_same(prints: list[Prints]) -> None:
@@ -442,6 +478,20 @@ def test_real_encoders_change_nothing_that_matters(tmp_path: Path, monkeypatch: 
     assert found == wanted
     assert {row["linked_id"] for row in rows} == set(wanted)
     assert any(match["mirrored"] for match in matches)
+
+
+def test_more_copies_than_a_token_leads_to_are_in_the_cluster_of_the_best(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HEADRACE_STORE", str(tmp_path / "data/store"))
+    monkeypatch.setattr("tasks.video.duplicates.BUCKET", 3)
+    films, images = Films(tmp_path), take(450, 3)
+    names = []
+    for number in range(9):
+        names.append(films.add(f"copy{number}", images))
+        films.videos[-1]["video_bytes"] += 1000 * number  # the last is the best
+    rows, _ = films.find()
+    assert {row["take_id"]: row["cluster_id"] for row in rows} == dict.fromkeys(names, names[-1])
 
 
 def test_fingerprints_are_made_once_and_the_same_for_any_number_of_workers(
