@@ -22,7 +22,7 @@ repro: $(READY)  ## run what has changed: plain dvc repro
 	$(BIN)/dvc repro
 
 test: $(READY)   ## what is not marked slow, at most 5 minutes
-	$(BIN)/pytest -q -m "not slow" -n $(PYTEST_WORKERS) --dist loadgroup
+	$(BIN)/pytest -q -m "not slow" -n $(PYTEST_WORKERS) --dist loadfile --no-loadscope-reorder
 
 test-slow: $(READY)  ## the rest: kills, floods, the real film
 	$(BIN)/pytest -q -m slow

@@ -8,7 +8,6 @@ from tests.corpus.evaluate import Result, as_markdown
 from tests.corpus.plan import SMALL, Clip
 
 
-@pytest.mark.xdist_group("corpus")
 def test_forty_clips_are_kept_and_rejected_as_planted(curated: Callable[[Sequence[Clip]], Result]) -> None:
     result = curated(SMALL)
     assert result.shortfalls() == [], as_markdown(result)

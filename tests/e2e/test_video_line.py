@@ -20,7 +20,6 @@ from tests.conftest import locked_hashes
 from tests.e2e.conftest import STAGES, Line, sha256
 from tests.tasks.video import clips as making
 
-pytestmark = pytest.mark.xdist_group("e2e")
 
 TAKES, REJECTED = "data/curated/takes/pretrain/takes.parquet", "data/curated/takes/pretrain/rejected.parquet"
 
@@ -82,6 +81,7 @@ def test_nothing_changed_means_nothing_runs(line: Line) -> None:
     assert len(line.runs()) == runs
 
 
+@pytest.mark.slow
 def test_a_new_video_is_the_only_one_decoded_and_leaves_when_it_is_deleted(line: Line, clips: dict[str, Path]) -> None:
     before = line.out_hashes()
     shutil.copy(clips["walk"], line.own("walk.mp4"))
@@ -207,6 +207,7 @@ def test_a_clone_with_its_cache_pulled_needs_the_scan_again_for_pictures_and_say
     assert "dvc repro --force --single-item scan_video" in done.stdout + done.stderr
 
 
+@pytest.mark.slow
 def test_trouble_of_the_store_fails_the_scan_by_name_and_the_next_run_needs_no_force(
     line: Line, clips: dict[str, Path]
 ) -> None:

@@ -14,13 +14,6 @@ from flows.server import started_server
 from tests.flows import projects
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep the tests that need the one Prefect server on one worker of xdist."""
-    for item in items:
-        if "prefect_server" in getattr(item, "fixturenames", ()):
-            item.add_marker(pytest.mark.xdist_group("prefect"))
-
-
 @pytest.fixture(scope="session", autouse=True)
 def own_settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Give DVC, Prefect and MLflow homes of their own, and undo what the tests put into the environment."""
