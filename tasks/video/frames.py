@@ -100,11 +100,13 @@ class _Clock:
         self._first_pts = 0
         self._tick = 0
         self._picked: Picture | None = None
+        self.due_pts = 0  # the first pts at which `pick` may find something, once it has seen a frame
 
     def pick(self, now: Picture) -> Iterator[Picture]:
         before = now.before
         if before is None:
             self._first_pts, self._tick = now.pts, 1
+            self._set_due()
             yield from self._once(now)
             return
         latest = self._scaled(now.pts) // self._den  # the last tick that is not after `now`
@@ -116,6 +118,10 @@ class _Clock:
         if 2 * latest * self._den > middle:
             yield from self._once(now)
         self._tick = latest + 1
+        self._set_due()
+
+    def _set_due(self) -> None:
+        self.due_pts = self._first_pts + -(-self._tick * self._den // self._num)
 
     def close(self, last: Picture, end_pts: int) -> Iterator[Picture]:
         if self._tick * self._den < self._scaled(end_pts):
@@ -145,6 +151,8 @@ class _Audience:
         for consumer in self._every:
             consumer.see(now)
         for clock, consumers in self._sampling:
+            if now.pts < clock.due_pts and now.before is not None:
+                continue
             for picture in clock.pick(now):
                 for consumer in consumers:
                     consumer.see(picture)
@@ -176,12 +184,16 @@ def run_pass(
         codec.thread_count = 1  # parallel by file: frame threads cost CPU and buy only latency
         declared = Color(codec.colorspace, codec.color_trc, codec.color_primaries, codec.color_range)
         scaler = Scaler(stream.sample_aspect_ratio or Fraction(1), declared)
-        audience = _Audience(consumers, stream.time_base)
-        step = max(1, round(frame_s / stream.time_base))
+        time_base = stream.time_base
+        audience = _Audience(consumers, time_base)
+        step = max(1, round(frame_s / time_base))
+        aspect = codec.sample_aspect_ratio
         first_shape: tuple[Any, ...] = ()
         for frame in _frames(path, container, stream, counts):
             pts = frame.pts
-            shape = (frame.width, frame.height, codec.sample_aspect_ratio)
+            if frame.key_frame:  # where alone a stream may change its shape
+                aspect = codec.sample_aspect_ratio
+            shape = (frame.width, frame.height, aspect)
             counts.decoded_frames += 1
             counts.corrupt_frames += bool(frame.is_corrupt)
             if last is None:
@@ -201,11 +213,11 @@ def run_pass(
             counts.reshaped_frames += shape != first_shape
             if last is not None and last.before is not None:
                 last.before.before = None  # three frames are enough, and a chain of them would keep the whole film
-            last = Picture(frame, pts, last, stream.time_base, scaler)
+            last = Picture(frame, pts, last, time_base, scaler)
             audience.show(last)
             counts.end_pts = pts + (frame.duration or step)
             if counts.decoded_frames % 240 == 0:
-                progress(float((pts - counts.start_pts) * stream.time_base))
+                progress(float((pts - counts.start_pts) * time_base))
         if last is not None:
             audience.close(last, counts.end_pts)
     return counts

@@ -2,8 +2,6 @@
 
 from collections.abc import Callable, Sequence
 
-import pytest
-
 from tests.corpus.evaluate import Result, as_markdown
 from tests.corpus.plan import SMALL, Clip
 

@@ -20,7 +20,6 @@ from tests.conftest import locked_hashes
 from tests.e2e.conftest import STAGES, Line, sha256
 from tests.tasks.video import clips as making
 
-
 TAKES, REJECTED = "data/curated/takes/pretrain/takes.parquet", "data/curated/takes/pretrain/rejected.parquet"
 
 
