@@ -39,8 +39,8 @@ def video(rows: dict[str, Any]) -> list[str]:
     columns = ["contender", "frames", "frames_per_cpu_s", "of_bare_decode", "peak_mb", "found"]
     return [
         section(f"Video: {what}", "python -m bench.video", rows, columns),
-        f"Target: the scan at {rows['target']} of a bare decode or better; met: {_cell(rows['met'])}. In the single turns, "
-        f"each beside its own decode, it was {', '.join(map(str, rows['rows'][1]['of_bare_decode_each']))}.\n",
+        f"Target: the scan at {rows['target']} of a bare decode or better; met: {_cell(rows['met'])}. In the "
+        f"single turns, each beside its own decode: {', '.join(map(str, rows['rows'][1]['of_bare_decode_each']))}.\n",
     ]
 
 
