@@ -4,13 +4,16 @@ A candidate is a shot with its scores, as score_takes wrote them. It is kept, or
 fails, in the paper's order (arXiv 2412.01316; the sheet's table); nothing here looks at a picture.
 """
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import duckdb
+import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 from pydantic import Field, model_validator
 
 from tasks.parameters import StrictModel
@@ -167,12 +170,10 @@ def decide(
     every rule, by take_id or source_id; exclusion wins. Raises ValueError where a candidate that a rule meets has no
     such score.
     """
+    table, matches = (t if isinstance(t, pa.Table) else pq.read_table(t) for t in (scores, duplicates))
     with duckdb.connect(config={"threads": 1}) as con:  # the order of rows, and so of ties, is fixed
-        for name, table in (("scores", scores), ("duplicates", duplicates)):
-            if isinstance(table, pa.Table):
-                con.register(name, table)
-            else:
-                con.read_parquet(str(table)).create_view(name)
+        con.register("scores", table.append_column("row", pa.array(np.arange(len(table)))))
+        con.register("duplicates", matches)
         for name, overrides in (("excluded", excluded), ("included", included)):
             con.register(name, _reasons(overrides))
         con.execute(_OVERRULED)
@@ -180,19 +181,22 @@ def decide(
         con.execute(f"create temp table decided as {_decisions(active_rules(chosen), limits)}")
         if chosen.near_duplicates == "best":
             con.execute(_ONE_OF_EACH_CLUSTER)
-        clusters = _sample(con, chosen.sample)
-        order = "order by name, source_id, start_pts"
-        con.register("clusters", clusters)
-        kept = con.sql(
-            f"select s.*, c.content_cluster from scores s join clusters c using (take_id) "
-            f"join decided d using (take_id) where d.reason is null {order}"
-        ).to_arrow_table()
-        rejected = con.sql(
-            f"select s.* exclude (embedding), d.reason, d.score, d.value, d.threshold, d.detail from scores s "
-            f"join decided d using (take_id) where d.reason is not null {order}"
-        ).to_arrow_table()
-        counts = dict(con.sql("select reason, count(*) from decided where reason is not null group by 1").fetchall())
+        con.register("clusters", _sample(con, chosen.sample))
+        # rows alone: DuckDB would sort and copy the embeddings, at ten times the cost
+        left = "row, content_cluster from decided join clusters using (take_id) where reason is null"
+        out = "row, reason, score, value, threshold, detail from decided where reason is not null"
+        kept, rejected = (con.sql(f"select {query} order by row").to_arrow_table() for query in (left, out))
+    counts = Counter(rejected.column("reason").to_pylist())
+    kept, rejected = _with(table, kept), _with(table.drop_columns("embedding"), rejected)
     return Decided(kept, rejected, limits, funnel(chosen, len(kept) + len(rejected), counts))
+
+
+def _with(scores: pa.Table, told: pa.Table) -> pa.Table:
+    """Return the rows of `scores` whose numbers `told` has, with its other columns."""
+    found = scores.take(told.column("row"))
+    for name in told.column_names[1:]:
+        found = found.append_column(told.schema.field(name), told.column(name))
+    return found
 
 
 def _reasons(overrides: Mapping[str, str]) -> pa.Table:
@@ -201,7 +205,8 @@ def _reasons(overrides: Mapping[str, str]) -> pa.Table:
 
 _OVERRULED = """
 create temp table overruled as
-select s.* exclude (embedding, keyframe_pts), coalesce(et.why, es.why) as out_why, coalesce(it.why, si.why) as in_why
+select s.* exclude (embedding, keyframe_pts, name, licence, credit, url),
+    coalesce(et.why, es.why) as out_why, coalesce(it.why, si.why) as in_why
 from scores s
 left join excluded et on et.id = s.take_id left join excluded es on es.id = s.source_id
 left join included it on it.id = s.take_id left join included si on si.id = s.source_id
@@ -225,25 +230,25 @@ def _limits(con: duckdb.DuckDBPyConnection, rules: Sequence[tuple[Rule, float | 
 
 def _decisions(rules: Sequence[tuple[Rule, Any]], limits: Mapping[str, float]) -> str:
     """Return the query that finds for each candidate the first rule it fails."""
+    checks = "".join(
+        f" when not ({rule.score} {rule.keeps} {limits[rule.reason]!r}) then {number}"
+        f" when {rule.score} is null then error('take ' || take_id || ' has no {rule.score}')"
+        for number, (rule, _) in enumerate(rules)
+    )
+    failed = f"case when out_why is null and in_why is null then case{checks} end end" if checks else "null::integer"
 
-    def first(what: Any) -> str:
-        cases = "".join(
-            f" when not ({rule.score} {rule.keeps} {limits[rule.reason]!r}) then {what(rule)}"
-            f" when {rule.score} is null then error('take ' || take_id || ' has no {rule.score}')"
-            for rule, _ in rules
-        )
-        return f"case{cases} end" if cases else "null"
+    def of_failed(what: Callable[[Rule], str]) -> str:
+        cases = "".join(f" when {number} then {what(rule)}" for number, (rule, _) in enumerate(rules))
+        return f"case failed{cases} end" if cases else "null"
 
-    judged = "out_why is null and in_why is null"
     return f"""
-    select take_id, out_why is null and in_why is not null as wanted,
-        case when out_why is not null then 'excluded'
-             when in_why is null then {first(lambda rule: f"'{rule.reason}'")} end as reason,
-        case when {judged} then {first(lambda rule: f"'{rule.score}'")} end as score,
-        case when {judged} then {first(lambda rule: f"{rule.score}::double")} end as value,
-        case when {judged} then {first(lambda rule: f"{limits[rule.reason]!r}::double")} end as threshold,
+    select row, take_id, out_why is null and in_why is not null as wanted,
+        case when out_why is not null then 'excluded' else {of_failed(lambda rule: f"'{rule.reason}'")} end as reason,
+        {of_failed(lambda rule: f"'{rule.score}'")} as score,
+        {of_failed(lambda rule: f"{rule.score}::double")} as value,
+        {of_failed(lambda rule: f"{limits[rule.reason]!r}::double")} as threshold,
         coalesce(out_why, '') as detail
-    from overruled
+    from (select *, {failed} as failed from overruled)
     """
 
 
