@@ -100,13 +100,11 @@ class _Clock:
         self._first_pts = 0
         self._tick = 0
         self._picked: Picture | None = None
-        self.due_pts = 0  # the first pts at which `pick` may find something, once it has seen a frame
 
     def pick(self, now: Picture) -> Iterator[Picture]:
         before = now.before
         if before is None:
             self._first_pts, self._tick = now.pts, 1
-            self._set_due()
             yield from self._once(now)
             return
         latest = self._scaled(now.pts) // self._den  # the last tick that is not after `now`
@@ -118,10 +116,6 @@ class _Clock:
         if 2 * latest * self._den > middle:
             yield from self._once(now)
         self._tick = latest + 1
-        self._set_due()
-
-    def _set_due(self) -> None:
-        self.due_pts = self._first_pts + -(-self._tick * self._den // self._num)
 
     def close(self, last: Picture, end_pts: int) -> Iterator[Picture]:
         if self._tick * self._den < self._scaled(end_pts):
@@ -151,8 +145,6 @@ class _Audience:
         for consumer in self._every:
             consumer.see(now)
         for clock, consumers in self._sampling:
-            if now.pts < clock.due_pts and now.before is not None:
-                continue
             for picture in clock.pick(now):
                 for consumer in consumers:
                     consumer.see(picture)
@@ -191,7 +183,7 @@ def run_pass(
         first_shape: tuple[Any, ...] = ()
         for frame in _frames(path, container, stream, counts):
             pts = frame.pts
-            if frame.key_frame:  # where alone a stream may change its shape
+            if frame.key_frame:  # where alone a stream may change its pixel aspect
                 aspect = codec.sample_aspect_ratio
             shape = (frame.width, frame.height, aspect)
             counts.decoded_frames += 1

@@ -164,7 +164,7 @@ def decide(
     excluded: Mapping[str, str],
     included: Mapping[str, str],
 ) -> Decided:
-    """Decide on each candidate; both tables in the order of name and time.
+    """Decide on each candidate; kept and rejected are in the order of `scores`.
 
     `scores` is what score_takes wrote, `duplicates` what find_duplicates wrote. `excluded` and `included` overrule
     every rule, by take_id or source_id; exclusion wins. Raises ValueError where a candidate that a rule meets has no
@@ -182,7 +182,7 @@ def decide(
         if chosen.near_duplicates == "best":
             con.execute(_ONE_OF_EACH_CLUSTER)
         con.register("clusters", _sample(con, chosen.sample))
-        # rows alone: DuckDB would sort and copy the embeddings, at ten times the cost
+        # numbers of rows alone: so the wide columns are neither sorted nor joined
         left = "row, content_cluster from decided join clusters using (take_id) where reason is null"
         out = "row, reason, score, value, threshold, detail from decided where reason is not null"
         kept, rejected = (con.sql(f"select {query} order by row").to_arrow_table() for query in (left, out))

@@ -25,6 +25,5 @@ def test_every_clip_is_kept_or_rejected_as_planted(curated: Callable[[Sequence[C
     assert result.shortfalls() == [], as_markdown(result)
 
 
-@pytest.mark.slow
 def test_the_committed_figures_are_of_this_corpus() -> None:
     assert f"(plan {plan_hash(CLIPS)})" in RESULTS.read_text()
