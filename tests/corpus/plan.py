@@ -26,7 +26,7 @@ FAULTS: dict[str, tuple[set[str], set[str]]] = {
     "static": ({"motion", "frozen"}, STILL),
     "slide show": ({"motion", "frozen"}, STILL | {"duration"}),
     "freeze": ({"frozen"}, {"motion_part"}),
-    "still part": ({"motion_part"}, {"frozen", "psnr_high", "ssim_high", "perceptual_low"}),
+    "still part": ({"motion_part"}, {"frozen"}),
     "letterbox": ({"letterbox", "artifacts"}, {"overlay"}),
     "logo": ({"overlay", "artifacts"}, set()),
     "text": ({"text"}, {"overlay", "artifacts"}),
