@@ -15,7 +15,7 @@ import numpy as np
 cv2.setNumThreads(1)
 
 NAME = "video.diversity"
-VERSION = "1"
+VERSION = "2"
 LIBRARIES = ("numpy", "opencv-python-headless")
 
 EQUAL_DB = 100.0  # what is said of equal pictures, whose PSNR is infinite; one level in one pixel is below it
@@ -75,7 +75,7 @@ def ssim(a: np.ndarray, b: np.ndarray) -> float:
     both /= squares
     rim = _WINDOW // 2
     inside = both[rim:-rim, rim:-rim]
-    return 4 * cv2.sumElems(inside)[0] / inside.size
+    return 4 * float(inside.mean(dtype=np.float64))  # cv2.sumElems has other last bits elsewhere in memory
 
 
 @lru_cache(maxsize=4)
