@@ -1,8 +1,9 @@
 """What scanning a video costs beside a bare decode and PySceneDetect, same file, in turns: python -m bench.video
 
 Each try is a process of its own. The figure is source frames per CPU-second (user + system, start-up left out), so it
-says what one core does; the median of the tries is kept, and of the shares of the bare decode of the same turn. Run it
-on an idle machine.
+says what one core does; the median of the tries is kept, and of the shares of the bare decode. Since the speed of a
+machine drifts, a decode is measured before and after each other contender, and the mean of the two is what it is
+compared with. Run it on an idle machine.
 """
 
 import argparse
@@ -146,8 +147,8 @@ def measure(name: str, path: Path) -> Try:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("--input", type=Path, default=FILM, help="a video (default: the film that fetch_video fetched)")
-    parser.add_argument("--seconds", type=float, help="only its first seconds")
-    parser.add_argument("--tries", type=int, default=3)
+    parser.add_argument("--seconds", type=float, default=60, help="only its first seconds; 0: all (default: 60)")
+    parser.add_argument("--tries", type=int, default=9)
     parser.add_argument("--only", choices=CONTENDERS, help=argparse.SUPPRESS)
     told = parser.parse_args()
     if not told.input.exists():
@@ -159,28 +160,26 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="bench-video-") as name:
         path = shortened(told.input, told.seconds, Path(name)) if told.seconds else told.input
         seconds = round(_length_s(path), 1)
-        tries: dict[str, list[Try]] = {contender: [] for contender in CONTENDERS}
-        for _ in range(told.tries):
-            for contender, done in tries.items():
-                done.append(measure(contender, path))
-    speed = {name: statistics.median(t.frames / t.cpu_s for t in done) for name, done in tries.items()}
-    # beside the decode of the same turn: a machine's speed drifts
-    shares = {
-        name: [(t.frames / t.cpu_s) / (d.frames / d.cpu_s) for t, d in zip(done, tries["decode"], strict=True)]
-        for name, done in tries.items()
-    }
+        others = [name for name in CONTENDERS if name != "decode"]
+        turns = [name for _ in range(told.tries) for one in others for name in ("decode", one)] + ["decode"]
+        done = [measure(name, path) for name in turns]
+    tries = {name: [one for turn, one in zip(turns, done, strict=True) if turn == name] for name in CONTENDERS}
+    speed = {name: statistics.median(t.frames / t.cpu_s for t in each) for name, each in tries.items()}
+    shares: dict[str, list[float]] = {"decode": [1.0], **{name: [] for name in others}}
+    for at in range(1, len(turns), 2):
+        shares[turns[at]].append((done[at - 1].cpu_s + done[at + 1].cpu_s) / 2 / done[at].cpu_s)
     share = {name: statistics.median(each) for name, each in shares.items()}
     rows = [
         {
             "contender": CONTENDERS[name].label,
-            "frames": done[0].frames,
+            "frames": each[0].frames,
             "frames_per_cpu_s": round(speed[name]),
             "of_bare_decode": round(share[name], 3),
             "of_bare_decode_each": [round(one, 3) for one in shares[name]],
-            "peak_mb": round(max(t.peak_mb for t in done)),
-            "found": done[0].found,
+            "peak_mb": round(max(t.peak_mb for t in each)),
+            "found": each[0].found,
         }
-        for name, done in tries.items()
+        for name, each in tries.items()
     ]
     met = share["scan"] >= TARGET
     header = {"input": told.input.name, "seconds": seconds, "tries": told.tries, "target": TARGET, "met": met}

@@ -163,11 +163,9 @@ def synthetic_scores(takes: int) -> pa.Table:
             limits[rule.score, rule.keeps] = float(threshold)
     generator = np.random.default_rng(0)
 
-    from tasks.video.perceptual import embedding
     from tasks.video.score_takes import SCORES
 
-    pictures = [generator.integers(0, 256, (144, 256, 3), np.uint8)]
-    lengths = {"keyframe_pts": known["score_takes"]["keyframes"], "embedding": len(embedding(pictures))}
+    keyframes = known["score_takes"]["keyframes"]
 
     def numbers(name: str) -> np.ndarray:
         low, high = limits.get((name, ">=")), limits.get((name, "<="))
@@ -195,11 +193,8 @@ def synthetic_scores(takes: int) -> pa.Table:
         if pa.types.is_integer(kind):
             return pa.array(numbers(field.name).astype(np.int64), kind)
         if pa.types.is_list(kind):
-            width = lengths[field.name]
-            values = generator.integers(0, 1000, takes * width)
-            return pa.ListArray.from_arrays(
-                range(0, takes * width + 1, width), pa.array(values).cast(kind.value_type)
-            ).cast(kind)
+            values = pa.array(generator.integers(0, 1000, takes * keyframes)).cast(kind.value_type)
+            return pa.ListArray.from_arrays(range(0, takes * keyframes + 1, keyframes), values).cast(kind)
         raise TypeError(f"no rule to fill column {field.name} of type {kind}")
 
     return pa.Table.from_arrays([column(field) for field in SCORES], schema=SCORES)
@@ -237,7 +232,14 @@ def time_of_decision(folder: Path) -> dict[str, float]:
     walls, cpus = [], []
     for _ in range(3):
         begun, begun_cpu = time.perf_counter(), time.process_time()
-        decided = decide(folder / "scores.parquet", folder / "duplicates.parquet", chosen, excluded={}, included={})
+        decided = decide(
+            folder / "scores.parquet",
+            folder / "duplicates.parquet",
+            chosen,
+            excluded={},
+            included={},
+            embeddings=folder / "embeddings.parquet",  # as in the set for pre-training, no sample is drawn
+        )
         walls.append(time.perf_counter() - begun)
         cpus.append(time.process_time() - begun_cpu)
     left = [count for _, count in decided.funnel]

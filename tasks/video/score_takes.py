@@ -1,4 +1,7 @@
-"""Score each shot as a take, from what the scan kept: data/curated/scores/scores.parquet. Nothing is decoded.
+"""Score each shot as a take, from what the scan kept: data/curated/scores/. Nothing is decoded.
+
+scores.parquet has the scores of all shots; embeddings.parquet, apart since it is as big as all of them together many
+times over and few read it, the content of those above the floor.
 
 Cheap scores follow from the tables by a query; those that look at pictures are made for shots above the floor, each
 kept in the store by itself.
@@ -40,9 +43,11 @@ SCORES = pa.schema(
     # null below the floor:
     + [pa.field(n, pa.float64()) for n in ("overlay_area", "artifact_area", "text_area", "quality", *_REDUCED)]
     + [pa.field("keyframe_pts", pa.list_(_field("element", pa.int64())))]
-    + [pa.field("embedding", pa.list_(_field("element", pa.float32())))]
     + [_field(n, pa.string()) for n in ("motion_backend", "text_backend", "quality_backend", "perceptual_backend")]
 )  # a virtual take: [start_pts, end_pts) of the source's video stream; start_s, end_s count from its first frame
+
+
+EMBEDDINGS = pa.schema([_field("take_id", pa.string()), _field("embedding", pa.list_(_field("element", pa.float32())))])
 
 
 class ScoreTakes(StrictModel):
@@ -65,15 +70,14 @@ def run(stage: Stage, params: Params) -> Report:
     summaries, takes = _candidates(stage, params)
     rejects = _score_missing(stage, takes, scoring)
     found = stored_scores(stage.store, [take for take in takes if take.take_id not in rejects], scoring)
+    scored = {take_id: scores_of(records) for take_id, records in found.items()}
+    embeddings = [{"take_id": take_id, "embedding": one.pop("embedding")} for take_id, one in scored.items()]
     backends = identities(scoring)
-    rows = [
-        _row(row | backends, scores_of(found.get(row["take_id"], {})))
-        for row in summaries
-        if row["take_id"] not in rejects
-    ]
+    rows = [_row(row | backends, scored.get(row["take_id"], {})) for row in summaries if row["take_id"] not in rejects]
     out = stage.out("data/curated/scores")
     out.mkdir()
     write_table(out / "scores.parquet", rows, SCORES)
+    write_table(out / "embeddings.parquet", embeddings, EMBEDDINGS)
     parents = {row["take_id"]: row["source_id"] for row in summaries}
     rejected = rejected_rows(rejects, stage=stage.name, unit="take", parents=parents)
     write_table(out / "rejected.parquet", rejected, REJECTED)

@@ -32,7 +32,7 @@ SHARD_TAKES = 500  # in one tar of keyframes
 
 TAKES = pa.schema(
     [
-        *(pa.field(field.name, field.type, nullable=field.name == "embedding") for field in SCORES),
+        *(pa.field(field.name, field.type, nullable=False) for field in SCORES),
         pa.field("split", pa.string(), nullable=False),  # train, valid or test, by source and duplicate group
         pa.field("group", pa.string(), nullable=False),  # sources that share footage have the same
         pa.field("content_cluster", pa.int32()),  # null where no sample was drawn
@@ -60,7 +60,8 @@ def run(stage: Stage, params: Params) -> Report:
     duplicates = read_table(stage.dep("data/curated/duplicates") / "duplicates.parquet", DUPLICATES)
     excluded = read_overrides(stage.dep("data/exclude.csv"))
     included = read_overrides(stage.dep("data/include.csv"))
-    decided = decide(scores, duplicates, chosen, excluded=excluded, included=included)
+    embeddings = stage.dep("data/curated/scores") / "embeddings.parquet"
+    decided = decide(scores, duplicates, chosen, excluded=excluded, included=included, embeddings=embeddings)
     known = set(scores.column("take_id").to_pylist())
     for path, overrides in (("data/exclude.csv", excluded), ("data/include.csv", included)):
         for unknown in sorted(name for name in overrides if name not in known and not is_sha256(name)):

@@ -63,6 +63,7 @@ RULES = (
     Rule(6, "perceptual_high", "perceptual_{reduce}", "<=", "max_perceptual"),
 )
 NEAR_DUPLICATE, SAMPLED_OUT = "near_duplicate", "sampled_out"  # steps 7 and 8, which compare takes
+BELOW_FLOOR = "included, but below the floor: it has no scores and no keyframes"
 
 
 class Quantile(StrictModel):
@@ -123,9 +124,9 @@ class TakeSet(StrictModel):
 
 @dataclass(frozen=True)
 class Decided:
-    """What became of the candidates. `kept` has all columns of the scores and content_cluster.
+    """What became of the candidates.
 
-    `rejected` has all but the embedding, and reason, score, value, threshold and detail.
+    Both have all columns of the scores; `kept` content_cluster too, `rejected` reason, score, value, threshold, detail.
     """
 
     kept: pa.Table
@@ -163,12 +164,14 @@ def decide(
     *,
     excluded: Mapping[str, str],
     included: Mapping[str, str],
+    embeddings: Path | pa.Table,
 ) -> Decided:
     """Decide on each candidate; kept and rejected are in the order of `scores`.
 
     `scores` is what score_takes wrote, `duplicates` what find_duplicates wrote. `excluded` and `included` overrule
-    every rule, by take_id or source_id; exclusion wins. Raises ValueError where a candidate that a rule meets has no
-    such score.
+    every rule, by take_id or source_id; exclusion wins, and what lies below the floor cannot be included. `embeddings`
+    (take_id, embedding) is read only where a sample is drawn. Raises ValueError where a candidate that a rule meets has
+    no such score.
     """
     table, matches = (t if isinstance(t, pa.Table) else pq.read_table(t) for t in (scores, duplicates))
     with duckdb.connect(config={"threads": 1}) as con:  # the order of rows, and so of ties, is fixed
@@ -181,14 +184,15 @@ def decide(
         con.execute(f"create temp table decided as {_decisions(active_rules(chosen), limits)}")
         if chosen.near_duplicates == "best":
             con.execute(_ONE_OF_EACH_CLUSTER)
-        con.register("clusters", _sample(con, chosen.sample))
+        con.register("clusters", _sample(con, chosen.sample, embeddings))
         # numbers of rows alone: so the wide columns are neither sorted nor joined
         left = "row, content_cluster from decided join clusters using (take_id) where reason is null"
         out = "row, reason, score, value, threshold, detail from decided where reason is not null"
         kept, rejected = (con.sql(f"select {query} order by row").to_arrow_table() for query in (left, out))
     counts = Counter(rejected.column("reason").to_pylist())
-    kept, rejected = _with(table, kept), _with(table.drop_columns("embedding"), rejected)
-    return Decided(kept, rejected, limits, funnel(chosen, len(kept) + len(rejected), counts))
+    return Decided(
+        _with(table, kept), _with(table, rejected), limits, funnel(chosen, len(kept) + len(rejected), counts)
+    )
 
 
 def _with(scores: pa.Table, told: pa.Table) -> pa.Table:
@@ -205,8 +209,10 @@ def _reasons(overrides: Mapping[str, str]) -> pa.Table:
 
 _OVERRULED = """
 create temp table overruled as
-select s.* exclude (embedding, keyframe_pts, name, licence, credit, url),
-    coalesce(et.why, es.why) as out_why, coalesce(it.why, si.why) as in_why
+select s.* exclude (keyframe_pts, name, licence, credit, url),
+    coalesce(et.why, es.why) as out_why,
+    case when s.keyframe_pts is not null then coalesce(it.why, si.why) end as in_why,
+    s.keyframe_pts is null and coalesce(it.why, si.why) is not null as too_short
 from scores s
 left join excluded et on et.id = s.take_id left join excluded es on es.id = s.source_id
 left join included it on it.id = s.take_id left join included si on si.id = s.source_id
@@ -247,7 +253,7 @@ def _decisions(rules: Sequence[tuple[Rule, Any]], limits: Mapping[str, float]) -
         {of_failed(lambda rule: f"'{rule.score}'")} as score,
         {of_failed(lambda rule: f"{rule.score}::double")} as value,
         {of_failed(lambda rule: f"{limits[rule.reason]!r}::double")} as threshold,
-        coalesce(out_why, '') as detail
+        coalesce(out_why, case when too_short then '{BELOW_FLOOR}' end, '') as detail
     from (select *, {failed} as failed from overruled)
     """
 
@@ -264,15 +270,16 @@ where decided.take_id = copies.take_id and copies.best <> copies.take_id and not
 """
 
 
-def _sample(con: duckdb.DuckDBPyConnection, sample: Sample) -> pa.Table:
+def _sample(con: duckdb.DuckDBPyConnection, sample: Sample, embeddings: Path | pa.Table) -> pa.Table:
     """Mark as sampled out what is too many; return take_id, content_cluster (null where none was asked for)."""
     from tasks.video.content import content_clusters, draw_evenly
 
     if not sample.takes:
         query = "select take_id, null::integer as content_cluster from decided where reason is null"
         return con.sql(query).to_arrow_table()
-    query = "select take_id, embedding, quality, wanted from scores join decided using (take_id) where reason is null"
-    rows = con.sql(f"{query} order by take_id").to_arrow_table()
+    con.register("embeddings", embeddings if isinstance(embeddings, pa.Table) else pq.read_table(embeddings))
+    query = "select take_id, embedding, quality, wanted from decided join scores using (take_id)"
+    rows = con.sql(f"{query} join embeddings using (take_id) where reason is null order by take_id").to_arrow_table()
     ids = rows.column("take_id").to_pylist()
     clusters = content_clusters(rows.column("embedding").to_pylist(), sample.clusters)
     drawn = draw_evenly(clusters, rows.column("quality").to_pylist(), rows.column("wanted").to_pylist(), sample.takes)

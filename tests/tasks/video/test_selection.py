@@ -1,17 +1,20 @@
 """Selection as a query, against the same rules written as a loop over random scores."""
 
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pytest
 
+from tasks.video import selection
 from tasks.video.content import content_clusters, draw_evenly, split_groups, split_of
 from tasks.video.find_duplicates import DUPLICATES
 from tasks.video.floor import FloorParams
 from tasks.video.histograms import histograms
-from tasks.video.score_takes import SCORES
-from tasks.video.selection import RULES, TakeSet, active_rules, check_floor_of, decide
+from tasks.video.score_takes import EMBEDDINGS, SCORES
+from tasks.video.selection import RULES, TakeSet, active_rules, check_floor_of
 
 OFF: dict[str, Any] = {rule.key: None for rule in RULES}
 LOOSE: dict[str, Any] = {
@@ -44,6 +47,7 @@ LOOSE: dict[str, Any] = {
     "near_duplicates": "all",
     "sample": {"takes": 0, "clusters": 4},
 }
+decide = partial(selection.decide, embeddings=Path("read_only_where_a_sample_is_drawn.parquet"))
 NONE = pa.table({field.name: pa.array([], field.type) for field in DUPLICATES}, schema=DUPLICATES)
 
 
@@ -77,11 +81,18 @@ def scores(takes: int, seed: int) -> pa.Table:
         row |= {"fps": float(rng.choice([12, 25, 30, 60, 120], p=[0.05, 0.4, 0.3, 0.2, 0.05]))}
         row |= {"duration_s": float(rng.uniform(0.9, 9)), "max_color_difference": float(rng.uniform(0, 90))}
         row |= {"luma": float(rng.uniform(10, 245)), "motion_px_s": float(rng.uniform(2, 60))}
-        row |= {"motion_part_px_s": float(rng.uniform(2, 40)), "embedding": rng.normal(0, 1, 4).tolist()}
+        row |= {"motion_part_px_s": float(rng.uniform(2, 40))}
         row |= {f"psnr_db_{how}": float(rng.uniform(2, 100)) for how in ("mean", "min", "max")}
         row |= {"keyframe_pts": [start], "quality": float(rng.uniform(0, 10))}
         rows.append(row)
     return pa.Table.from_pylist(rows, schema=SCORES)
+
+
+def embeddings(table: pa.Table, kinds: list[int], seed: int) -> pa.Table:
+    """Return the content of takes: of each kind much the same."""
+    content_BD = np.eye(4)[kinds] + np.random.default_rng(seed).normal(0, 0.02, (len(kinds), 4))
+    columns = {"take_id": table.column("take_id"), "embedding": content_BD.astype(np.float32).tolist()}
+    return pa.table(columns, schema=EMBEDDINGS)
 
 
 def by_loop(table: pa.Table, select: TakeSet) -> dict[str, str]:
@@ -172,6 +183,21 @@ def test_overrides_win_over_rules_and_exclusion_over_inclusion() -> None:
     assert why[good["take_id"]] == ("excluded", "a logo")
 
 
+def test_what_lies_below_the_floor_cannot_be_included_and_says_so() -> None:
+    rows = scores(100, seed=11).to_pylist()
+    unscored = ("overlay_area", "artifact_area", "text_area", "quality", "keyframe_pts")
+    rows[3] |= dict.fromkeys(unscored) | {"duration_s": 0.2}
+    table = pa.Table.from_pylist(rows, schema=SCORES)
+    select = chosen(**OFF | {"min_duration_s": 0.9, "sample": {"takes": 5, "clusters": 2}})
+    content = embeddings(table, [n % 4 for n in range(100)], seed=11)
+    content = content.filter(pa.array([n != 3 for n in range(100)]))
+    included = {rows[3]["take_id"]: "wanted", rows[4]["take_id"]: "wanted too"}
+    decided = decide(table, NONE, select, excluded={}, included=included, embeddings=content)
+    assert rows[4]["take_id"] in decided.kept.column("take_id").to_pylist()
+    (why,) = (row for row in decided.rejected.to_pylist() if row["take_id"] == rows[3]["take_id"])
+    assert (why["reason"], why["value"], why["detail"]) == ("duration", 0.2, selection.BELOW_FLOOR)
+
+
 def copies(table: pa.Table, clusters: list[list[int]]) -> pa.Table:
     """Return the table of near-duplicates in which the rows of each cluster show the same, the first the best."""
     takes = table.to_pylist()
@@ -215,7 +241,8 @@ def test_the_funnel_only_narrows_and_ends_at_what_is_kept() -> None:
     table = scores(600, seed=8)
     select = chosen(near_duplicates="best", sample={"takes": 20, "clusters": 4})
     excluded = {table.column("source_id")[0].as_py(): "not ours"}
-    decided = decide(table, copies(table, [[1, 2, 3]]), select, excluded=excluded, included={})
+    content = embeddings(table, [number % 4 for number in range(600)], seed=8)
+    decided = decide(table, copies(table, [[1, 2, 3]]), select, excluded=excluded, included={}, embeddings=content)
     left = [count for _, count in decided.funnel]
     assert left[0] == 600
     assert left == sorted(left, reverse=True)
@@ -224,16 +251,13 @@ def test_the_funnel_only_narrows_and_ends_at_what_is_kept() -> None:
 
 
 def test_a_sample_is_drawn_evenly_from_clusters_of_content() -> None:
-    rows = scores(600, seed=9).to_pylist()
-    rng = np.random.default_rng(1)
-    for n, row in enumerate(rows):  # one kind of content nine times as frequent as each of the other two
-        kind = 0 if n % 11 < 9 else n % 11 - 8
-        row["embedding"] = (np.eye(4)[kind] + rng.normal(0, 0.02, 4)).tolist()
-    table = pa.Table.from_pylist(rows, schema=SCORES)
+    table = scores(600, seed=9)  # one kind of content nine times as frequent as each of the other two:
+    kind_of = dict(zip(table.column("take_id").to_pylist(), [max(0, n % 11 - 8) for n in range(600)], strict=True))
+    content = embeddings(table, list(kind_of.values()), seed=1)
     select = chosen(**OFF | {"min_duration_s": 0.1, "sample": {"takes": 30, "clusters": 3}})
-    decided = decide(table, NONE, select, excluded={}, included={})
+    decided = decide(table, NONE, select, excluded={}, included={}, embeddings=content)
     kept = decided.kept.to_pylist()
-    kinds = [int(np.argmax(row["embedding"])) for row in kept]
+    kinds = [kind_of[row["take_id"]] for row in kept]
     assert sorted(kinds.count(kind) for kind in range(3)) == [10, 10, 10]
     assert len({(kind, row["content_cluster"]) for kind, row in zip(kinds, kept, strict=True)}) == 3
     assert {row["reason"] for row in decided.rejected.to_pylist()} == {"sampled_out"}
