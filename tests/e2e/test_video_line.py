@@ -119,6 +119,7 @@ def test_a_changed_threshold_decodes_nothing_and_leaves_the_excluded_out(line: L
     assert "data/own/video is empty in this temporary copy" in done.stdout + done.stderr
 
 
+@pytest.mark.slow
 def test_an_experiment_in_a_temporary_copy_uses_the_main_store_and_database(line: Line) -> None:
     line.dvc("exp", "run", "--temp", "-q", "-S", "select_takes.pretrain.min_motion_px_s=0", "select_takes@pretrain")
     newest = line.stage_runs("select_takes@pretrain")[0]
@@ -179,6 +180,7 @@ def test_a_threshold_looser_than_the_floor_is_refused_by_name(line: Line) -> Non
     assert told in done.stdout + done.stderr
 
 
+@pytest.mark.slow
 def test_overrides_keep_a_take_in_and_another_out(line: Line) -> None:
     kept, dropped = line.table(REJECTED)[0]["item_id"], line.table(TAKES)[0]["take_id"]
     line.write("data/include.csv", f"id,reason\n{kept},a still life\n")

@@ -426,6 +426,7 @@ def test_state_of_a_temporary_copy_is_in_the_main_checkout(words: Project) -> No
     assert list(words.root.rglob("mlflow.db")) == [words.root / "mlruns/mlflow.db"]
 
 
+@pytest.mark.slow
 def test_own_data_that_a_temporary_copy_cannot_see_stops_with_the_remedy(words: Project) -> None:
     """Also where DVC restores the stage that reads the folder from its run cache: the next one stops."""
     words.write("data/own/text/.gitignore", "*\n!.gitignore\n")
@@ -514,6 +515,7 @@ def tried(project: Project) -> list[int]:
     return sorted(map(int, (project.root / "trace").read_text().split()))
 
 
+@pytest.mark.slow
 def test_trouble_of_the_machine_is_no_result_and_the_next_run_does_what_is_missing(mapped: Project) -> None:
     """DVC must not take outs without an item as made: it would answer with them for ever."""
     mapped.write("data/raw/words.txt", "1 2 3 4")

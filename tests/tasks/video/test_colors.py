@@ -19,7 +19,7 @@ GRAY, COLOR = View("gray", size=(80, 48)), View("bgr24", size=(80, 48))
 SIZE = {"height": 192, "width": 320}
 FINE = {
     "libx264": {"crf": "5"},
-    "libx265": {"x265-params": "crf=5:log-level=none"},
+    "libx265": {"x265-params": "crf=5:log-level=none:pools=1:frame-threads=1"},
     "libsvtav1": {"preset": "11", "crf": "10"},
     "libvpx-vp9": {"deadline": "realtime", "crf": "8"},
 }

@@ -305,6 +305,7 @@ def test_a_bucket_leads_to_no_more_than_its_share() -> None:
     assert of_each.min() >= 31  # and each finds the first ones, so that all are linked
 
 
+@pytest.mark.slow
 def test_each_of_many_changed_copies_finds_the_best_one() -> None:
     images, rng = take(9, 3), np.random.default_rng(6)
     copies = [printed(images)]
@@ -456,6 +457,7 @@ def _info() -> StageInfo:
     return StageInfo(**fields)
 
 
+@pytest.mark.slow
 def test_real_encoders_change_nothing_that_matters(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HEADRACE_STORE", str(tmp_path / "data/store"))
     films = Films(tmp_path)

@@ -8,6 +8,7 @@ import pytest
 from scipy.ndimage import laplace
 
 from tasks.video.sharpness import Sharpness, sharpness
+from tests.cases import rest
 from tests.tasks.video import clips, codecs
 from tests.tasks.video.consumed import consume
 
@@ -71,7 +72,7 @@ def test_blur_is_told_whatever_the_contrast(height: int) -> None:
 
 
 @pytest.mark.parametrize("codec", codecs.CODECS)
-@pytest.mark.parametrize("height", [180, 360, 720])
+@pytest.mark.parametrize("height", [180, *rest(360, 720)])
 def test_a_blurred_take_is_told_from_a_sharp_one_after_any_encoder(tmp_path: Path, codec: str, height: int) -> None:
     """One threshold for all; at 180p the least blur is 0.7 px, and is only told from its own original."""
     wide = natural(7, height, height * 16 // 9 + 26)

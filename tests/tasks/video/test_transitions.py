@@ -30,6 +30,7 @@ from tasks.video.shots import (
 )
 from tasks.video.thumbnails import ColorDifference, Thumbnails, read_thumbnails
 from tasks.video.transitions import STRANGE, Boundary, Rules, find_boundaries
+from tests.cases import rest
 from tests.conftest import REPOSITORY
 from tests.tasks.video import clips
 from tests.tasks.video.films import DOUBTFUL, KINDS, QUIET
@@ -97,7 +98,7 @@ def score(film: Film, found: list[Boundary]) -> tuple[int, int, int]:
 
 
 def test_cuts_dissolves_and_fades_of_made_up_films_are_found() -> None:
-    scores = [score(film, found_in(film.images)) for film in map(a_film, range(4))]
+    scores = [score(film, found_in(film.images)) for film in map(a_film, range(2))]
     right, extra, missed = np.sum(scores, axis=0)
     assert 2 * right / (2 * right + extra + missed) >= 0.95
 
@@ -122,7 +123,7 @@ def f1(scores: np.ndarray) -> float:
 
 def some(kinds: Iterable[str]) -> list[Any]:
     """Return kinds as parameters; those that the network must look at are slow."""
-    return [pytest.param(kind, marks=pytest.mark.slow) if kind in DOUBTFUL else kind for kind in kinds]
+    return [case for kind in kinds for case in (rest(kind) if kind in DOUBTFUL else [kind])]
 
 
 @pytest.mark.parametrize("kind", some(kind for kind in KINDS if kind not in QUIET))
