@@ -141,6 +141,33 @@ def lineage(
 
 
 @app.command()
+def register(repo: Repo = Path()) -> None:
+    """Put the models that stages made into MLflow's registry, with the aliases that stages chose.
+
+    The same outs give the same versions and aliases, whether stages ran here, were restored or pulled.
+    """
+    from flows.graph import Project, ProjectError
+    from flows.registry import has_models
+    from flows.registry import register as bring_up_to_date
+    from tasks import env
+
+    root = env.checkout_root(repo)
+    env.configure(root)
+    try:
+        project = Project.open(root)
+        if not has_models(project):
+            _fail(f"{root}: no stage declares a model: add meta.model to one that makes it (see README.md)")
+        done = bring_up_to_date(project, say=_say)
+    except ProjectError as error:
+        _fail(str(error))
+    table = Table("model", "version", "", "made by", "hash of the out", "aliases", box=None, pad_edge=False)
+    for one in done:
+        state = "new" if one.new else "there"
+        table.add_row(one.model, one.version, state, one.address, one.digest[:12], ", ".join(one.aliases))
+    _print(table)
+
+
+@app.command()
 def ui(
     repo: Repo = Path(),
     prefect_port: Annotated[int, typer.Option(min=1, max=65535)] = 4200,
