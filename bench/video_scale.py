@@ -200,13 +200,15 @@ def synthetic_scores(takes: int) -> pa.Table:
     return pa.Table.from_arrays([column(field) for field in SCORES], schema=SCORES)
 
 
-def synthetic_duplicates(scores: pa.Table) -> pa.Table:
-    """Return a table as find_duplicates writes it: of five takes two are copies of one another."""
-    from tasks.video.find_duplicates import DUPLICATES
+def synthetic_duplicates(scores: pa.Table) -> tuple[pa.Table, pa.Table]:
+    """Return the tables as find_duplicates writes them: of five takes two are copies of one another."""
+    from tasks.video.find_duplicates import DUPLICATES, MATCHES
 
     ids, sources = (scores.column(name).to_pylist() for name in ("take_id", "source_id"))
     first = [number - 1 if number % 5 == 1 else number for number in range(len(ids))]
+    second = [number for number, at in enumerate(first) if number != at]
     made: dict[str, Any] = {
+        "place": range(len(ids)),
         "take_id": ids,
         "source_id": sources,
         "cluster_id": [ids[number] for number in first],
@@ -214,14 +216,19 @@ def synthetic_duplicates(scores: pa.Table) -> pa.Table:
         "nearest_take_id": [ids[number] for number in first],
     }
 
-    def column(field: pa.Field) -> pa.Array:
-        if field.name in made:
-            return pa.array(made[field.name]).cast(field.type)
+    pairs = {"take_id": [ids[number] for number in second], "other_take_id": [ids[first[number]] for number in second]}
+
+    def column(field: pa.Field, given: dict[str, Any], rows: int) -> pa.Array:
+        if field.name in given:
+            return pa.array(given[field.name]).cast(field.type)
         empty = {pa.types.is_boolean: False, pa.types.is_string: "", pa.types.is_floating: 0.0, pa.types.is_integer: 0}
         (value,) = (value for is_kind, value in empty.items() if is_kind(field.type))
-        return pa.array([value] * len(ids), field.type)
+        return pa.array([value] * rows, field.type)
 
-    return pa.Table.from_arrays([column(field) for field in DUPLICATES], schema=DUPLICATES)
+    return (
+        pa.Table.from_arrays([column(field, made, len(ids)) for field in DUPLICATES], schema=DUPLICATES),
+        pa.Table.from_arrays([column(field, pairs, len(second)) for field in MATCHES], schema=MATCHES),
+    )
 
 
 def time_of_decision(folder: Path) -> dict[str, float]:
@@ -235,6 +242,7 @@ def time_of_decision(folder: Path) -> dict[str, float]:
         decided = decide(
             folder / "scores.parquet",
             folder / "duplicates.parquet",
+            folder / "matches.parquet",
             chosen,
             excluded={},
             included={},
@@ -307,8 +315,8 @@ def decision(root: Path) -> Row:
     from tasks.tables import write_table
 
     scores = synthetic_scores(TAKES)
-    duplicates = synthetic_duplicates(scores)
-    for name, table in (("scores", scores), ("duplicates", duplicates)):
+    duplicates, matches = synthetic_duplicates(scores)
+    for name, table in (("scores", scores), ("duplicates", duplicates), ("matches", matches)):
         write_table(root / f"{name}.parquet", table, table.schema)
     took = measure(time_of_decision, root)
     return Row(

@@ -1,7 +1,7 @@
 """A stage's parameters: read by DVC from params.yaml, checked against the stage's model before any work."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -107,7 +107,14 @@ def unlisted_parameters(repo: Any) -> list[str]:
         if Path(stage.path).name == "dvc.yaml":
             used.update(re.findall(r"\$\{\s*([\w.-]+)", Path(stage.path).read_text()))
     keys = lineage.flatten(lineage.read_params_file(root))
-    return [key for key in keys if not any(key == name or key.startswith(f"{name}.") for name in used)]
+    unused = [key for key in keys if not any(key == name or key.startswith(f"{name}.") for name in used)]
+    return list(dict.fromkeys(_whole_member(key, keys, unused) for key in unused))
+
+
+def _whole_member(key: str, keys: Collection[str], unused: Collection[str]) -> str:
+    """Return `group.member` for a key of a member of which nothing is used, else the key."""
+    member = ".".join(key.split(".")[:2])
+    return member if all(one in unused for one in keys if one.startswith(f"{member}.")) else key
 
 
 def checked_parameters(repo: Any, model: type[BaseModel], nested: Mapping[str, Any], info: StageInfo) -> Any:
@@ -115,7 +122,7 @@ def checked_parameters(repo: Any, model: type[BaseModel], nested: Mapping[str, A
     unlisted = unlisted_parameters(repo)
     if unlisted:
         raise StageError(
-            f"params.yaml: no stage lists {', '.join(unlisted)}: remove it, "
-            f"or list it under 'params:' of the stage that uses it"
+            f"params.yaml: no stage lists {', '.join(unlisted)}: remove it, or list it under 'params:' of the stage "
+            f"that uses it (a new member of a group: also under 'matrix:' of each stage that has the others)"
         )
     return validate_parameters(model, nested, info.address)

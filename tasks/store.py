@@ -142,8 +142,13 @@ class Store:
         """
         return self._place.put_by_hash(data, _blob_path)
 
-    def open_blob(self, name: str) -> BinaryIO:
-        """Open a blob for reading. Raises StoreError where the store has none of that name."""
+    def open_blob(self, name: str, *, checked: bool = False) -> BinaryIO:
+        """Open a blob for reading. Raises StoreError where the store has none of that name.
+
+        `checked`: its bytes are hashed before. A damaged one is then set aside, as by `read_table_blob`.
+        """
+        if checked and self.has_blob(name) and not self._place.is_sound(_blob_path(name), name):
+            raise self._set_aside(name, "its bytes are not those of its name")
         try:
             return self._place.open(_blob_path(name))
         except FileNotFoundError as error:
@@ -175,11 +180,11 @@ class Store:
         except (pa.ArrowException, OSError) as error:
             if getattr(error, "errno", None) is not None or self._place.is_sound(_blob_path(name), name):
                 raise  # the system's trouble (rights, a bad disk, memory), not the file's content
-            where, aside = self._place.address(_blob_path(name)), self._place.set_aside(_blob_path(name))
-            told = " ".join(str(error).split())
-            raise StoreError(
-                f"{where} is damaged ({told}) and set aside as {aside}: its stage, run again, makes it anew"
-            ) from error
+            raise self._set_aside(name, " ".join(str(error).split())) from error
+
+    def _set_aside(self, name: str, why: str) -> StoreError:
+        where, aside = self._place.address(_blob_path(name)), self._place.set_aside(_blob_path(name))
+        return StoreError(f"{where} is damaged ({why}) and set aside as {aside}: its stage, run again, makes it anew")
 
     def _no_blob(self, name: str) -> StoreError:
         where = self._place.address(_blob_path(name))

@@ -201,8 +201,8 @@ def read_overrides(path: str | Path) -> dict[str, str]:
         lines = csv.reader(file, strict=True)
         try:
             header = next(lines, None)
-            if header != ["id", "reason"]:
-                raise TableError(f"{path}, line 1: the header is {header}, expected id,reason")
+            if [cell.strip() for cell in header or ()] != ["id", "reason"]:
+                raise TableError(f"{path}, line 1: the header is {header or 'missing'}, expected id,reason")
             for cells in lines:
                 if not cells:
                     continue

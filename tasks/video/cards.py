@@ -49,7 +49,8 @@ def card_text(card: Card) -> str:
         f"# {card.title}\n",
         f"{len(card.takes)} takes ({counts}), {seconds / 60:.1f} minutes: stretches of video without a cut, chosen by "
         f"thresholds. {_what_it_holds(card)}\n",
-        "No video, and no near-duplicate of one, is in two splits.\n",
+        "No video, and no near-duplicate of one, is in two splits. Near-duplicates are known after another encoding, "
+        "size, crop, mirroring or start; not in black and white, at another speed or played backwards.\n",
         f"## Licence and credits\n\nLicence: {_plain(card.licence)}\n",
         *(["Its owner has not stated terms: do not pass it on.\n"] if card.licence == "unstated" else []),
         _sources(card.takes),

@@ -97,6 +97,8 @@ def run(stage: Stage, params: Params) -> Report:
         schema = _manifest_schema(table.schema, export)
         _write_splits(stage.store, export, out / folder, of_licence, schema, sources, records)
         _write_card(stage, params, out / folder, of_licence, sources)
+    if not kept:
+        stage.log.warning("no take to export: %s gets no manifest and no card", f"data/curated/export/{stage.member}")
     parents = {take["take_id"]: take["source_id"] for take in takes}
     rejected = [
         rejected_row(take_id, reject, stage=stage.name, unit="take", parent_id=parents[take_id])
@@ -350,7 +352,10 @@ def _is_gap(value: Any) -> bool:
 
 def _write_files(store: Store, folder: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     for row in rows:
-        with store.open_blob(row["file_sha256"]) as source, (folder / row["file_name"]).open("wb") as target:
+        with (
+            store.open_blob(row["file_sha256"], checked=True) as source,
+            (folder / row["file_name"]).open("wb") as target,
+        ):
             shutil.copyfileobj(source, target)
 
 
@@ -362,7 +367,7 @@ def _write_shards(store: Store, folder: Path, rows: Sequence[Mapping[str, Any]],
                 shown = {name: value for name, value in row.items() if name in columns or name.startswith("file_")}
                 text = json.dumps(shown, sort_keys=True, ensure_ascii=False, allow_nan=False).encode()
                 _add(tar, f"{row['take_id']}.json", io.BytesIO(text), len(text))
-                with store.open_blob(row["file_sha256"]) as file:
+                with store.open_blob(row["file_sha256"], checked=True) as file:
                     _add(tar, f"{row['take_id']}.mp4", file, row["file_bytes"])
 
 

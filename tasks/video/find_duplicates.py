@@ -28,6 +28,7 @@ from tasks.video.fingerprints import (
     stored_fingerprints,
 )
 from tasks.video.floor import FloorParams
+from tasks.video.strip import gone
 
 PAIRS = 2000  # compared by a worker at once
 QUERIES = 500_000  # looked up at once
@@ -40,11 +41,12 @@ def _field(name: str, kind: pa.DataType) -> pa.Field:
 
 DUPLICATES = pa.schema(
     [_field(n, pa.string()) for n in ("take_id", "source_id", "cluster_id")]
-    + [_field("rank", pa.int32()), _field("linked_id", pa.string()), _field("nearest_take_id", pa.string())]
+    + [_field("rank", pa.int32()), _field("place", pa.int32())]
+    + [_field("linked_id", pa.string()), _field("nearest_take_id", pa.string())]
     + [_field(n, pa.float64()) for n in ("distance", "offset_s", "overlap_s")]
     + [_field("mirrored", pa.bool_())]
-)  # cluster_id: the take of rank 0 in it; linked_id: the best take of all linked by matches, however far;
-# offset_s: when this take starts, from the start of the nearest
+)  # cluster_id: the take of rank 0 in it; place: among all takes here, the best first; linked_id: the best take of all
+# linked by matches, however far; offset_s: when this take starts, from the start of the nearest
 
 MATCHES = pa.schema(
     [_field(n, pa.string()) for n in ("take_id", "other_take_id")]
@@ -93,7 +95,7 @@ def run(stage: Stage, params: Params) -> Report:
     rules = Rules(**found.model_dump())
     scan = stage.dep("data/curated/scan")
     videos, takes, jobs = _jobs(stage, scan, stage.dep("data/curated/shots"), params)
-    rejects = _make_missing(stage, jobs)
+    rejects = _make_missing(stage, jobs, videos)
     records = stored_fingerprints(stage.store, jobs)
     jobs = {source_id: job for source_id, job in jobs.items() if source_id not in rejects}
     takes = [take for take in takes if take.source_id not in rejects]
@@ -176,9 +178,15 @@ def _frame_times(scan: Path) -> dict[str, np.ndarray]:
     return dict(zip(runs.values.to_pylist(), pts, strict=True))
 
 
-def _make_missing(stage: Stage, jobs: Mapping[str, FingerprintJob]) -> dict[str, Reject]:
+def _make_missing(
+    stage: Stage, jobs: Mapping[str, FingerprintJob], videos: Mapping[str, Mapping[str, Any]]
+) -> dict[str, Reject]:
     known = stored_fingerprints(stage.store, jobs)
     todo = [(source_id, job) for source_id, job in jobs.items() if source_id not in known]
+    for source_id, job in todo:
+        for blob in job.thumbnail_blobs if job.takes else ():
+            if not stage.store.has_blob(blob):
+                raise StageError(gone(videos[source_id]["name"], f"{blob[:12]}..."))
     rejects = {}
     for outcome in stage.map(make_fingerprints, todo, unit="video", total=len(todo)):
         if outcome.reject is not None:
@@ -302,6 +310,8 @@ def _rows(
     numbers = sorted(nearest)
     place = {number: i for i, number in enumerate(numbers)}
     pairs = [(place[take], place[other]) for take, other, _ in matches]
+    best_first = sorted(numbers, key=lambda number: rank_key(qualities[number]))
+    places = {number: i for i, number in enumerate(best_first)}
     rows = []
     for number, (centre, rank, linked) in zip(
         numbers, clusters([qualities[number] for number in numbers], pairs), strict=True
@@ -313,6 +323,7 @@ def _rows(
                 "source_id": takes[number].source_id,
                 "cluster_id": takes[numbers[centre]].take_id,
                 "rank": rank,
+                "place": places[number],
                 "linked_id": takes[numbers[linked]].take_id,
                 "nearest_take_id": takes[beside].take_id,
                 "distance": match.distance,

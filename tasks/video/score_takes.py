@@ -70,6 +70,7 @@ def run(stage: Stage, params: Params) -> Report:
     summaries, takes = _candidates(stage, params)
     rejects = _score_missing(stage, takes, scoring)
     found = stored_scores(stage.store, [take for take in takes if take.take_id not in rejects], scoring)
+    _require_scores(stage, found, scoring)
     scored = {take_id: scores_of(records) for take_id, records in found.items()}
     embeddings = [{"take_id": take_id, "embedding": one.pop("embedding")} for take_id, one in scored.items()]
     backends = identities(scoring)
@@ -171,6 +172,17 @@ def _require_pictures(stage: Stage, takes: list[Take]) -> None:
     for name, video in blobs.items():
         if not stage.store.has_blob(name):
             raise StageError(gone(video, f"{name[:12]}..."))
+
+
+def _require_scores(stage: Stage, found: dict[str, dict[str, Any]], scoring: Scoring) -> None:
+    """Raise StageError for a take that was scored, and of which the store lacks a score all the same."""
+    for take_id, records in found.items():
+        missing = [score.name for score in scores(scoring) if score.name not in records]
+        if missing:
+            raise StageError(
+                f"take {take_id}: the store at {stage.store.url} has no {', '.join(missing)} of it, though it was "
+                f"scored: run the stage again"
+            )
 
 
 def _row(row: dict[str, Any], scored: dict[str, Any]) -> dict[str, Any]:

@@ -12,14 +12,14 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from tasks.content import is_sha256
 from tasks.stage import Report, Stage, StageError, StrictModel, stage_main
 from tasks.store import Store, StoreError
 from tasks.tables import REJECTED, Reject, read_overrides, read_table, rejected_row, write_table
 from tasks.video.content import SPLITS, split_groups, split_of
-from tasks.video.find_duplicates import DUPLICATES
+from tasks.video.find_duplicates import DUPLICATES, MATCHES
 from tasks.video.floor import FloorParams
 from tasks.video.histograms import draw_histogram, histograms, write_histograms
 from tasks.video.pictures import Row, contact_sheet, examples_sheet, funnel_figure
@@ -45,6 +45,12 @@ class Splits(StrictModel):
     valid: float = Field(ge=0, le=1, description="share of the groups")
     test: float = Field(ge=0, le=1)
 
+    @model_validator(mode="after")
+    def _some_left(self) -> "Splits":
+        if self.valid + self.test > 1:
+            raise ValueError(f"valid {self.valid:g} and test {self.test:g} are more than all")
+        return self
+
 
 class Params(StrictModel):
     floor: FloorParams
@@ -58,14 +64,16 @@ def run(stage: Stage, params: Params) -> Report:
     check_floor_of(params.floor, chosen, stage.member)
     scores = read_table(stage.dep("data/curated/scores") / "scores.parquet", SCORES)
     duplicates = read_table(stage.dep("data/curated/duplicates") / "duplicates.parquet", DUPLICATES)
+    matches = read_table(stage.dep("data/curated/duplicates") / "matches.parquet", MATCHES)
     excluded = read_overrides(stage.dep("data/exclude.csv"))
     included = read_overrides(stage.dep("data/include.csv"))
     embeddings = stage.dep("data/curated/scores") / "embeddings.parquet"
-    decided = decide(scores, duplicates, chosen, excluded=excluded, included=included, embeddings=embeddings)
-    known = set(scores.column("take_id").to_pylist())
+    decided = decide(scores, duplicates, matches, chosen, excluded=excluded, included=included, embeddings=embeddings)
+    known = {*scores.column("take_id").to_pylist(), *scores.column("source_id").unique().to_pylist()}
     for path, overrides in (("data/exclude.csv", excluded), ("data/include.csv", included)):
-        for unknown in sorted(name for name in overrides if name not in known and not is_sha256(name)):
-            stage.log.warning("%s: no take here has the id %s (%s)", path, unknown, overrides[unknown])
+        for unknown in sorted(name for name in overrides if name not in known):
+            if not is_sha256(unknown) or overrides is included:  # an excluded source is gone, and fetch_video tells
+                stage.log.warning("%s: no take here has the id %s (%s)", path, unknown, overrides[unknown])
     out = stage.out(f"data/curated/takes/{stage.member}")
     out.mkdir()
     takes = _with_splits(decided.kept.to_pylist(), scores, duplicates, params.splits)

@@ -160,6 +160,7 @@ def active_rules(chosen: TakeSet) -> list[tuple[Rule, float | Quantile]]:
 def decide(
     scores: Path | pa.Table,
     duplicates: Path | pa.Table,
+    matches: Path | pa.Table,
     chosen: TakeSet,
     *,
     excluded: Mapping[str, str],
@@ -168,22 +169,24 @@ def decide(
 ) -> Decided:
     """Decide on each candidate; kept and rejected are in the order of `scores`.
 
-    `scores` is what score_takes wrote, `duplicates` what find_duplicates wrote. `excluded` and `included` overrule
-    every rule, by take_id or source_id; exclusion wins, and what lies below the floor cannot be included. `embeddings`
-    (take_id, embedding) is read only where a sample is drawn. Raises ValueError where a candidate that a rule meets has
-    no such score.
+    `scores` is what score_takes wrote, `duplicates` and `matches` what find_duplicates wrote. `excluded` and `included`
+    overrule every rule, by take_id or source_id; exclusion wins, and what lies below the floor cannot be included.
+    `embeddings` (take_id, embedding) is read only where a sample is drawn. Raises ValueError where a candidate that a
+    rule meets has no such score.
     """
-    table, matches = (t if isinstance(t, pa.Table) else pq.read_table(t) for t in (scores, duplicates))
+    table, copies, pairs = (t if isinstance(t, pa.Table) else pq.read_table(t) for t in (scores, duplicates, matches))
     with duckdb.connect(config={"threads": 1}) as con:  # the order of rows, and so of ties, is fixed
         con.register("scores", table.append_column("row", pa.array(np.arange(len(table)))))
-        con.register("duplicates", matches)
+        con.register("duplicates", copies)
+        con.register("matches", pairs)
         for name, overrides in (("excluded", excluded), ("included", included)):
             con.register(name, _reasons(overrides))
         con.execute(_OVERRULED)
         limits = _limits(con, active_rules(chosen))
         con.execute(f"create temp table decided as {_decisions(active_rules(chosen), limits)}")
         if chosen.near_duplicates == "best":
-            con.execute(_ONE_OF_EACH_CLUSTER)
+            con.register("copies", _copies(con))
+            con.execute(_LEAVE_OUT_COPIES)
         con.register("clusters", _sample(con, chosen.sample, embeddings))
         # numbers of rows alone: so the wide columns are neither sorted nor joined
         left = "row, content_cluster from decided join clusters using (take_id) where reason is null"
@@ -258,16 +261,46 @@ def _decisions(rules: Sequence[tuple[Rule, Any]], limits: Mapping[str, float]) -
     """
 
 
-_ONE_OF_EACH_CLUSTER = f"""
-update decided set reason = '{NEAR_DUPLICATE}', score = 'duplicate_distance', value = copies.distance,
-    detail = 'of ' || copies.best
-from (
-    select take_id, distance, first_value(take_id) over same as best
-    from decided join duplicates using (take_id) where reason is null
-    window same as (partition by cluster_id order by wanted desc, rank)
-) copies
-where decided.take_id = copies.take_id and copies.best <> copies.take_id and not decided.wanted
+_LEFT_MATCHES = """
+select least(a.row, b.row) as one, greatest(a.row, b.row) as other, min(matches.distance) as distance
+from matches join decided a on a.take_id = matches.take_id join decided b on b.take_id = matches.other_take_id
+where a.reason is null and b.reason is null group by all
 """
+
+_LEAVE_OUT_COPIES = f"""
+update decided set reason = '{NEAR_DUPLICATE}', score = 'duplicate_distance', value = copies.distance,
+    detail = 'of ' || best.take_id
+from copies join decided best on best.row = copies.best where decided.row = copies.row
+"""
+
+
+def _copies(con: duckdb.DuckDBPyConnection) -> pa.Table:
+    """Return the takes to leave out, as row, best (the row of the one that stays for it) and their distance.
+
+    Among what the other rules have left, the best take leaves out all that match it, then the best of the rest, and so
+    on; what is wanted comes first and is never left out. So nothing is left out for a take that it does not match.
+    """
+    pairs = con.sql(_LEFT_MATCHES).fetchnumpy()
+    near: dict[int, list[tuple[int, float]]] = {}
+    for one, other, distance in zip(*(pairs[name].tolist() for name in ("one", "other", "distance")), strict=True):
+        near.setdefault(one, []).append((other, distance))
+        near.setdefault(other, []).append((one, distance))
+    query = "select row, wanted from decided join duplicates using (take_id) where reason is null"
+    order = con.sql(f"{query} order by wanted desc, place").fetchnumpy()
+    wanted = dict(zip(order["row"].tolist(), order["wanted"].tolist(), strict=True))
+    out: dict[int, tuple[int, float]] = {}
+    for best in wanted:
+        if best not in out:
+            for copy, distance in near.get(best, ()):
+                if not wanted[copy]:
+                    out.setdefault(copy, (best, distance))
+    return pa.table(
+        {
+            "row": pa.array(list(out), pa.int64()),
+            "best": pa.array([best for best, _ in out.values()], pa.int64()),
+            "distance": pa.array([distance for _, distance in out.values()], pa.float64()),
+        }
+    )
 
 
 def _sample(con: duckdb.DuckDBPyConnection, sample: Sample, embeddings: Path | pa.Table) -> pa.Table:

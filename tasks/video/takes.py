@@ -211,12 +211,14 @@ def stored_functions() -> list[StoredFunction]:
 
 def stored_scores(store: Store, takes: Iterable[Take], scoring: Scoring) -> dict[str, dict[str, Record]]:
     """Return what the store has of each take: take_id -> function -> record."""
-    found: dict[str, dict[str, Record]] = {take.take_id: {} for take in takes}
     takes = list(takes)
+    found: dict[str, dict[str, Record]] = {take.take_id: {} for take in takes}
     for score in scores(scoring):
-        by_key = {score.key(take): take.take_id for take in takes}
-        for key, record in store.get_many(score.name, by_key).items():
-            found[by_key[key]][score.name] = record
+        keys = {take.take_id: score.key(take) for take in takes}  # two that show the same pictures share one
+        records = store.get_many(score.name, keys.values())
+        for take_id, key in keys.items():
+            if key in records:
+                found[take_id][score.name] = records[key]
     return found
 
 

@@ -145,6 +145,7 @@ def test_out_that_was_not_written_fails_the_stage(words: Project, capfd: pytest.
         ("count_words: {min_length: 3, max: 4}", "'count_words.max' is no parameter of stage 'count_words'"),
         ("count_words: {}", "stage 'count_words' needs 'count_words.min_length'"),
         ("count_words: {min_length: 3}\ncuont: 1", "no stage lists cuont"),
+        ("count_words: {min_length: 3}\nsets: {more: {a: 1, b: {c: 2}}}", "no stage lists sets.more: remove it, or"),
         (
             "run: {workers: -1}",
             "run.workers = -1: Input should be greater than or equal to 0 (at least 0, at most 1024)",

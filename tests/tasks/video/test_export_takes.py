@@ -20,7 +20,7 @@ from tasks import lineage
 from tasks.parameters import read_knobs
 from tasks.report import Plan, Report, check_report
 from tasks.stage import Stage, StageError
-from tasks.store import Store
+from tasks.store import Store, StoreError
 from tasks.tables import read_table, write_table
 from tasks.video.export_takes import MAX_FILES, Params, plan, run
 from tasks.video.manifest import MANIFEST
@@ -300,6 +300,23 @@ def test_a_lost_blob_is_made_again(filled: Project) -> None:
     assert path is not None
     path.unlink()
     assert export(filled)[1] == 1
+    assert contents(out_of(filled)) == before
+
+
+@pytest.mark.parametrize("layout", ["files", "webdataset"])
+def test_a_damaged_blob_is_told_and_made_again(filled: Project, layout: str) -> None:
+    export(filled, layout=layout)
+    before = contents(out_of(filled))
+    store = Store(filled.root / "data/store")
+    path = store.blob_path(store.table("video.cut_encode").column("blobs").to_pylist()[0][0])
+    assert path is not None
+    path.chmod(0o644)
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(StoreError, match=r"is damaged .* run again, makes it anew"):
+        export(filled, layout=layout)
+    for partial in out_of(filled).parent.glob(".*.partial"):  # as the wrapper does with a failed stage's outs
+        shutil.rmtree(partial)
+    export(filled, layout=layout)
     assert contents(out_of(filled)) == before
 
 

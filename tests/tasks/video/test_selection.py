@@ -10,10 +10,11 @@ import pytest
 
 from tasks.video import selection
 from tasks.video.content import content_clusters, draw_evenly, split_groups, split_of
-from tasks.video.find_duplicates import DUPLICATES
+from tasks.video.find_duplicates import DUPLICATES, MATCHES
 from tasks.video.floor import FloorParams
 from tasks.video.histograms import histograms
 from tasks.video.score_takes import EMBEDDINGS, SCORES
+from tasks.video.select_takes import Splits
 from tasks.video.selection import RULES, TakeSet, active_rules, check_floor_of
 
 OFF: dict[str, Any] = {rule.key: None for rule in RULES}
@@ -48,7 +49,7 @@ LOOSE: dict[str, Any] = {
     "sample": {"takes": 0, "clusters": 4},
 }
 decide = partial(selection.decide, embeddings=Path("read_only_where_a_sample_is_drawn.parquet"))
-NONE = pa.table({field.name: pa.array([], field.type) for field in DUPLICATES}, schema=DUPLICATES)
+NONE = DUPLICATES.empty_table(), MATCHES.empty_table()
 
 
 def chosen(**changes: Any) -> TakeSet:
@@ -110,7 +111,7 @@ def by_loop(table: pa.Table, select: TakeSet) -> dict[str, str]:
 
 def test_each_candidate_is_kept_or_rejected_by_the_first_rule_that_it_fails() -> None:
     table, select = scores(2000, seed=1), chosen()
-    decided = decide(table, NONE, select, excluded={}, included={})
+    decided = decide(table, *NONE, select, excluded={}, included={})
     expected = by_loop(table, select)
     assert set(decided.kept.column("take_id").to_pylist()) == {t for t, reason in expected.items() if not reason}
     score_of = {rule.reason: (rule.score, threshold) for rule, threshold in active_rules(select)}
@@ -125,15 +126,15 @@ def test_each_candidate_is_kept_or_rejected_by_the_first_rule_that_it_fails() ->
 def test_a_bound_that_equals_the_score_keeps_the_take() -> None:
     table = scores(200, seed=2)
     value = sorted(table.column("luma").to_pylist())[100]
-    low = decide(table, NONE, chosen(**OFF | {"min_duration_s": 0.1, "min_luma": value}), excluded={}, included={})
-    high = decide(table, NONE, chosen(**OFF | {"min_duration_s": 0.1, "max_luma": value}), excluded={}, included={})
+    low = decide(table, *NONE, chosen(**OFF | {"min_duration_s": 0.1, "min_luma": value}), excluded={}, included={})
+    high = decide(table, *NONE, chosen(**OFF | {"min_duration_s": 0.1, "max_luma": value}), excluded={}, included={})
     assert (len(low.kept), len(high.kept)) == (100, 101)
 
 
 def test_a_quantile_is_that_of_the_candidates_that_its_rule_meets() -> None:
     table = scores(1000, seed=3)
     select = chosen(**OFF | {"min_duration_s": 3, "min_quality": {"quantile": 0.25}, "max_ssim": {"quantile": 0.5}})
-    decided = decide(table, NONE, select, excluded={}, included={})
+    decided = decide(table, *NONE, select, excluded={}, included={})
     met = sorted(row["quality"] for row in table.to_pylist() if row["duration_s"] >= 3)
     assert decided.limits["quality"] in met
     assert sum(value < decided.limits["quality"] for value in met) == pytest.approx(0.25 * len(met), abs=1)
@@ -152,7 +153,7 @@ def test_scores_over_pairs_are_reduced_as_asked() -> None:
     table = scores(500, seed=4)
     for how in ("mean", "min", "max"):
         select = chosen(reduce=how)
-        decided = decide(table, NONE, select, excluded={}, included={})
+        decided = decide(table, *NONE, select, excluded={}, included={})
         expected = by_loop(table, select)
         assert set(decided.kept.column("take_id").to_pylist()) == {t for t, reason in expected.items() if not reason}
 
@@ -163,19 +164,19 @@ def test_a_missing_score_that_a_rule_needs_is_named_and_one_that_none_needs_is_n
     table = pa.Table.from_pylist(rows, schema=SCORES)
     select = chosen(**OFF | {"min_duration_s": 0.1, "min_quality": 0.0})
     with pytest.raises(Exception, match=rf"take {rows[7]['take_id']} has no quality"):
-        decide(table, NONE, select, excluded={}, included={})
-    decide(table, NONE, chosen(**OFF | {"min_duration_s": 0.1}), excluded={}, included={})
+        decide(table, *NONE, select, excluded={}, included={})
+    decide(table, *NONE, chosen(**OFF | {"min_duration_s": 0.1}), excluded={}, included={})
     rows[7]["duration_s"] = 0.01
-    decide(pa.Table.from_pylist(rows, schema=SCORES), NONE, select, excluded={}, included={})
+    decide(pa.Table.from_pylist(rows, schema=SCORES), *NONE, select, excluded={}, included={})
 
 
 def test_overrides_win_over_rules_and_exclusion_over_inclusion() -> None:
     table, select = scores(400, seed=6), chosen()
-    plain = decide(table, NONE, select, excluded={}, included={})
+    plain = decide(table, *NONE, select, excluded={}, included={})
     good, bad = plain.kept.to_pylist()[0], plain.rejected.to_pylist()[0]
     source = plain.rejected.to_pylist()[-1]["source_id"]
     excluded = {good["take_id"]: "a logo", source: "not ours"}
-    decided = decide(table, NONE, select, excluded=excluded, included={bad["take_id"]: "wanted", source: "wanted too"})
+    decided = decide(table, *NONE, select, excluded=excluded, included={bad["take_id"]: "wanted", source: "wanted too"})
     kept = decided.kept.to_pylist()
     assert bad["take_id"] in {row["take_id"] for row in kept}
     assert source not in {row["source_id"] for row in kept}
@@ -192,29 +193,29 @@ def test_what_lies_below_the_floor_cannot_be_included_and_says_so() -> None:
     content = embeddings(table, [n % 4 for n in range(100)], seed=11)
     content = content.filter(pa.array([n != 3 for n in range(100)]))
     included = {rows[3]["take_id"]: "wanted", rows[4]["take_id"]: "wanted too"}
-    decided = decide(table, NONE, select, excluded={}, included=included, embeddings=content)
+    decided = decide(table, *NONE, select, excluded={}, included=included, embeddings=content)
     assert rows[4]["take_id"] in decided.kept.column("take_id").to_pylist()
     (why,) = (row for row in decided.rejected.to_pylist() if row["take_id"] == rows[3]["take_id"])
     assert (why["reason"], why["value"], why["detail"]) == ("duration", 0.2, selection.BELOW_FLOOR)
 
 
-def copies(table: pa.Table, clusters: list[list[int]]) -> pa.Table:
-    """Return the table of near-duplicates in which the rows of each cluster show the same, the first the best."""
-    takes = table.to_pylist()
-    rows = []
+def copies(table: pa.Table, clusters: list[list[int]], *, alike: bool = True) -> tuple[pa.Table, pa.Table]:
+    """Return the tables of near-duplicates in which the rows of each cluster show the same, the first the best.
+
+    Not `alike`: each shows the same as the first, and none the same as another.
+    """
+    ids, sources = table.column("take_id").to_pylist(), table.column("source_id").to_pylist()
+    rows, pairs = [], []
     for cluster in clusters:
+        best = ids[cluster[0]]
         for rank, number in enumerate(cluster):
-            row: dict[str, Any] = {"take_id": takes[number]["take_id"], "source_id": takes[number]["source_id"]}
-            row |= {"cluster_id": takes[cluster[0]]["take_id"], "rank": rank, "distance": 0.01 * rank}
-            row |= {
-                "nearest_take_id": takes[cluster[0]]["take_id"],
-                "offset_s": 0.0,
-                "overlap_s": 2.0,
-                "mirrored": False,
-            }
-            row |= {"linked_id": row["cluster_id"]}
-            rows.append({name: row[name] for name in DUPLICATES.names})
-    return pa.Table.from_pylist(rows, schema=DUPLICATES)
+            match = {"distance": 0.01 * rank, "offset_s": 0.0, "overlap_s": 2.0, "mirrored": False}
+            row = {"take_id": ids[number], "source_id": sources[number], "cluster_id": best, "rank": rank}
+            rows.append(row | match | {"place": len(rows), "linked_id": best, "nearest_take_id": best})
+            whole = {"left": 0.0, "right": 1.0, "top": 0.0, "bottom": 1.0}
+            for other in cluster[:rank] if alike else cluster[: min(rank, 1)]:
+                pairs.append({"take_id": ids[number], "other_take_id": ids[other]} | match | whole)
+    return pa.Table.from_pylist(rows, schema=DUPLICATES), pa.Table.from_pylist(pairs, schema=MATCHES)
 
 
 def test_of_near_duplicates_the_best_that_passes_the_other_rules_is_kept() -> None:
@@ -225,16 +226,31 @@ def test_of_near_duplicates_the_best_that_passes_the_other_rules_is_kept() -> No
     failing = [t for t, reason in by_loop(table, select).items() if reason]
     one, two = [failing[0], passing[0], passing[1], failing[1]], [passing[2], passing[3]]
     duplicates = copies(table, [[number[t] for t in one], [number[t] for t in two]])
-    decided = decide(table, duplicates, select, excluded={}, included={})
+    decided = decide(table, *duplicates, select, excluded={}, included={})
     why = {row["take_id"]: (row["reason"], row["detail"]) for row in decided.rejected.to_pylist()}
     assert why[passing[1]] == ("near_duplicate", f"of {passing[0]}")
     assert why[passing[3]] == ("near_duplicate", f"of {passing[2]}")
     kept = set(decided.kept.column("take_id").to_pylist())
     assert kept == set(passing) - {passing[1], passing[3]}
-    wanted = decide(table, duplicates, select, excluded={}, included={passing[1]: "this one", failing[1]: "and this"})
+    wanted = decide(table, *duplicates, select, excluded={}, included={passing[1]: "this one", failing[1]: "and this"})
     kept = set(wanted.kept.column("take_id").to_pylist())
     assert {passing[1], failing[1]} <= kept
     assert passing[0] not in kept
+
+
+def test_what_only_a_rejected_take_has_in_common_is_no_near_duplicate() -> None:
+    table = scores(400, seed=12)
+    select = chosen(near_duplicates="best")
+    passing = [t for t, reason in by_loop(table, select).items() if not reason]
+    failing = [t for t, reason in by_loop(table, select).items() if reason]
+    number = {take_id: n for n, take_id in enumerate(table.column("take_id").to_pylist())}
+    halves = copies(table, [[number[t] for t in (failing[0], passing[0], passing[1])]], alike=False)
+    decided = decide(table, *halves, select, excluded={}, included={})
+    assert set(decided.kept.column("take_id").to_pylist()) == set(passing)
+    included = {failing[0]: "the whole of which they are the halves"}
+    decided = decide(table, *halves, select, excluded={}, included=included)
+    why = {row["take_id"]: (row["detail"], row["value"]) for row in decided.rejected.to_pylist()}
+    assert [why[passing[rank - 1]] for rank in (1, 2)] == [(f"of {failing[0]}", 0.01 * rank) for rank in (1, 2)]
 
 
 def test_the_funnel_only_narrows_and_ends_at_what_is_kept() -> None:
@@ -242,7 +258,7 @@ def test_the_funnel_only_narrows_and_ends_at_what_is_kept() -> None:
     select = chosen(near_duplicates="best", sample={"takes": 20, "clusters": 4})
     excluded = {table.column("source_id")[0].as_py(): "not ours"}
     content = embeddings(table, [number % 4 for number in range(600)], seed=8)
-    decided = decide(table, copies(table, [[1, 2, 3]]), select, excluded=excluded, included={}, embeddings=content)
+    decided = decide(table, *copies(table, [[1, 2, 3]]), select, excluded=excluded, included={}, embeddings=content)
     left = [count for _, count in decided.funnel]
     assert left[0] == 600
     assert left == sorted(left, reverse=True)
@@ -255,7 +271,7 @@ def test_a_sample_is_drawn_evenly_from_clusters_of_content() -> None:
     kind_of = dict(zip(table.column("take_id").to_pylist(), [max(0, n % 11 - 8) for n in range(600)], strict=True))
     content = embeddings(table, list(kind_of.values()), seed=1)
     select = chosen(**OFF | {"min_duration_s": 0.1, "sample": {"takes": 30, "clusters": 3}})
-    decided = decide(table, NONE, select, excluded={}, included={}, embeddings=content)
+    decided = decide(table, *NONE, select, excluded={}, included={}, embeddings=content)
     kept = decided.kept.to_pylist()
     kinds = [kind_of[row["take_id"]] for row in kept]
     assert sorted(kinds.count(kind) for kind in range(3)) == [10, 10, 10]
@@ -290,9 +306,15 @@ def test_what_shares_footage_is_in_one_split_and_others_do_not_move_it() -> None
     assert [split_of(s, seed=1, valid=0.2, test=0.1) for s in sources[10:]] == splits[10:]
 
 
+def test_shares_of_splits_that_leave_nothing_to_train_on_are_refused() -> None:
+    Splits(seed=1, valid=0.5, test=0.5)
+    with pytest.raises(ValueError, match=r"valid 0\.7 and test 0\.4 are more than all"):
+        Splits(seed=1, valid=0.7, test=0.4)
+
+
 def test_a_histogram_has_the_candidates_that_its_rule_meets_and_its_threshold_between_bars() -> None:
     table, select = scores(800, seed=10), chosen()
-    decided = decide(table, NONE, select, excluded={}, included={})
+    decided = decide(table, *NONE, select, excluded={}, included={})
     drawn = histograms(select, decided, decided.kept.to_pylist(), decided.rejected.to_pylist())
     left = dict(decided.funnel)
     before = list(left.values())
