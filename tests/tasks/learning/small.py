@@ -1,10 +1,11 @@
 """A small task for the loop: everything in it that could make two runs differ (dropout, batch norm, complex weights).
 
-Run as `python -m tests.tasks.learning.small STORE OUT [how]` it trains it in a process of its own, which may be
-killed on the way (`step:7`, `writing:step:2`) or be one of several (torchrun).
+Run as `python -m tests.tasks.learning.small STORE OUT [how]`, or by `processes`, it is trained in a process of its
+own, which may be killed on the way (`step:7`, `writing:step:2`) or be one of several (torchrun).
 """
 
 import json
+import multiprocessing
 import os
 import signal
 import sys
@@ -159,6 +160,26 @@ def main(store: str, out: str, how: str = "") -> None:
     folder = Path(out) / os.environ.get("RANK", "0")
     save_model(folder, trained.model, report(trained))
     (folder / "curve.json").write_text(json.dumps(trained.curve))
+
+
+def _in_process(store: str, out: str, how: str, environment: dict[str, str]) -> None:
+    os.environ.update(environment)
+    main(store, out, how)
+
+
+def processes(jobs: list[tuple[str, str, str, dict[str, str]]]) -> list[int | None]:
+    """Run `main` once for each (store, out, how, environment), at the same time, each in a process of its own.
+
+    They come from a server that has imported all of torch, which takes seconds. Returns their exit codes.
+    """
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([__name__, "torch._dynamo"])  # which AdamW imports
+    started = [context.Process(target=_in_process, args=job) for job in jobs]
+    for process in started:
+        process.start()
+    for process in started:
+        process.join(timeout=120)
+    return [process.exitcode for process in started]
 
 
 if __name__ == "__main__":
