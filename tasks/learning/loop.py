@@ -24,8 +24,6 @@ from tasks.learning.tensors import fill, model_tensors
 
 log = logging.getLogger("headrace")
 
-VERSION = "1"  # raised when the same task and config come to other weights
-
 Sink = Callable[[Mapping[str, float], int], None]
 Row = dict[str, float | None]
 _MISFIT = "It is of another model: raise the version that its key is made of, or remove it from the store"
@@ -135,7 +133,7 @@ class _Run:
         self.optimizer = torch.optim.AdamW(
             self.trained.values(), lr=config.lr, weight_decay=config.weight_decay, betas=(0.9, 0.999), eps=1e-8
         )
-        self.statistics = BatchStatistics(self.model)
+        self.statistics = BatchStatistics(self.model, config.micro_batches)
         self.weights = model_tensors(self.model, frozen=False)
 
         self.step = 0
@@ -181,12 +179,12 @@ class _Run:
             for group in self.optimizer.param_groups:
                 group["lr"] = lr
             self.optimizer.step()
-            self.statistics.end(world, config.micro_batches)
+            self.statistics.end(world)
             self._draw({**figures, "lr": lr, "grad_norm": norm})
         self.step += 1
         if self.step % config.log_every_steps == 0 or self.step == self.total:
             self._log_point()
-        if self.progress:
+        if self.progress and self.step < self.total:  # the end is told when all is done
             self.progress(self.step, self.total)
 
     def _backward(self, epoch: int, position: int) -> tuple[dict[str, float], float]:
@@ -325,7 +323,7 @@ class _Run:
 
     def _numbers(self) -> dict[str, Any]:
         names = ("step", "skipped", "stopped", "worse", "best_step", "best", "curve", "validations")
-        return {name: getattr(self, name) for name in (*names, "window", "window_steps")} | {"loop": VERSION}
+        return {name: getattr(self, name) for name in (*names, "window", "window_steps")}
 
     def resume(self) -> None:
         """Go on from the newest checkpoint that is whole, if there is one."""
@@ -333,8 +331,7 @@ class _Run:
         numbers = self.world.told(saved.numbers if saved else None)
         if numbers is not None:
             for name, value in numbers.items():
-                if name != "loop":
-                    setattr(self, name, value)
+                setattr(self, name, value)
             self.resumed_from = self.step
             if saved:
                 self._restore(saved)

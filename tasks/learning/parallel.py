@@ -87,13 +87,14 @@ def connected(device: str) -> Iterator[World]:
     `device` is auto, cpu or cuda; of several cards each process takes that of its LOCAL_RANK.
     """
     chosen = choose_device(device)
-    size = int(os.environ.get("WORLD_SIZE", "1"))
-    if size == 1 or "RANK" not in os.environ:
+    alone = int(os.environ.get("WORLD_SIZE", "1")) == 1 or "RANK" not in os.environ
+    if chosen.type == "cuda":
+        if not alone:
+            chosen = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
+        torch.cuda.set_device(chosen.index or 0)  # whose generator is seeded
+    if alone:
         yield World(0, 1, chosen)
         return
-    if chosen.type == "cuda":
-        chosen = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
-        torch.cuda.set_device(chosen)
     ours = not dist.is_initialized()
     if ours:
         dist.init_process_group("nccl" if chosen.type == "cuda" else "gloo", timeout=_PATIENCE)
@@ -126,40 +127,49 @@ def _buckets(tensors: Sequence[torch.Tensor]) -> Iterator[list[torch.Tensor]]:
 class BatchStatistics:
     """Running means and variances of batch normalisation, kept independent of who works on which part of a batch.
 
-    Each part of a batch moves them from where they stood before the batch; after it they are the mean over the parts.
+    Each of a batch's `parts` moves them from where they stood before the batch; after it they are the mean over the
+    parts.
     """
 
-    def __init__(self, model: torch.nn.Module) -> None:
+    def __init__(self, model: torch.nn.Module, parts: int) -> None:
         norms = [m for m in model.modules() if isinstance(m, torch.nn.modules.batchnorm._BatchNorm)]
         self._moments = [t for m in norms for t in (m.running_mean, m.running_var) if t is not None]
         self._counts = [m.num_batches_tracked for m in norms if m.num_batches_tracked is not None]
-        self._before: list[torch.Tensor] = []
+        self._parts = parts
+        self._before = [tensor.clone() for tensor in self._all]
         self._sums: list[torch.Tensor] = []
         self._counted: list[torch.Tensor] = []
 
+    @property
+    def _all(self) -> list[torch.Tensor]:
+        return [*self._moments, *self._counts]
+
     def begin(self) -> None:
         """Note where they stand before a batch."""
-        self._before = [t.clone() for t in (*self._moments, *self._counts)]
-        self._sums = [torch.zeros_like(t) for t in self._moments]
+        if self._before:
+            torch._foreach_copy_(self._before, self._all)
+        self._sums = []
 
     def part_done(self) -> None:
         """Take in what a part made of them, and put them back for the next one."""
-        for total, moment in zip(self._sums, self._moments, strict=True):
-            total += moment
+        if self._parts == 1 or not self._before:
+            return
+        if self._sums:
+            torch._foreach_add_(self._sums, self._moments)
+        else:
+            self._sums = [moment.clone() for moment in self._moments]
         self._counted = [count.clone() for count in self._counts]
         self.undo()
 
-    def end(self, world: World, parts: int) -> None:
+    def end(self, world: World) -> None:
         """Move them: by the mean over all parts of all processes."""
-        if not self._moments:
+        if self._parts == 1 or not self._before:
             return
         world.sum_(self._sums)
-        for moment, total in zip(self._moments, self._sums, strict=True):
-            moment.copy_(total / parts)
-        for count, counted in zip(self._counts, self._counted, strict=True):
-            count.copy_(counted)
+        torch._foreach_div_(self._sums, self._parts)
+        torch._foreach_copy_([*self._moments, *self._counts], [*self._sums, *self._counted])
 
     def undo(self) -> None:
         """Put them back to where they stood before the batch."""
-        for tensor, before in zip((*self._moments, *self._counts), self._before, strict=True):
-            tensor.copy_(before)
+        if self._before:
+            torch._foreach_copy_(self._all, self._before)

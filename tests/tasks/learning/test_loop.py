@@ -240,6 +240,23 @@ def test_a_skipped_step_leaves_everything_as_it_was() -> None:
     assert trained.curve[-1]["step"] == 3  # a window without a step has no point
 
 
+def test_batch_statistics_move_by_the_mean_over_the_parts_of_a_batch() -> None:
+    short = config(max_steps=1, warmup_steps=0, lr=1e-9, validate_every_steps=1)
+    inputs: list[torch.Tensor] = []
+
+    def build() -> torch.nn.Module:
+        net = Net()
+        net.norm.register_forward_pre_hook(lambda module, args: inputs.append(args[0].detach()))
+        return net
+
+    norm = train(replace(TASK, build=build), short, device="cpu").model.norm
+    first, second = inputs[:2]  # parts of the one batch; after them comes the validation
+    assert len(first) == len(second) == 4
+    torch.testing.assert_close(norm.running_mean, 0.1 * (first.mean(0) + second.mean(0)) / 2)  # type: ignore[union-attr, arg-type]
+    torch.testing.assert_close(norm.running_var, 0.9 + 0.1 * (first.var(0) + second.var(0)) / 2)  # type: ignore[union-attr, arg-type]
+    assert int(norm.num_batches_tracked) == 1  # type: ignore[union-attr, arg-type]
+
+
 def test_two_runs_are_equal_to_the_last_bit_and_the_seed_matters() -> None:
     first, second, other = (train(TASK, config(seed=seed), device="cpu") for seed in (3, 3, 4))
     assert weights(first.model) == weights(second.model) != weights(other.model)
@@ -314,7 +331,7 @@ def test_curves_go_to_the_sink_and_progress_tells_every_step() -> None:
     assert [step for _, step in drawn] == [3, 6, 9, 12, 15, 18, 21, 23]
     assert set(drawn[0][0]) == {"train/loss", "train/lr", "train/grad_norm", "train/mae"}
     assert [step for figures, step in sunk if "valid/rmse" in figures] == [4, 8, 12, 16, 20, 23]
-    assert steps == [*((n, 23) for n in range(24)), (23, 23)]
+    assert steps == [(n, 23) for n in range(24)]
     assert json.loads(json.dumps(trained.curve)) == trained.curve
 
 
