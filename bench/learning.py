@@ -1,8 +1,8 @@
 """What the training loop costs beyond a bare one: python -m bench.learning
 
 Both train the same networks on the same batches with AdamW, clipping and one look at the loss a step, as everybody
-writes it. CPU seconds of a step are the median over turns, in which the two alternate; the first steps of a turn are
-left out. Beside it: what a checkpoint costs, against writing as many bytes.
+writes it, a step of the one after a step of the other; CPU seconds are medians over the steps but for the first ones.
+Beside it: what a checkpoint costs, against writing as many bytes.
 """
 
 import argparse
@@ -25,7 +25,7 @@ from tasks.learning.config import LearningConfig
 from tasks.learning.loop import Loss, Task, train
 
 ROWS = Path(__file__).resolve().with_suffix(".json")
-WARM = 5  # steps of a turn that are left out
+WARM = 10  # first steps that are left out
 TARGET = 0.05  # of a step
 BATCH, CHANNELS, SIDE = 8, 4, 32
 
@@ -61,46 +61,61 @@ def batches() -> IndexBatches:
     return IndexBatches(stacked([frames, frames[::-1]]), shuffled(64, 0), 64, BATCH)
 
 
-def bare(build: Callable[[], torch.nn.Module], steps: int) -> float:
-    """Return CPU seconds of a step of the loop as everybody writes it."""
-    torch.manual_seed(0)
-    model, source = build().train(), batches()
-    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, weight_decay=1e-4)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
-    for step in range(steps):
-        if step == WARM:
-            begun = time.process_time()
-        x, y = source.read(*divmod(step, len(source)), 0, 1)
-        loss = ((model(x) - y) ** 2).mean()
-        optimizer.zero_grad(set_to_none=True)
+class Bare:
+    """The loop as everybody writes it, a step at a time."""
+
+    def __init__(self, build: Callable[[], torch.nn.Module], steps: int) -> None:
+        torch.manual_seed(0)
+        self.model, self.source = build().train(), batches()
+        self.optimizer = torch.optim.AdamW(self.model.parameters(), lr=1e-3, weight_decay=1e-4)
+        self.schedule = torch.optim.lr_scheduler.CosineAnnealingLR(self.optimizer, steps)
+        self.done = 0
+
+    def step(self) -> None:
+        x, y = self.source.read(*divmod(self.done, len(self.source)), 0, 1)
+        loss = ((self.model(x) - y) ** 2).mean()
+        self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
-        schedule.step()
+        torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
+        self.optimizer.step()
+        self.schedule.step()
         loss.item()
-    return (time.process_time() - begun) / (steps - WARM)
+        self.done += 1
 
 
-def ours(build: Callable[[], torch.nn.Module], steps: int, store: str) -> float:
-    """Return CPU seconds of a step of `train`, with checkpoints, a sink and progress as a stage has them."""
-    times: dict[int, float] = {}
+def compare(build: Callable[[], torch.nn.Module], steps: int) -> tuple[float, float]:
+    """Return the median CPU seconds of a step of `train`, as a stage calls it, and of a bare one.
+
+    They alternate step by step, so that what else the machine does meets both.
+    """
+    took: dict[str, list[float]] = {"ours": [], "bare": []}
     sunk: list[Any] = []
+    plain = Bare(build, steps)
+    begun = 0.0
 
     def progress(step: int, total: int) -> None:
-        times.setdefault(step, time.process_time())
+        nonlocal begun
+        ended = time.process_time()
+        plain.step()
+        after = time.process_time()
+        if WARM <= step < total:
+            took["ours"].append(ended - begun)
+            took["bare"].append(after - ended)
+        begun = time.process_time()
 
     def loss(model: torch.nn.Module, batch: Any) -> Loss:
         return Loss(((model(batch[0]) - batch[1]) ** 2).mean())
 
-    train(
-        Task(build, batches(), loss, lambda model: {"nothing": 0.0}),
-        settings(steps),
-        device="cpu",
-        checkpoints=Checkpoints(store, str(time.monotonic_ns())),
-        sink=lambda figures, step: sunk.append((figures, step)),
-        progress=progress,
-    )
-    return (times[steps] - times[WARM]) / (steps - WARM)
+    with tempfile.TemporaryDirectory() as store:
+        train(
+            Task(build, batches(), loss, lambda model: {"nothing": 0.0}),
+            settings(steps),
+            device="cpu",
+            checkpoints=Checkpoints(store, "bench"),
+            sink=lambda figures, step: sunk.append((figures, step)),
+            progress=progress,
+        )
+    return statistics.median(took["ours"]), statistics.median(took["bare"])
 
 
 def settings(steps: int) -> LearningConfig:
@@ -123,16 +138,9 @@ def settings(steps: int) -> LearningConfig:
     )
 
 
-def overhead(name: str, build: Callable[[], torch.nn.Module], steps: int, turns: int) -> Row:
-    """Measure the loop against the bare one, in turns."""
-    found: dict[str, list[float]] = {"ours": [], "bare": []}
-    with tempfile.TemporaryDirectory() as store:
-        for turn in range(turns + 1):
-            for who in ("ours", "bare") if turn % 2 else ("bare", "ours"):
-                took = ours(build, steps, store) if who == "ours" else bare(build, steps)
-                if turn:  # the first one warms up
-                    found[who].append(took)
-    mine, plain = (statistics.median(found[who]) for who in ("ours", "bare"))
+def overhead(name: str, build: Callable[[], torch.nn.Module], steps: int) -> Row:
+    """Measure the loop against the bare one."""
+    mine, plain = compare(build, steps)
     return Row(
         f"a training step, {name}",
         f"{1e3 * mine:.2f} ms CPU",
@@ -172,15 +180,14 @@ def checkpoint(turns: int) -> Row:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--turns", type=int, default=9)
-    parser.add_argument("--steps", type=int, default=60)
+    parser.add_argument("--steps", type=int, default=400)
     args = parser.parse_args()
     torch.set_num_threads(1)
     load = os.getloadavg()[0]
     rows = [
-        overhead("5 convolutions of 16 channels, 32x32, batch of 8", convolutions, args.steps, args.turns),
-        overhead("40 convolutions of 8 channels, 32x32, batch of 8", many_tensors, args.steps, args.turns),
-        checkpoint(args.turns),
+        overhead("5 convolutions of 16 channels, 32x32, batch of 8", convolutions, args.steps),
+        overhead("40 convolutions of 8 channels, 32x32, batch of 8", many_tensors, args.steps),
+        checkpoint(9),
     ]
     for row in rows:
         print(" | ".join(map(str, asdict(row).values())))

@@ -284,7 +284,8 @@ class _Run:
         if improved:
             self.worse, self.best_step = 0, self.step
             self.best = {name: figure for name, figure in found.items() if figure is not None}
-            self.best_weights = {name: tensor.detach().cpu().clone() for name, tensor in self.weights.items()}
+            if self.world.first:
+                self.best_weights = {name: tensor.detach().cpu().clone() for name, tensor in self.weights.items()}
             if self.checkpoints:
                 self.checkpoints.save_best(self.step, self.best_weights)
         else:
