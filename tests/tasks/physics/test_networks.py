@@ -221,7 +221,7 @@ def test_what_a_u_net_saw_on_the_way_down_reaches_the_output() -> None:
 
 
 def test_papers_sizes_have_15_to_20_million_parameters() -> None:
-    """Four frames of two fields in, one out. The paper's FNO and TFNO have 19 M, its U-Net 17 M, CNextU-Net 18 M."""
+    """Four frames of two fields in, one out; at the settings that the paper states."""
     counts = {name: parameter_count(build(name, config, 8, 2, 2, (128, 128))) for name, config in PAPER.items()}
     millions = {name: round(count / 1e6, 1) for name, count in counts.items()}
     assert millions == {"fno": 19.0, "tfno": 19.3, "unet": 17.5, "cnextunet": 18.6}
