@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from tasks.physics.metrics import BANDS, WINDOWS, Means, Region, frame_scores
 from tasks.physics.quadrature import is_uniform, point_weights
-from tasks.physics.rollout import BASELINES, Scaling, Step, rollout, surrogate_step
+from tasks.physics.rollout import BASELINES, Scaling, Step, rollout
 
 SURROGATE = "surrogate"
 _POINTWISE = ("vrmse", "nrmse", "pearson_r", "linfinity")
@@ -35,7 +35,7 @@ class Frames:
     inputs_BTCS: Tensor
     targets_BTCS: Tensor
     trajectories: Sequence[str]  # whose windows they are
-    constants_BKS: Tensor | None = None  # normalised
+    constants_BKS: Tensor | None = None
 
     def mask_S(self) -> Tensor | None:
         """Return which points count, (*S): those that are a number in all frames; None where all are.
@@ -65,14 +65,7 @@ def space_of(dimensions: Sequence[str], coordinates: Sequence[np.ndarray], grid_
     return Space(len(dimensions), torch.from_numpy(point_weights(dimensions, coordinates, grid_type)))
 
 
-StepFor = Callable[[Frames, Tensor | None], Step]  # of these windows, with this mask
-
-
-def surrogate_for(network: nn.Module, scaling: Scaling, *, delta: bool) -> StepFor:
-    """Return what makes the network's step for a batch of windows."""
-    return lambda frames, mask_S: surrogate_step(
-        network, scaling, constants_BKS=frames.constants_BKS, delta=delta, mask_S=mask_S
-    )
+StepFor = Callable[[Frames, Tensor | None], Step]  # of these windows, with this mask (*S)
 
 
 def with_baselines(surrogate: StepFor) -> dict[str, StepFor]:

@@ -14,15 +14,15 @@ from tasks.physics.evaluation import (
     SURROGATE,
     Frames,
     Scores,
+    StepFor,
     curves,
     figures,
     rollout_rows,
     score,
     space_of,
-    surrogate_for,
     with_baselines,
 )
-from tasks.physics.rollout import LIMIT, Scaling
+from tasks.physics.rollout import LIMIT, Scaling, surrogate_step
 from tasks.tables import read_table, write_table
 
 CHANNELS = ("A", "velocity_x")
@@ -35,6 +35,11 @@ class Damped(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return 0.9 * x[:, 2:4].roll(1, 2)
+
+
+def step_for(network: nn.Module, scaling: Scaling = SCALING) -> StepFor:
+    network.eval()
+    return lambda frames, mask_S: surrogate_step(network, scaling, constants_BKS=frames.constants_BKS, mask_S=mask_S)
 
 
 def trajectory(seed: int, steps: int = 34, batch: int = 1) -> Tensor:
@@ -50,7 +55,7 @@ def windows(*, steps: int) -> list[Frames]:
 
 
 def scored(*, steps: int, batches: list[Frames] | None = None, **options: Any) -> dict[str, Scores]:
-    models = with_baselines(surrogate_for(Damped().eval(), SCALING, delta=False))
+    models = with_baselines(step_for(Damped()))
     space = options.pop("space", space_of(["x", "y"], [EVEN, EVEN], "cartesian"))
     batches = windows(steps=steps) if batches is None else batches
     return score(models, batches, channels=CHANNELS, scaling=SCALING, space=space, **options)
@@ -200,7 +205,7 @@ def test_a_surrogate_that_blows_up_is_counted_and_its_figures_are_very_large_num
         def forward(self, x: Tensor) -> Tensor:
             return x[:, 2:4] * torch.nan
 
-    models = with_baselines(surrogate_for(Explodes().eval(), SCALING, delta=False))
+    models = with_baselines(step_for(Explodes()))
     space = space_of(["x", "y"], [EVEN, EVEN], "cartesian")
     found = score(models, windows(steps=13), channels=CHANNELS, scaling=SCALING, space=space, keep_rows=True)
     told = figures(found, found)
@@ -221,7 +226,7 @@ def test_constants_reach_the_network_of_their_own_windows() -> None:
         constants = trajectory(len(frames.trajectories), 1, len(frames.trajectories))[:, 0, :1]
         truth = constants[:, None].expand(-1, 2, 2, -1, -1)
         batches.append(Frames(frames.inputs_BTCS, truth, frames.trajectories, constants))
-    models = {SURROGATE: surrogate_for(Constant().eval(), plain, delta=False)}
+    models = {SURROGATE: step_for(Constant(), plain)}
     space = space_of(["x", "y"], [EVEN, EVEN], "cartesian")
     found = score(models, batches, channels=CHANNELS, scaling=plain, space=space)
     assert found[SURROGATE].means.overall("vrmse") == 0
