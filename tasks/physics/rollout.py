@@ -112,7 +112,8 @@ def rollout(
     Raises ValueError for inputs that hold NaN or infinity where no mask says so.
     """
     dims = inputs_BTCS.ndim - 3
-    counts_S = torch.ones(inputs_BTCS.shape[-dims:], dtype=torch.bool) if mask_S is None else mask_S
+    everywhere = torch.ones(inputs_BTCS.shape[-dims:], dtype=torch.bool, device=inputs_BTCS.device)
+    counts_S = everywhere if mask_S is None else mask_S
     if not torch.isfinite(inputs_BTCS[..., counts_S]).all():
         raise ValueError("input frames hold NaN or infinity: give the mask of the points that count, or mend the data")
     shift, scale = _over_space(scaling.shift_C, dims), _over_space(scaling.scale_C, dims)
