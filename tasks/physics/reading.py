@@ -19,7 +19,7 @@ import numpy as np
 from tasks.physics.schema import LayoutError, Variable, WellFile, read_layout
 
 FLOAT = np.dtype("<f4")
-_AT_ONCE = 1 << 19  # bytes that are read before they are spread over channels: they stay in the CPU's cache
+_AT_ONCE = 1 << 20  # bytes that are read before they are spread over channels: they stay in the CPU's cache
 _BUFFERS = 512  # in one system call, which takes 1024
 _LARGEST = 1 << 30  # bytes in one system call, which gives at most 2 GiB
 
@@ -28,8 +28,8 @@ _LARGEST = 1 << 30  # bytes in one system call, which gives at most 2 GiB
 class Place:
     """Where the frames of one variable lie in a file, and the channels that they make.
 
-    A frame is what is stored of one trajectory at one step: `frame` is its shape with dropped axes as 1 and the
-    components as one axis, the last; of a packed block the first.
+    A frame is what is stored of one trajectory at one step: `frame` is its shape, dropped axes as 1, with the
+    components as one last axis.
     """
 
     variable: Variable
@@ -41,7 +41,6 @@ class Place:
     steps: int  # that are stored of a trajectory
     trajectories: int
     direct: bool  # the bytes of a channel are stored as they are wanted
-    components_first: bool = False
 
     def number(self, trajectory: int, step: int) -> int:
         """Return which of the stored frames is that of a trajectory at a step."""
@@ -103,7 +102,6 @@ class Reader:
         self.layouts = [one if isinstance(one, WellFile) else _parsed(one) for one in files]
         self.max_open, self.cache_bytes = max_open, cache_bytes
         self._stamps = [_stamp(layout.path) for layout in self.layouts]
-        self._scalars: dict[tuple[int, str], np.ndarray] = {}
         self._start()
 
     def _start(self) -> None:
@@ -139,50 +137,59 @@ class Reader:
                 self._open.popitem()[1].close()
             self._cached = 0
 
-    def read(self, number: int, at: Place, trajectory: int, steps: range, frames: Sequence[np.ndarray]) -> None:
-        """Read a field at some steps of a trajectory of a file into `frames`, one of float32 (C, *S) for each step.
+    def read(
+        self, number: int, places: Sequence[Place], trajectory: int, steps: range, parts: Sequence[np.ndarray]
+    ) -> None:
+        """Read fields of a file at some steps of a trajectory into `parts`: float32 (T, C, *S), their steps one by one.
 
-        Only the field's own channels are written; an axis along which it does not vary is filled with its value.
-        Raises LayoutError where the file ends too early or is another than it was.
+        An axis along which a field does not vary is filled with its value. Raises LayoutError where the file ends too
+        early or is another than it was.
         """
         self._mine()
         with self._lock:
             opened = self._opened(number)
-            if at.variable.offset is None:
-                self._read_chunks(number, opened, at, trajectory, steps, frames)
-            elif at.direct and frames[0][at.first].flags.c_contiguous:
-                self._read_through(number, opened, at, trajectory, steps, frames)
-            else:
-                self._read_spread(number, opened, at, trajectory, steps, frames)
+            for at in places:
+                if at.variable.offset is None:
+                    values = self._chunks(number, opened, at, trajectory, steps)
+                    _spread(values, at, parts)
+                    continue
+                through = at.direct and parts[0][0, at.first].flags.c_contiguous
+                most = _BUFFERS if through else _AT_ONCE // at.frame_bytes
+                for step, count, pieces in _pieces(steps, parts, min(most, _LARGEST // at.frame_bytes)):
+                    frame = at.number(trajectory, step)
+                    if through:
+                        buffers = [buffer for piece in pieces for buffer in piece[:, at.first]]
+                        self._fill(number, opened, at, frame, count, buffers)
+                    else:
+                        scratch = np.empty((count, *at.frame), at.dtype)
+                        self._fill(number, opened, at, frame, count, [scratch])
+                        _spread(scratch, at, pieces)
 
-    def constant(self, number: int, at: Place, trajectory: int, frame: np.ndarray) -> None:
-        """Read a field that does not vary in time into `frame`, float32 (C, *S)."""
+    def constant(self, number: int, at: Place, trajectory: int, values: np.ndarray) -> None:
+        """Read a field that does not vary in time into its channels of `values`, float32 (C, *S)."""
         if at.variable.sample_varying:
-            self.read(number, at, trajectory, range(1), [frame])
+            self.read(number, [at], trajectory, range(1), [values[None]])
             return
         self._mine()
         with self._lock:
             opened = self._opened(number)
             kept = opened.constants.get(at.variable.path)
-            target = frame[at.first : at.first + at.components]
+            target = values[at.first : at.first + at.components]
             if kept is not None:
                 target[...] = kept
                 return
-            self.read(number, at, trajectory, range(1), [frame])
+            self.read(number, [at], trajectory, range(1), [values[None]])
             if self._cached + target.nbytes <= self.cache_bytes:
                 opened.constants[at.variable.path] = np.array(target, order="C")
                 self._cached += target.nbytes
 
     def scalar(self, number: int, variable: Variable) -> np.ndarray:
         """Return a scalar of the simulation as float32 (B or 1, T or 1)."""
-        key = (number, variable.name)
-        if key not in self._scalars:
-            at = place(self.layouts[number], variable, 0)
-            values = np.empty((at.trajectories, at.steps, 1, 1), FLOAT)
-            for trajectory in range(at.trajectories):
-                self.read(number, at, trajectory, range(at.steps), [*values[trajectory]])
-            self._scalars[key] = values[:, :, 0, 0]
-        return self._scalars[key]
+        at = place(self.layouts[number], variable, 0)
+        values = np.empty((at.trajectories, at.steps, 1, 1), FLOAT)
+        for trajectory in range(at.trajectories):
+            self.read(number, [at], trajectory, range(at.steps), [values[trajectory]])
+        return values[:, :, 0, 0]
 
     def _opened(self, number: int) -> _Open:
         opened = self._open.get(number)
@@ -204,52 +211,27 @@ class Reader:
         self._open[number] = _Open(descriptor)
         return self._open[number]
 
-    def _read_through(
-        self, number: int, opened: _Open, at: Place, trajectory: int, steps: range, frames: Sequence[np.ndarray]
-    ) -> None:
-        """Read straight into the frames: what is stored is what is wanted."""
-        wanted = slice(at.first, at.first + at.components) if at.components_first else at.first
-        for run, run_frames in _runs(steps, frames, at):
-            buffers = [frame[wanted] for frame in run_frames]
-            self._fill(number, opened, at, at.number(trajectory, run[0]), buffers)
-
-    def _read_spread(
-        self, number: int, opened: _Open, at: Place, trajectory: int, steps: range, frames: Sequence[np.ndarray]
-    ) -> None:
-        """Read a few frames at a time, and spread their components over the channels."""
-        few = max(1, _AT_ONCE // at.frame_bytes)
-        scratch = np.empty((min(few, len(frames)), *at.frame), at.dtype)
-        for run, run_frames in _runs(steps, frames, at):
-            for begin in range(0, len(run), few):
-                part = run_frames[begin : begin + few]
-                self._fill(number, opened, at, at.number(trajectory, run[begin]), [scratch[: len(part)]])
-                _spread(scratch, at, part)
-
-    def _read_chunks(
-        self, number: int, opened: _Open, at: Place, trajectory: int, steps: range, frames: Sequence[np.ndarray]
-    ) -> None:
-        variable = at.variable
-        path = self.layouts[number].path
-        data = opened.datasets.get(variable.path)
-        if data is None:
-            opened.file = opened.file or h5py.File(path, "r")
-            data = opened.datasets[variable.path] = opened.file[variable.path]
-        where: tuple[Any, ...] = (trajectory,) if variable.sample_varying else ()
-        if variable.time_varying:
-            where = (*where, slice(steps.start, steps.stop, steps.step))
+    def _chunks(self, number: int, opened: _Open, at: Place, trajectory: int, steps: range) -> np.ndarray:
+        """Return the frames of a field whose bytes lie in chunks, or compressed."""
+        variable, path = at.variable, self.layouts[number].path
         try:
-            values = data[where]
+            data = opened.datasets.get(variable.path)
+            if data is None:
+                opened.file = opened.file or h5py.File(path, "r")
+                data = opened.datasets[variable.path] = opened.file[variable.path]
+            where: tuple[Any, ...] = (trajectory,) if variable.sample_varying else ()
+            if variable.time_varying:
+                where = (*where, slice(steps.start, steps.stop, steps.step))
+            return np.asarray(data[where]).reshape(-1, *at.frame)
         except OSError as error:
             remedy = "fetch or write the file again"
-            raise LayoutError(f"it cannot be read: {error}", at=f"{path}: {variable.path}", remedy=remedy) from error
-        _spread(np.asarray(values).reshape(-1, *at.frame), at, frames)
+            at_field = f"{path}: {variable.path}"
+            raise LayoutError(f"it cannot be read: {error}", at=at_field, remedy=remedy, code="damaged") from error
 
-    def _fill(self, number: int, opened: _Open, at: Place, frame: int, buffers: list[Any]) -> None:
+    def _fill(self, number: int, opened: _Open, at: Place, frame: int, count: int, buffers: list[Any]) -> None:
         assert at.variable.offset is not None
         offset = at.variable.offset + frame * at.frame_bytes
-        wanted = sum(buffer.nbytes for buffer in buffers)
-        got = os.preadv(opened.descriptor, buffers, offset)
-        if got == wanted:
+        if os.preadv(opened.descriptor, buffers, offset) == count * at.frame_bytes:
             return
         for buffer in buffers:  # a span may come in pieces
             view = memoryview(buffer.reshape(-1).view(np.uint8))
@@ -262,19 +244,28 @@ class Reader:
                 view, offset = view[got:], offset + got
 
 
-def _runs(steps: range, frames: Sequence[np.ndarray], at: Place) -> Iterator[tuple[range, Sequence[np.ndarray]]]:
-    """Yield steps that lie one after another in the file, and their frames, as many as one system call takes."""
-    most = max(1, min(_BUFFERS, _LARGEST // at.frame_bytes)) if steps.step == 1 else 1
-    for begin in range(0, len(steps), most):
-        yield steps[begin : begin + most], frames[begin : begin + most]
+def _pieces(steps: range, parts: Sequence[np.ndarray], most: int) -> Iterator[tuple[int, int, Sequence[np.ndarray]]]:
+    """Yield first step, number of steps and where they go, for spans of at most `most` steps that lie side by side."""
+    if steps.step == 1 and len(steps) <= most:
+        yield steps.start, len(steps), parts
+        return
+    size = max(1, most) if steps.step == 1 else 1
+    done = 0
+    for part in parts:
+        for begin in range(0, len(part), size):
+            piece = part[begin : begin + size]
+            yield steps[done], len(piece), [piece]
+            done += len(piece)
 
 
-def _spread(values: np.ndarray, at: Place, frames: Sequence[np.ndarray]) -> None:
+def _spread(frames: np.ndarray, at: Place, parts: Sequence[np.ndarray]) -> None:
     """Write stored frames (T, *S, components) into the channels of the wanted ones, broadcast and as float32."""
-    for frame, stored in zip(frames, values, strict=False):
+    done = 0
+    for part in parts:
+        some = frames[done : done + len(part)]
         for component in range(at.components):
-            part = stored[component] if at.components_first else stored[..., component]
-            frame[at.first + component][...] = part
+            part[:, at.first + component] = some[..., component]
+        done += len(part)
 
 
 def _stamp(path: str) -> tuple[int, int]:

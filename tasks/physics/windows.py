@@ -106,7 +106,8 @@ class WellWindows(Dataset[Batch]):
         self.time_scalar_names = tuple(scalar.name for scalar in first.scalars if scalar.time_varying)
         self._places = [places(file, [field.name for field in self.fields]) for file in self.files]
         self._constant_places = [places(file, [field.name for field in self.constants]) for file in self.files]
-        self._codes = [boundary_codes(file, as_the_well=layout == "well") for file in self.files]
+        self._codes = np.stack([boundary_codes(file, as_the_well=layout == "well") for file in self.files])
+        self._tables: dict[tuple[int, tuple[str, ...]], np.ndarray] = {}
         self._grids: dict[tuple[int, int], torch.Tensor] = {}
         self._twins = [_first_alike(self.files, number) for number in range(len(self.files))]
         self.index = WindowIndex(self.files, self.request, seed)
@@ -150,20 +151,22 @@ class WellWindows(Dataset[Batch]):
 
     def _steps(self, windows: Sequence[Window]) -> tuple[torch.Tensor, torch.Tensor]:
         """Read the fields. Returns (B, Ni, C, *S) and (B, No, C, *S), of "well" (B, Ni, *S, C) and (B, No, *S, C)."""
-        inputs, outputs, channels = self.request.steps_input, self.steps_output, len(self.channels)
-        last = self.layout == "well"
-        frame = (*self.resolution, channels) if last else (channels, *self.resolution)
-        source, target = torch.empty(len(windows), inputs, *frame), torch.empty(len(windows), outputs, *frame)
+        inputs, outputs = self.request.steps_input, self.steps_output
+        source, target = self._empty(len(windows), inputs), self._empty(len(windows), outputs)
         source_np, target_np = source.numpy(), target.numpy()
-        if last:
-            source_np, target_np = np.moveaxis(source_np, -1, 2), np.moveaxis(target_np, -1, 2)
+        if self.layout == "well":
+            axes = (0, 1, source.ndim - 1, *range(2, source.ndim - 1))
+            source_np, target_np = source_np.transpose(axes), target_np.transpose(axes)
         for row in sorted(range(len(windows)), key=windows.__getitem__):
             file, trajectory, start, stride = windows[row]
             steps = range(start, start + (inputs + outputs) * stride, stride)
-            frames = [*source_np[row], *target_np[row]]
-            for place in self._places[file]:
-                self.reader.read(file, place, trajectory, steps, frames)
+            self.reader.read(file, self._places[file], trajectory, steps, (source_np[row], target_np[row]))
         return source, target
+
+    def _empty(self, rows: int, steps: int) -> torch.Tensor:
+        channels = len(self.channels)
+        frame = (*self.resolution, channels) if self.layout == "well" else (channels, *self.resolution)
+        return torch.empty(rows, steps, *frame)
 
     def _beside(self, windows: Sequence[Window]) -> Batch:
         """Return what stands beside the fields, channels first."""
@@ -171,8 +174,8 @@ class WellWindows(Dataset[Batch]):
         if self.constants:
             found["constants"] = self._constants(windows)
         found |= self._scalars(windows, ("input_scalars", "target_scalars", "scalars"))
-        found["boundary"] = torch.from_numpy(np.stack([self._codes[window.file] for window in windows]))
-        found["stride"] = torch.tensor([window.stride for window in windows])
+        found["boundary"] = torch.from_numpy(self._codes[[window.file for window in windows]])
+        found["stride"] = torch.from_numpy(np.array([window.stride for window in windows]))
         return found
 
     def _well(self, windows: Sequence[Window], source: torch.Tensor, target: torch.Tensor) -> Batch:
@@ -181,13 +184,13 @@ class WellWindows(Dataset[Batch]):
         if self.constants:
             found["constant_fields"] = self._constants(windows)
         found |= self._scalars(windows, ("input_scalars", "output_scalars", "constant_scalars"))
-        found["boundary_conditions"] = torch.from_numpy(np.stack([self._codes[window.file] for window in windows]))
+        found["boundary_conditions"] = torch.from_numpy(self._codes[[window.file for window in windows]])
         grids = [self._grid(window) for window in windows]
         found["space_grid"] = grids[0][None] if len(grids) == 1 else torch.stack(grids)
-        times = torch.from_numpy(np.stack([self._times(window) for window in windows]))
+        times = torch.from_numpy(np.array([self._times(window) for window in windows]))
         inputs = self.request.steps_input
         found["input_time_grid"], found["output_time_grid"] = times[:, :inputs], times[:, inputs:]
-        return {name: values for name, values in found.items() if values.numel()}
+        return found
 
     def _constants(self, windows: Sequence[Window]) -> torch.Tensor:
         last = self.layout == "well"
@@ -204,25 +207,28 @@ class WellWindows(Dataset[Batch]):
         inputs, outputs = self.request.steps_input, self.steps_output
         found: Batch = {}
         if self.time_scalar_names:
-            values = np.stack([self._over_time(window, inputs + outputs) for window in windows])
-            found[names[0]] = torch.from_numpy(values[:, :inputs])
-            found[names[1]] = torch.from_numpy(values[:, inputs:])
+            rows = []
+            for file, trajectory, start, stride in windows:
+                values = self._scalar_table(file, self.time_scalar_names)[trajectory]
+                rows.append(values[start : start + (inputs + outputs) * stride : stride])
+            together = np.array(rows)
+            found[names[0]] = torch.from_numpy(together[:, :inputs])
+            found[names[1]] = torch.from_numpy(together[:, inputs:])
         if self.scalar_names:
-            found[names[2]] = torch.from_numpy(np.stack([self._fixed(window) for window in windows]))
+            fixed = [self._scalar_table(window.file, self.scalar_names)[window.trajectory, 0] for window in windows]
+            found[names[2]] = torch.from_numpy(np.array(fixed))
         return found
 
-    def _over_time(self, window: Window, count: int) -> np.ndarray:
-        steps = slice(window.start, window.start + count * window.stride, window.stride)
-        rows = (self._scalar(window, name)[steps] for name in self.time_scalar_names)
-        return np.stack(list(rows), -1)
-
-    def _fixed(self, window: Window) -> np.ndarray:
-        return np.array([self._scalar(window, name)[0] for name in self.scalar_names], np.float32)
-
-    def _scalar(self, window: Window, name: str) -> np.ndarray:
-        variable = next(one for one in self.files[window.file].scalars if one.name == name)
-        values = self.reader.scalar(window.file, variable)
-        return values[window.trajectory if variable.sample_varying else 0]
+    def _scalar_table(self, number: int, names: tuple[str, ...]) -> np.ndarray:
+        """Return scalars of a file for each trajectory and step, (B, T or 1, len(names)), read once."""
+        key = (number, names)
+        if key not in self._tables:
+            file = self.files[number]
+            scalars = {scalar.name: scalar for scalar in file.scalars}
+            shape = (file.trajectories, file.steps if scalars[names[0]].time_varying else 1)
+            values = [np.broadcast_to(self.reader.scalar(number, scalars[name]), shape) for name in names]
+            self._tables[key] = np.stack(values, -1)
+        return self._tables[key]
 
     def _grid(self, window: Window) -> torch.Tensor:
         """Return the coordinates of each point, (*S, D), one tensor for all files with the same grid."""
