@@ -9,16 +9,18 @@ import os
 import threading
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import h5py
 import numpy as np
 
-from tasks.physics.schema import LayoutError, Variable, WellFile, read_layout
+from tasks.physics.schema import ORDERS, LayoutError, Stored, Variable, WellFile, attribute, read_layout, texts
 
 FLOAT = np.dtype("<f4")
+PACKED = "packed/fields"  # float32 (trajectory, time, channel, *space): all fields that vary in time
+PACKED_CONSTANTS = "packed/constants"  # float32 (trajectory or 1, channel, *space): those that do not
 _AT_ONCE = 1 << 20  # bytes that are read before they are spread over channels: they stay in the CPU's cache
 _BUFFERS = 512  # in one system call, which takes 1024
 _LARGEST = 1 << 30  # bytes in one system call, which gives at most 2 GiB
@@ -26,10 +28,10 @@ _LARGEST = 1 << 30  # bytes in one system call, which gives at most 2 GiB
 
 @dataclass(frozen=True)
 class Place:
-    """Where the frames of one variable lie in a file, and the channels that they make.
+    """Where the frames of a field or a scalar lie in a file, and the channels that they make.
 
     A frame is what is stored of one trajectory at one step: `frame` is its shape, dropped axes as 1, with the
-    components as one last axis.
+    components as one axis, the last, or of packed fields the first.
     """
 
     variable: Variable
@@ -37,10 +39,12 @@ class Place:
     components: int
     frame: tuple[int, ...]
     frame_bytes: int
+    step_bytes: int  # from one frame to the next
     dtype: np.dtype
     steps: int  # that are stored of a trajectory
     trajectories: int
-    direct: bool  # the bytes of a channel are stored as they are wanted
+    direct: bool  # the bytes of a frame are stored as they are wanted
+    components_first: bool = False
 
     def number(self, trajectory: int, step: int) -> int:
         """Return which of the stored frames is that of a trajectory at a step."""
@@ -52,24 +56,39 @@ def place(layout: WellFile, variable: Variable, first: int) -> Place:
     """Return where the frames of a field, or the values of a scalar, lie."""
     leading = variable.sample_varying + variable.time_varying
     axes = iter(variable.shape[leading:])
-    space = tuple(1 if stored == "dropped" else next(axes) for stored in variable.space)
+    space = tuple(1 if stored == "dropped" else next(axes) for stored in variable.space) or (
+        1,
+    )  # a scalar's is a point
+    dtype = np.dtype(variable.dtype)
     frame = (*space, variable.components)
+    size = step = math.prod(frame) * dtype.itemsize
+    direct = dtype == FLOAT and variable.components == 1 and all(stored == "full" for stored in variable.space)
+    packed = variable.path in (PACKED, PACKED_CONSTANTS)
+    if packed:
+        frame, direct = (variable.components, *space), True
+        channels = sum(one.components for one in layout.fields if one.path == variable.path)
+        step = math.prod(space) * FLOAT.itemsize * channels
     steps = layout.steps if variable.time_varying else 1
     trajectories = layout.trajectories if variable.sample_varying else 1
-    dtype = np.dtype(variable.dtype)
-    frame_bytes = math.prod(frame) * dtype.itemsize
-    whole = all(stored == "full" for stored in variable.space)
-    direct = dtype == FLOAT and whole and variable.components == 1
-    return Place(variable, first, variable.components, frame, frame_bytes, dtype, steps, trajectories, direct)
+    return Place(variable, first, variable.components, frame, size, step, dtype, steps, trajectories, direct, packed)
 
 
 def places(layout: WellFile, names: Sequence[str]) -> tuple[Place, ...]:
-    """Return where these fields lie, their channels one after another in this order, whatever the file's own is."""
+    """Return where these fields lie, their channels one after another in this order, whatever the file's own is.
+
+    Packed fields that lie in this order are one place.
+    """
     fields = {one.name: one for one in layout.fields}
     found, first = [], 0
     for name in names:
         found.append(place(layout, fields[name], first))
         first += found[-1].components
+    offsets = [at.variable.offset or 0 for at in found]
+    packed = len(found) > 1 and all(at.components_first for at in found)
+    if packed and offsets == sorted(offsets) and sum(at.frame_bytes for at in found) == found[0].step_bytes:
+        space, step = found[0].frame[1:], found[0].step_bytes
+        whole = replace(found[0], components=first, frame=(first, *space), frame_bytes=step)
+        return (whole,)
     return tuple(found)
 
 
@@ -83,10 +102,17 @@ class _Open:
     constants: dict[str, np.ndarray] = field(default_factory=dict)
 
     def close(self) -> None:
-        os.close(self.descriptor)
+        if self.descriptor >= 0:
+            os.close(self.descriptor)
+            self.descriptor = -1
         if self.file is not None:
             self.datasets.clear()
             self.file.close()
+            self.file = None
+
+    def __del__(self) -> None:  # with the reader; in a fork this closes copies, the parent's stay open
+        if self.descriptor >= 0:
+            os.close(self.descriptor)
 
 
 class Reader:
@@ -111,10 +137,8 @@ class Reader:
         self._lock = threading.RLock()
 
     def _mine(self) -> None:
-        """Start anew in a forked worker. Closing its copies of descriptors leaves the parent's open."""
+        """Start anew in a forked worker: what the parent opened stays the parent's."""
         if self._process != os.getpid():
-            for opened in self._open.values():
-                os.close(opened.descriptor)
             self._start()
 
     def __getstate__(self) -> dict[str, Any]:
@@ -153,12 +177,16 @@ class Reader:
                     values = self._chunks(number, opened, at, trajectory, steps)
                     _spread(values, at, parts)
                     continue
-                through = at.direct and parts[0][0, at.first].flags.c_contiguous
-                most = _BUFFERS if through else _AT_ONCE // at.frame_bytes
-                for step, count, pieces in _pieces(steps, parts, min(most, _LARGEST // at.frame_bytes)):
+                channels = slice(at.first, at.first + at.components)
+                through = at.direct and parts[0][0, channels].flags.c_contiguous
+                most = min(_BUFFERS, _LARGEST // at.frame_bytes) if through else _AT_ONCE // at.frame_bytes
+                if at.step_bytes != at.frame_bytes:
+                    most = 1
+                for step, count, pieces in _pieces(steps, parts, most):
                     frame = at.number(trajectory, step)
                     if through:
-                        buffers = [buffer for piece in pieces for buffer in piece[:, at.first]]
+                        whole = at.components == parts[0].shape[1]
+                        buffers = [one for piece in pieces for one in (piece[None] if whole else piece[:, channels])]
                         self._fill(number, opened, at, frame, count, buffers)
                     else:
                         scratch = np.empty((count, *at.frame), at.dtype)
@@ -173,14 +201,14 @@ class Reader:
         self._mine()
         with self._lock:
             opened = self._opened(number)
-            kept = opened.constants.get(at.variable.path)
+            kept = opened.constants.get(at.variable.name)
             target = values[at.first : at.first + at.components]
             if kept is not None:
                 target[...] = kept
                 return
             self.read(number, [at], trajectory, range(1), [values[None]])
             if self._cached + target.nbytes <= self.cache_bytes:
-                opened.constants[at.variable.path] = np.array(target, order="C")
+                opened.constants[at.variable.name] = np.array(target, order="C")
                 self._cached += target.nbytes
 
     def scalar(self, number: int, variable: Variable) -> np.ndarray:
@@ -230,7 +258,7 @@ class Reader:
 
     def _fill(self, number: int, opened: _Open, at: Place, frame: int, count: int, buffers: list[Any]) -> None:
         assert at.variable.offset is not None
-        offset = at.variable.offset + frame * at.frame_bytes
+        offset = at.variable.offset + frame * at.step_bytes
         if os.preadv(opened.descriptor, buffers, offset) == count * at.frame_bytes:
             return
         for buffer in buffers:  # a span may come in pieces
@@ -239,7 +267,8 @@ class Reader:
                 got = os.preadv(opened.descriptor, [view], offset)
                 if not got:
                     path = f"{self.layouts[number].path}: {at.variable.path}"
-                    what = f"the file ends at byte {offset}, within the field"
+                    size = os.fstat(opened.descriptor).st_size
+                    what = f"the file ends at byte {size}, before the field does"
                     raise LayoutError(what, at=path, remedy="fetch or write it again", code="truncated")
                 view, offset = view[got:], offset + got
 
@@ -264,8 +293,46 @@ def _spread(frames: np.ndarray, at: Place, parts: Sequence[np.ndarray]) -> None:
     for part in parts:
         some = frames[done : done + len(part)]
         for component in range(at.components):
-            part[:, at.first + component] = some[..., component]
+            part[:, at.first + component] = some[:, component] if at.components_first else some[..., component]
         done += len(part)
+
+
+def _packed_layout(path: str | Path, file: h5py.File) -> WellFile:
+    """Return what a packed file declares: its fields lie in two blocks, the rest as in The Well's layout."""
+    with h5py.File("header", "w", driver="core", backing_store=False) as header:
+        header.attrs.update(file.attrs)
+        for name in ("dimensions", "boundary_conditions", "scalars"):
+            file.copy(name, header)
+        for group in ORDERS:
+            header.create_group(group).attrs.create("field_names", [], dtype=h5py.string_dtype(), shape=(0,))
+        layout = read_layout(path, header)
+    scalars = tuple(replace(one, offset=file[one.path].id.get_offset()) for one in layout.scalars)
+    blocks = (path for path in (PACKED, PACKED_CONSTANTS) if path in file)
+    fields = tuple(field for block in blocks for field in _packed_fields(file, block, layout))
+    return replace(layout, scalars=scalars, fields=fields)
+
+
+def _packed_fields(file: h5py.File, path: str, layout: WellFile) -> Iterator[Variable]:
+    block, at, space = file[path], f"/{path}", layout.resolution
+    of_name = {
+        name: order
+        for order, group in enumerate(ORDERS)
+        for name in texts(attribute(file[group], "field_names", at=f"/{group}"), at=f"/{group}@field_names")
+    }
+    names = texts(attribute(block, "field_names", at=at), at=f"{at}@field_names")
+    orders = [of_name.get(name, 0) for name in names]
+    moving = path == PACKED
+    before = (layout.trajectories, layout.steps) if moving else block.shape[:1]
+    shape = (*before, sum(len(space) ** order for order in orders), *space)
+    offset = block.id.get_offset()
+    if block.shape != shape or block.dtype != FLOAT or offset is None or before[0] not in (1, layout.trajectories):
+        what = f"{block.dtype.str} {block.shape} where its @field_names make contiguous {FLOAT.str} {shape}"
+        raise LayoutError(what, at=at, remedy="pack the file again", code="packed")
+    full: list[Stored] = ["full"] * len(space)
+    for name, order in zip(names, orders, strict=True):
+        axes = (*before[before[0] == 1 :], *space, *(len(space),) * order)
+        yield Variable(name, path, order, axes, FLOAT.str, before[0] > 1, moving, tuple(full), offset)
+        offset += len(space) ** order * math.prod(space) * FLOAT.itemsize
 
 
 def _stamp(path: str) -> tuple[int, int]:
@@ -275,7 +342,8 @@ def _stamp(path: str) -> tuple[int, int]:
 
 def _parsed(path: str | Path) -> WellFile:
     try:
-        return read_layout(path)
+        with h5py.File(path, "r") as file:
+            return _packed_layout(path, file) if "packed" in file else read_layout(path, file)
     except FileNotFoundError:
         raise ValueError(f"{path} is missing") from None
     except LayoutError as error:
