@@ -43,8 +43,13 @@ class Place:
     dtype: np.dtype
     steps: int  # that are stored of a trajectory
     trajectories: int
-    direct: bool  # the bytes of a frame are stored as they are wanted
+    as_stored: bool  # float32, with all axes
     components_first: bool = False
+
+    @property
+    def direct(self) -> bool:
+        """Whether the bytes of a frame are those of its channels, one after another."""
+        return self.as_stored and (self.components == 1 or self.components_first)
 
     def number(self, trajectory: int, step: int) -> int:
         """Return which of the stored frames is that of a trajectory at a step."""
@@ -62,15 +67,15 @@ def place(layout: WellFile, variable: Variable, first: int) -> Place:
     dtype = np.dtype(variable.dtype)
     frame = (*space, variable.components)
     size = step = math.prod(frame) * dtype.itemsize
-    direct = dtype == FLOAT and variable.components == 1 and all(stored == "full" for stored in variable.space)
+    as_stored = dtype == FLOAT and all(stored == "full" for stored in variable.space)
     packed = variable.path in (PACKED, PACKED_CONSTANTS)
     if packed:
-        frame, direct = (variable.components, *space), True
+        frame = (variable.components, *space)
         channels = sum(one.components for one in layout.fields if one.path == variable.path)
         step = math.prod(space) * FLOAT.itemsize * channels
     steps = layout.steps if variable.time_varying else 1
     trajectories = layout.trajectories if variable.sample_varying else 1
-    return Place(variable, first, variable.components, frame, size, step, dtype, steps, trajectories, direct, packed)
+    return Place(variable, first, variable.components, frame, size, step, dtype, steps, trajectories, as_stored, packed)
 
 
 def places(layout: WellFile, names: Sequence[str]) -> tuple[Place, ...]:
@@ -292,9 +297,17 @@ def _spread(frames: np.ndarray, at: Place, parts: Sequence[np.ndarray]) -> None:
     done = 0
     for part in parts:
         some = frames[done : done + len(part)]
-        for component in range(at.components):
-            part[:, at.first + component] = some[:, component] if at.components_first else some[..., component]
         done += len(part)
+        wanted = part[:, at.first : at.first + at.components]
+        if (
+            at.as_stored and not at.components_first and wanted.strides[1] == FLOAT.itemsize
+        ):  # channels are last there too: copy them together
+            point = np.dtype((np.void, at.components * FLOAT.itemsize))
+            together = np.moveaxis(wanted, 1, -1).view(point)
+            together[...] = some.view(point)
+            continue
+        for component in range(at.components):
+            wanted[:, component] = some[:, component] if at.components_first else some[..., component]
 
 
 def _packed_layout(path: str | Path, file: h5py.File) -> WellFile:

@@ -15,6 +15,7 @@ import torch
 from torch.utils.data import Dataset
 
 from tasks.physics.augmentation import Augmentation
+from tasks.physics.buffers import Buffers
 from tasks.physics.normalisation import Normalisation
 from tasks.physics.reading import Reader, places
 from tasks.physics.schema import KINDS, WellFile
@@ -107,6 +108,7 @@ class WellWindows(Dataset[Batch]):
         self._places = [places(file, [field.name for field in self.fields]) for file in self.files]
         self._constant_places = [places(file, [field.name for field in self.constants]) for file in self.files]
         self._codes = np.stack([boundary_codes(file, as_the_well=layout == "well") for file in self.files])
+        self._buffers = Buffers()
         self._tables: dict[tuple[int, tuple[str, ...]], np.ndarray] = {}
         self._grids: dict[tuple[int, int], torch.Tensor] = {}
         self._twins = [_first_alike(self.files, number) for number in range(len(self.files))]
@@ -166,7 +168,7 @@ class WellWindows(Dataset[Batch]):
     def _empty(self, rows: int, steps: int) -> torch.Tensor:
         channels = len(self.channels)
         frame = (*self.resolution, channels) if self.layout == "well" else (channels, *self.resolution)
-        return torch.empty(rows, steps, *frame)
+        return self._buffers.empty((rows, steps, *frame))
 
     def _beside(self, windows: Sequence[Window]) -> Batch:
         """Return what stands beside the fields, channels first."""
