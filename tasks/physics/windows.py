@@ -159,11 +159,18 @@ class WellWindows(Dataset[Batch]):
         if self.layout == "well":
             axes = (0, 1, source.ndim - 1, *range(2, source.ndim - 1))
             source_np, target_np = source_np.transpose(axes), target_np.transpose(axes)
-        for row in sorted(range(len(windows)), key=windows.__getitem__):
-            file, trajectory, start, stride = windows[row]
-            steps = range(start, start + (inputs + outputs) * stride, stride)
+        rows = sorted(range(len(windows)), key=windows.__getitem__)
+        wanted = [(file, trajectory, self._span(start, stride)) for file, trajectory, start, stride in windows]
+        for row in rows:
+            file, trajectory, steps = wanted[row]
+            self.reader.ahead(file, self._places[file], trajectory, steps)
+        for row in rows:
+            file, trajectory, steps = wanted[row]
             self.reader.read(file, self._places[file], trajectory, steps, (source_np[row], target_np[row]))
         return source, target
+
+    def _span(self, start: int, stride: int) -> range:
+        return range(start, start + (self.request.steps_input + self.steps_output) * stride, stride)
 
     def _empty(self, rows: int, steps: int) -> torch.Tensor:
         channels = len(self.channels)
