@@ -4,6 +4,7 @@ Each finding is a reject (the file cannot be used, or what it means cannot be kn
 but a person should hear of it). Nothing is allocated by a shape that the file only declares.
 """
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -15,6 +16,7 @@ from tasks.physics.findings import Declared, Finding, Findings, readable, text_o
 from tasks.physics.schema import GRIDS, ORDERS, LayoutError, attribute, flag, member
 from tasks.physics.schema import whole as whole_number
 
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,100}")
 MAX_OBJECTS = 10_000  # links that are looked at; The Well's files have some thirty
 MAX_COORDINATES = 1 << 22  # of one axis
 _GROUPS = ("boundary_conditions", "dimensions", "scalars", *ORDERS)
@@ -140,7 +142,10 @@ def _listed(
 
 
 def _root(file: h5py.File, findings: Findings, declared: Declared) -> None:
-    text_of(file, "dataset_name", "/", findings)
+    name = text_of(file, "dataset_name", "/", findings)
+    if name is not None and not NAME.fullmatch(name):
+        remedy = "letters, digits and . _ - : a folder is named so"
+        findings.reject("dataset_name", "/@dataset_name", f"is {name!r:.80}", remedy)
     grid = text_of(file, "grid_type", "/", findings)
     if grid is not None and grid not in GRIDS:
         findings.warn("grid_type", "/@grid_type", f"{grid!r} is none that is known", f"one of {', '.join(GRIDS)}")
