@@ -46,6 +46,12 @@ def is_remote(location: str) -> bool:
     return "://" in location or "::" in location
 
 
+def has_signature(path: Path) -> bool:
+    """Say whether a local file begins as HDF5 does."""
+    with path.open("rb") as file:
+        return file.read(len(_SIGNATURE)) == _SIGNATURE
+
+
 def _remote(location: str) -> Any:
     import fsspec
 

@@ -87,7 +87,7 @@ _MOMENTS = pa.schema(
 
 
 def facts_of(layout: WellFile, scalars: Mapping[str, np.ndarray]) -> dict[str, Any]:
-    """Return what a file declares as plain values; `scalars` are the values of its scalars that time does not change."""
+    """Return what a file declares as plain values; `scalars` are the values of those that time does not change."""
     time = np.atleast_2d(layout.time)
     return {
         "dataset": layout.dataset_name,

@@ -117,6 +117,19 @@ def sweep(data: h5py.Dataset, variable: Variable, trajectory: int, keep: np.ndar
     return Sweep(values.moments(), deltas.moments(), [one.digest() for one in hashes])
 
 
+def frames_of(
+    data: h5py.Dataset, variable: Variable, trajectory: int
+) -> Iterator[tuple[int, tuple[int, int], np.ndarray]]:
+    """Yield (step, (first, end), frames): frames float32 (T, M, C) of some rows, in a buffer that is used again.
+
+    Rows are those of the first axis of space that is not dropped.
+    """
+    plan = plan_of(variable)
+    for first, end in plan.parts():
+        for step, frames in _read(data, variable, plan, trajectory, first, end):
+            yield step, (first, end), frames[1:]
+
+
 def not_finite(data: h5py.Dataset, variable: Variable, trajectory: int) -> np.ndarray:
     """Return where the first frame of a trajectory has NaN or Inf: bool over its grid points as stored."""
     plan = plan_of(variable)
