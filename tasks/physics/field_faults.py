@@ -54,8 +54,10 @@ def _check_shape(
     if None not in lengths:
         sizes = [declared.sizes[name] for name in declared.dimensions]
         leading = [length for length in lengths[: len(before)] if length is not None]
-        if stored_space(data.shape, leading, sizes, varying, (dims,) * order) is not None:
-            declared.having.update(set(names))
+        space = stored_space(data.shape, leading, sizes, varying, (dims,) * order)
+        if space is not None:
+            whole = [name for name, stored in zip(declared.dimensions, space, strict=True) if stored == "full"]
+            declared.having.update([*before, *whole])
             return
     dropped = {name for name, varies in zip(declared.dimensions, varying, strict=True) if not varies}
     for leave_out in (set(), dropped):
@@ -67,9 +69,11 @@ def _check_shape(
         what = f"{data.ndim} axes, shape {data.shape}, where ({told}) are declared"
         findings.reject("shape", at, what, "write these axes, or correct @sample_varying, @time_varying, @dim_varying")
         return
-    declared.having.update({name for name, _ in axes})
     for (name, wanted), found in zip(axes, data.shape, strict=True):
-        if wanted is not None and found != wanted and not (name in dropped and found == 1):
+        if name in dropped and found == 1:
+            continue
+        declared.having[name] += 1
+        if wanted is not None and found != wanted:
             declared.wrong.append((at, name, wanted, found))
 
 

@@ -1,8 +1,8 @@
 """Take in files of The Well, made here, your own or remote: check them, index them: data/curated/well/.
 
-files.parquet (a row a file), catalog.parquet (a row a trajectory), warnings.parquet, rejected.parquet, and for each data
-set a folder with stats.yaml, as The Well has it, pictures and, where asked for, its files in a faster layout. A new file
-costs one file.
+files.parquet (a row a file), catalog.parquet (a row a trajectory), warnings.parquet, rejected.parquet, and for each
+data set a folder with stats.yaml, as The Well has it, pictures and, where asked for, its files in a faster layout. A
+new file costs one file.
 """
 
 from collections import Counter
@@ -14,24 +14,15 @@ from pydantic import Field
 
 from tasks import sources
 from tasks.content import HashMemory, content_hash
+from tasks.physics.catalog import CATALOG, FILES, WARNINGS, catalog_rows, channels, storage_of
 from tasks.physics.crossfile import Item, Judged, judge_together, judged
 from tasks.physics.examination import Job, examine_file, identity_of, is_done, remote_id, stored
 from tasks.physics.listing import PATH as LISTING
 from tasks.physics.listing import SUFFIXES, read_listing
 from tasks.physics.moments import Moments, merged
 from tasks.physics.opening import has_signature
-from tasks.physics.records import (
-    CATALOG,
-    EXAMINE,
-    FILES,
-    REPACK,
-    WARNINGS,
-    catalog_rows,
-    channels,
-    moments_of,
-    picture_of,
-    storage_of,
-)
+from tasks.physics.records import EXAMINE, REPACK, facts_of, moments_of, picture_of
+from tasks.physics.repack import packed_fields
 from tasks.physics.schema import read_layout
 from tasks.physics.statistics import FieldMoments, Trajectory, totals
 from tasks.physics.stats_file import stats_text
@@ -43,6 +34,7 @@ from tasks.tables import REJECTED, Reject, TableWriter, read_overrides, rejected
 
 RAW = "data/raw/well"
 OUT = "data/curated/well"
+RAW_LICENCE, RAW_CREDIT = "CC0-1.0", "simulated by Headrace"  # of what simulate_well makes
 REPACKED_SHARE = 1.2  # of a file's size, for the disk that writing it anew takes
 
 
@@ -141,7 +133,9 @@ def _local(stage: Stage, folder: Path, root: str, memory: HashMemory) -> Iterato
                 stage.log.info("%s: left out, no HDF5 file by name or content", file)
             continue
         path = file.relative_to(folder).as_posix()
-        yield Item(content_hash(file, memory), root, path, str(file), file.stat().st_size, root)
+        file_id, size = content_hash(file, memory), file.stat().st_size
+        terms = {"licence": RAW_LICENCE, "credit": RAW_CREDIT} if root == "raw" else {}
+        yield Item(file_id, root, path, str(file), size, root, **terms)
 
 
 # --- the work ---------------------------------------------------------------------------------------------------
@@ -273,11 +267,8 @@ def _repacked(
         with stage.store.open_blob(record.blobs[0]) as blob, target.open("wb") as file:
             while chunk := blob.read(1 << 20):
                 file.write(chunk)
-    if layout != "packed":
-        from tasks.physics.records import facts_of
-
-        new = facts_of(read_layout(target), {})
-        facts = facts | {"fields": new["fields"]}
+    fields = packed_fields(target, facts) if layout == "packed" else facts_of(read_layout(target), {})["fields"]
+    facts = facts | {"fields": fields}
     return place | {"root": "curated", "path": path}, facts
 
 
@@ -285,8 +276,8 @@ def _file_row(
     one: Judged, place: Mapping[str, str], facts: Mapping[str, Any], order: list[str], layout: str
 ) -> dict[str, Any]:
     item = one.item
-    names = ("trajectories", "steps", "grid_type", "dimensions", "resolution", "extent")
-    names += ("uniform_grid", "uniform_time", "time_first", "time_last", "fields", "scalars")
+    names = ["trajectories", "steps", "grid_type", "dimensions", "resolution", "extent"]
+    names += ["uniform_grid", "uniform_time", "time_first", "time_last", "fields", "scalars"]
     return {
         **place,
         "origin": item.path if place["root"] == "curated" else item.origin,

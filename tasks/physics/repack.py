@@ -4,6 +4,7 @@ contiguous: each field in one piece, as float32. frames: a chunk for each frame,
 packed: the fields that vary in time as one array (trajectory, time, channel, *space), channels first.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -43,6 +44,19 @@ def repack(location: str, target: Path, layout: Layout) -> None:
                     _write_field(file[variable.path], variable, declared, made, layout)
         if layout == "packed":
             _write_packed(file, out, declared)
+
+
+def packed_fields(path: Path, facts: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return the fields of a packed file as its table row has them: the array, of which each has some channels."""
+    fields = []
+    with h5py.File(path) as file:
+        for one in facts["fields"]:
+            data = file[PACKED if one["time_varying"] else CONSTANTS]
+            where = {"path": data.name.lstrip("/"), "shape": list(data.shape), "offset": data.id.get_offset()}
+            space = ["full"] * len(one["space"])
+            plain = {"dtype": "<f4", "chunks": None, "filters": [], "space": space}
+            fields.append({**one, **where, **plain, "sample_varying": one["time_varying"] or data.shape[0] > 1})
+    return fields
 
 
 def _write_field(data: h5py.Dataset, variable: Variable, declared: WellFile, group: h5py.Group, layout: Layout) -> None:
