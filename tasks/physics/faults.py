@@ -17,7 +17,7 @@ from tasks.physics.schema import GRIDS, ORDERS, LayoutError, attribute, flag, me
 from tasks.physics.schema import whole as whole_number
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,100}")
-MAX_OBJECTS = 10_000  # links that are looked at; The Well's files have some thirty
+MAX_OBJECTS = 2_000  # links that are looked at; The Well's files have some thirty
 MAX_COORDINATES = 1 << 22  # of one axis
 _GROUPS = ("boundary_conditions", "dimensions", "scalars", *ORDERS)
 

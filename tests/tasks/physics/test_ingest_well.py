@@ -1,4 +1,4 @@
-"""From folders of files to the catalog: what is kept, what is told, what a new file costs, and the same bytes always."""
+"""From folders to the catalog: what is kept, what is told, what a new file costs, and always the same bytes."""
 
 import hashlib
 import shutil
@@ -77,7 +77,7 @@ def test_worker_order_and_names_of_folders_do_not_show_in_the_bytes(tmp_path: Pa
     for name, reverse in (("one", False), ("other", True)):
         desk = Desk(tmp_path / name, reverse=reverse)
         well_files.write_dataset(desk.root / RAW)
-        desk.ingest(repack="frames")
+        desk.ingest(repack="frames", pictures=True)
         found.append(files_below(desk.curated))
     assert found[0] == found[1]
     assert {"files.parquet", "catalog.parquet", "noise/stats.yaml", "noise/ranges.png"} <= set(found[0])
@@ -142,10 +142,7 @@ def test_an_excluded_file_is_left_out_with_its_reason(desk: Desk) -> None:
     path = next(iter(well_files.write_dataset(desk.root / RAW)))
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
 
-    class Excluding(Desk):
-        pass
-
-    (desk.root / "data/exclude.csv").write_text(f"id,reason\n{digest},wrong viscosity\n")
+    desk.excluded = f"{digest},wrong viscosity\n"
     desk.ingest()
     (row,) = rows(desk, "rejected")
     assert row["reason"] == "excluded"
