@@ -5,6 +5,7 @@ conditions. Axes in memory are (trajectory, time, *space, *components); what doe
 one of length 1: both are read.
 """
 
+import itertools
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -14,6 +15,8 @@ from typing import Any, Literal
 import h5py
 import hdf5plugin  # noqa: F401  registers the filters of compressed files
 import numpy as np
+
+from tasks.physics.extents import extent_fault
 
 ORDERS = ("t0_fields", "t1_fields", "t2_fields")
 KINDS = ("WALL", "OPEN", "PERIODIC")  # of boundary conditions; their place is the code that the loader gives
@@ -121,6 +124,8 @@ def text(value: Any, *, at: str) -> str:
 
 def texts(value: Any, *, at: str) -> tuple[str, ...]:
     """Return a list of strings. Raises LayoutError for what is none."""
+    if isinstance(value, h5py.Empty):
+        return ()
     if isinstance(value, str | bytes):
         return (text(value, at=at),)
     return tuple(text(one, at=at) for one in np.asarray(value).ravel())
@@ -144,12 +149,43 @@ def attribute(owner: Any, name: str, *, at: str) -> Any:
 
 
 def member(owner: Any, name: str, kind: type, *, at: str) -> Any:
-    """Return a group or a dataset of a group. Raises LayoutError where it is missing or the other of the two."""
+    """Return a group or a dataset of a group. Raises LayoutError where it is missing or the other of the two.
+
+    A link to another file is never followed.
+    """
+    if isinstance(owner.get(name, getlink=True), h5py.ExternalLink):
+        raise LayoutError(f"{name} lies in another file", at=at, remedy="copy it into this one", code="external_link")
     found = owner.get(name)
     if not isinstance(found, kind):
         what = "is missing" if found is None else f"is no {kind.__name__.lower()}"
         raise LayoutError(f"{name} {what}", at=at, remedy="write it as The Well's format has it", code="missing")
     return found
+
+
+def whole(owner: Any, name: str, *, at: str) -> int:
+    """Return an attribute that is a whole number. Raises LayoutError where it is missing or is none."""
+    found = np.asarray(attribute(owner, name, at=at))
+    if found.size != 1 or found.dtype.kind not in "iuf" or found.ravel()[0] != np.floor(found.ravel()[0]):
+        raise LayoutError(f"@{name} is {found!r:.60}, no whole number", at=at, remedy="write one", code="attribute")
+    return int(found.ravel()[0])
+
+
+def parameters(file: h5py.File) -> dict[str, float]:
+    """Return the parameters of the simulation that are numbers. Raises LayoutError where a listed one is missing."""
+    found = {}
+    for name in texts(attribute(file, "simulation_parameters", at="/"), at="/@simulation_parameters"):
+        value = np.asarray(attribute(file, name, at="/"))
+        if value.size == 1 and value.dtype.kind in "biuf":
+            found[name] = float(value.ravel()[0])
+    return found
+
+
+def values(owner: Any, name: str, *, at: str) -> np.ndarray:
+    """Return the values of a small dataset. Raises LayoutError where it is missing or declares more than there is."""
+    data = member(owner, name, h5py.Dataset, at=at)
+    if fault := extent_fault(data):
+        raise LayoutError(fault.what, at=f"{at.rstrip('/')}/{name}", remedy=fault.remedy, code=fault.code)
+    return np.asarray(data[()])
 
 
 def read_layout(path: str | Path, file: h5py.File | None = None) -> WellFile:
@@ -160,14 +196,12 @@ def read_layout(path: str | Path, file: h5py.File | None = None) -> WellFile:
     root = "/"
     dims_group = member(file, "dimensions", h5py.Group, at=root)
     dimensions = texts(attribute(dims_group, "spatial_dims", at="/dimensions"), at="/dimensions@spatial_dims")
-    time = np.asarray(member(dims_group, "time", h5py.Dataset, at="/dimensions")[()], np.float64)
-    coordinates = tuple(
-        np.asarray(member(dims_group, name, h5py.Dataset, at="/dimensions")[()], np.float64) for name in dimensions
+    time, *coordinates = (
+        np.atleast_1d(values(dims_group, name, at="/dimensions").astype(np.float64)) for name in ("time", *dimensions)
     )
-    names = texts(attribute(file, "simulation_parameters", at=root), at="/@simulation_parameters")
-    trajectories = int(attribute(file, "n_trajectories", at=root))
+    trajectories = whole(file, "n_trajectories", at=root)
     sizes = tuple(grid.shape[-1] for grid in coordinates)
-    declared = int(attribute(file, "n_spatial_dims", at=root))
+    declared = whole(file, "n_spatial_dims", at=root)
     if declared != len(dimensions):
         remedy = "make them agree"
         raise LayoutError(f"@n_spatial_dims is {declared}, spatial_dims has {len(dimensions)}", at=root, remedy=remedy)
@@ -184,9 +218,9 @@ def read_layout(path: str | Path, file: h5py.File | None = None) -> WellFile:
         trajectories=trajectories,
         steps=steps,
         dimensions=dimensions,
-        coordinates=coordinates,
+        coordinates=tuple(coordinates),
         time=time,
-        parameters={name: float(attribute(file, name, at=root)) for name in names},
+        parameters=parameters(file),
         fields=tuple(fields),
         scalars=tuple(_scalar(file, name) for name in _field_names(file, "scalars")),
         boundaries=tuple(_boundaries(file, dimensions)),
@@ -196,6 +230,26 @@ def read_layout(path: str | Path, file: h5py.File | None = None) -> WellFile:
 def _field_names(file: h5py.File, group: str) -> tuple[str, ...]:
     owner = member(file, group, h5py.Group, at="/")
     return texts(attribute(owner, "field_names", at=f"/{group}"), at=f"/{group}@field_names")
+
+
+def stored_space(
+    shape: Sequence[int], before: Sequence[int], sizes: Sequence[int], varying: Sequence[bool], after: Sequence[int]
+) -> tuple[Stored, ...] | None:
+    """Return how each spatial axis is stored in a dataset of this shape, None where it fits in no way.
+
+    Axes along which the field does not vary are dropped, of length 1, or full: all alike if that fits, else mixed.
+    """
+    ways: tuple[Stored, ...] = ("dropped", "single", "full")
+    free = [place for place, varies in enumerate(varying) if not varies]
+    alike = [(way,) * len(free) for way in ways]
+    for chosen in (*alike, *itertools.product(ways, repeat=len(free))):
+        space: list[Stored] = ["full"] * len(sizes)
+        for place, way in zip(free, chosen, strict=True):
+            space[place] = way
+        axes = [1 if way == "single" else size for size, way in zip(sizes, space, strict=True) if way != "dropped"]
+        if tuple(shape) == (*before, *axes, *after):
+            return tuple(space)
+    return None
 
 
 def _field(file: h5py.File, order: int, name: str, samples: int, steps: int, sizes: Sequence[int]) -> Variable:
@@ -209,13 +263,8 @@ def _field(file: h5py.File, order: int, name: str, samples: int, steps: int, siz
         raise LayoutError(what, at=at, remedy="give one for each dimension")
     before = (*([samples] if sample_varying else []), *([steps] if time_varying else []))
     after = (len(sizes),) * order
-    constants: tuple[Stored, ...] = ("dropped", "single", "full")
-    for constant in constants:
-        space: tuple[Stored, ...] = tuple("full" if varies else constant for varies in varying)
-        axes = [1 if how == "single" else size for size, how in zip(sizes, space, strict=True) if how != "dropped"]
-        if data.shape == (*before, *axes, *after):
-            break
-    else:
+    space = stored_space(data.shape, before, sizes, varying, after)
+    if space is None:
         wanted = (*before, *sizes, *after)
         raise LayoutError(
             f"shape {data.shape} where {wanted} is declared",
@@ -273,7 +322,7 @@ def _boundaries(file: h5py.File, dimensions: Sequence[str]) -> Iterator[Boundary
             raise LayoutError(f"@bc_type is {kind!r}", at=at, remedy=f"one of {', '.join(KINDS)}", code="boundary")
         on = texts(attribute(group, "associated_dims", at=at), at=f"{at}@associated_dims")
         fields = texts(group.attrs.get("associated_fields", ()), at=f"{at}@associated_fields")
-        mask = np.asarray(member(group, "mask", h5py.Dataset, at=at)[()], bool)
+        mask = values(group, "mask", at=at).astype(bool)
         yield Boundary(name, kind, on, mask, fields)  # type: ignore[arg-type]
 
 
