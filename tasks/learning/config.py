@@ -11,20 +11,18 @@ from pydantic import Field
 from tasks.parameters import StrictModel
 
 
-class LearningConfig(StrictModel):
-    """AdamW with linear warm-up and cosine. Length is told in steps and epochs, never in seconds: a slow machine
+class Regime(StrictModel):
+    """What several networks of a stage share. Length is told in steps and epochs, never in seconds: a slow machine
     must come to the same weights.
     """
 
     seed: int = Field(ge=0, lt=2**63, description="of first weights, order of batches, dropout")
-    max_steps: int = Field(ge=1, description="optimizer steps: what time there is, at the pace of the slowest machine")
     max_epochs: int = Field(ge=1, description="passes over the training set; what ends first, steps or epochs, counts")
     micro_batches: int = Field(
         ge=1,
         description="equal parts that a batch is worked in, one after another or in several processes: memory holds "
         "one part for each process, and the weights do not depend on how many processes there are",
     )
-    lr: float = Field(gt=0, description="learning rate at its highest")
     warmup_steps: int = Field(ge=0, description="steps of linear rise, from floor_share * lr")
     floor_share: float = Field(ge=0, le=1, description="share of lr at which the cosine ends")
     weight_decay: float = Field(ge=0, description="AdamW's, on all parameters")
@@ -39,3 +37,10 @@ class LearningConfig(StrictModel):
     threads: int = Field(
         ge=1, le=64, description="threads of a process on CPU: sums depend on it, so it is not the number of cores"
     )
+
+
+class LearningConfig(Regime):
+    """AdamW with linear warm-up and cosine: a regime, and what belongs to one network."""
+
+    max_steps: int = Field(ge=1, description="optimizer steps: what time there is, at the pace of the slowest machine")
+    lr: float = Field(gt=0, description="learning rate at its highest")
