@@ -65,7 +65,8 @@ def list_source(location: str) -> list[Listed]:
         raise _cannot(location, error) from error
     if not found:
         endings = ", ".join(SUFFIXES)
-        raise SourceError(f"{location}: no file there ends in {endings}: correct ingest_well.sources of params.yaml")
+        remedy = "correct ingest_well.sources of params.yaml, or see whether its server answers"
+        raise SourceError(f"{location}: no file there ends in {endings}: {remedy}")
     return sorted(found)
 
 
