@@ -1,8 +1,9 @@
 """What a training sample costs to read beside The Well's loader and a copy in memory: python -m bench.physics
 
 The same windows, drawn at random, no workers, files in the page cache; every contender first proves that its values
-are those of The Well's loader, to the last bit. Contenders take turns; the figure is the median CPU time (user + system)
-of a sample. The contender `memory copy` copies the same windows from an array in memory. Run it on an idle machine.
+are those of The Well's loader, to the last bit. Contenders take turns; the figure is the median CPU time (user and
+system) of a sample. The contender `memory copy` copies the same windows from an array in memory. Run it on an idle
+machine.
 """
 
 import argparse

@@ -2,9 +2,9 @@
 
 A stage that makes a model says `meta: {model: {name, path, loader_module, requirements}}`: its out `path` becomes a
 version of the registered model `name`, loaded by `loader_module._load_pyfunc(path)`. A stage that chooses one says
-`meta: {alias: {name, of, read}}`: its JSON out `read` has under the key `name` the address of the stage whose model
-gets that alias. What is registered follows from the hashes of outs, so it is the same whether stages ran, were
-restored or pulled; a version that is there is not made again.
+`meta: {alias: {name, of, read}}`: of the versions of the registered model `of`, that one gets the alias `name` whose
+stage's address stands under "stage" in the JSON file `read`, an out or in one. All follows from the hashes of outs, so
+it is the same whether stages ran, were restored or pulled; a version that is there is not made again.
 """
 
 import importlib
@@ -127,11 +127,11 @@ def _chosen(project: Project, one: Registered, say: Callable[[str], None]) -> tu
         alias = _alias(node)
         if alias.of != one.model:
             continue
-        present, recorded = project.hashes_of(node.address, alias.read, alias.read)
+        present, recorded = project.hashes_of(node.address, _out_of(node, alias.read), alias.read)
         if not present or present != recorded:
             say(f"{alias.read} is missing or not what dvc.lock says: alias {alias.name} stays as it is")
             continue
-        choice = json.loads((project.root / alias.read).read_text()).get(alias.name)
+        choice = json.loads((project.root / alias.read).read_text()).get("stage")
         if choice == one.address:
             lineage.client().set_registered_model_alias(one.model, alias.name, one.version)
             given.append(alias.name)
@@ -163,11 +163,15 @@ def _model(node: Node) -> _Model:
 
 def _alias(node: Node) -> _Alias:
     told = _declared(node, "alias", ("name", "of", "read"))
-    if told["read"] not in node.outs:
+    if not _out_of(node, told["read"]):
         raise ProjectError(
-            f"{node.file}: stage '{node.address}': meta.alias.read is {told['read']!r}, which is none of its outs"
+            f"{node.file}: stage '{node.address}': meta.alias.read is {told['read']!r}, which is in none of its outs"
         )
     return _Alias(told["name"], told["of"], told["read"])
+
+
+def _out_of(node: Node, path: str) -> str:
+    return next((out for out in node.outs if path == out or path.startswith(f"{out}/")), "")
 
 
 def _declared(node: Node, key: str, needed: tuple[str, ...], more: tuple[str, ...] = ()) -> dict[str, Any]:

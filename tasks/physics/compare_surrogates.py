@@ -47,7 +47,8 @@ def run(stage: Stage, params: Params) -> Report:
     (out / "table.md").write_text(markdown(candidates, best))
     write_table_csv(out / "table.csv", table_rows(candidates))
     curves_figure(candidates, out / "curves.png")
-    (out / "champion.json").write_text(json.dumps(asdict(best), indent=2) + "\n")
+    told = {"stage": f"train_surrogate@{best.name}", **asdict(best)}
+    (out / "champion.json").write_text(json.dumps(told, indent=2) + "\n")
     stage.figure(out / "curves.png", "curves.png")
     stage.artifact(out / "table.md")
     chosen = next(one for one in candidates if one.name == best.name)

@@ -25,12 +25,11 @@ from tasks.physics.evaluation import (
     score,
     with_baselines,
 )
-from tasks.physics.ingested import Ingested
+from tasks.physics.ingested import Ingested, OwnPhysics, ingested
 from tasks.physics.movies import Film, write_film, write_still
 from tasks.physics.normalisation import Kind
 from tasks.physics.rollout import Scaling, rollout
 from tasks.physics.surrogate import Surrogate, from_config
-from tasks.physics.train_surrogate import OwnPhysics, ingested
 from tasks.physics.window_index import Request
 from tasks.physics.windows import WellWindows
 from tasks.stage import Report, Stage, StageError, StrictModel, stage_main
@@ -60,7 +59,6 @@ class Params(StrictModel):
 
 def run(stage: Stage, params: Params) -> Report:
     """Score the surrogate and the baselines on both splits, then write figures, tables, curves and films."""
-    chosen = params.evaluate_surrogate
     torch.set_num_threads(1)  # sums depend on how many threads share them
     surrogate = load_model(stage.dep(f"data/models/surrogate/{stage.member}"), from_config)
     assert isinstance(surrogate, Surrogate)

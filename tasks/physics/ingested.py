@@ -4,13 +4,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from pydantic import Field
+
 from tasks.physics.catalog import FILES
 from tasks.physics.evaluation import Space, space_of
 from tasks.physics.normalisation import Kind, Normalisation, normalisation, read_statistics
 from tasks.physics.rollout import Scaling
 from tasks.physics.window_index import Request
 from tasks.physics.windows import WellWindows
+from tasks.stage import Stage, StrictModel
 from tasks.tables import read_table
+
+
+class OwnPhysics(StrictModel):
+    physics: str = Field(description="folder of files in The Well's layout, read in place")
 
 
 @dataclass(frozen=True)
@@ -77,3 +84,9 @@ class Ingested:
     def check(self) -> None:
         """Raise ValueError where there are no statistics: the training split was not ingested."""
         read_statistics(self.statistics)
+
+
+def ingested(stage: Stage, own: OwnPhysics, dataset: str) -> Ingested:
+    """Return a data set as the stage's deps have it."""
+    roots = {"raw": stage.dep("data/raw/well"), "own": stage.dep(own.physics)}
+    return Ingested(dataset, stage.dep("data/curated/well"), roots)

@@ -18,7 +18,7 @@ from tasks.learning.config import LearningConfig, Regime
 from tasks.learning.loop import Loss, Task, Trained, train
 from tasks.learning.models import save_model
 from tasks.learning.shown import shown
-from tasks.physics.ingested import Ingested
+from tasks.physics.ingested import Ingested, OwnPhysics, ingested
 from tasks.physics.metrics import frame_scores
 from tasks.physics.normalisation import Kind
 from tasks.physics.surrogate import Design, Surrogate, saved_config, training_loss
@@ -27,11 +27,9 @@ from tasks.physics.window_index import Draw, Request
 from tasks.physics.windows import PERIODIC, WellWindows, boundary_codes
 from tasks.stage import Report, Stage, StrictModel, stage_main
 
-STORED = StoredFunction("physics.train_surrogate", "1", __name__, ("torch", "neuraloperator", "numpy", "h5py"))
-
-
-class OwnPhysics(StrictModel):
-    physics: str = Field(description="folder of files in The Well's layout, read in place")
+STORED = StoredFunction(
+    "physics.train_surrogate", "1", "tasks.physics.train_surrogate", ("torch", "neuraloperator", "numpy", "h5py")
+)
 
 
 class Network(StrictModel):
@@ -88,12 +86,6 @@ def run(stage: Stage, params: Params) -> Report:
     stage.timing({"time/train_s": trained.seconds})
     stage.log.info("best at step %d of %d: %s", trained.best_step, trained.steps, trained.best)
     return Report("window", len(windows), len(windows), {}, f"data/models/surrogate/{stage.member}")
-
-
-def ingested(stage: Stage, own: OwnPhysics, dataset: str) -> Ingested:
-    """Return a data set as the stage's deps have it."""
-    roots = {"raw": stage.dep("data/raw/well"), "own": stage.dep(own.physics)}
-    return Ingested(dataset, stage.dep("data/curated/well"), roots)
 
 
 def _design(name: str, network: Network, chosen: TrainSurrogate, windows: WellWindows) -> Design:
