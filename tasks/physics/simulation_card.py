@@ -18,7 +18,9 @@ _ABOUT = {
         "Gray-Scott reaction-diffusion",
         "Two species that diffuse and react in a box that repeats: A' = dA lap A - A B^2 + F (1 - A), "
         "B' = dB lap B + A B^2 - (F + k) B, with dA = 2e-5 and dB = 1e-5. Each pair of F and k has its own patterns. "
-        "Frames of each regime are as far apart as its patterns need to change, so files differ in their time step.",
+        "Frames of each regime are as far apart as its patterns need to change, so files differ in their time step. "
+        "Cells of 1/64, as in The Well, are coarse: with half of them B differs by 3 to 14 % (rms, of its deviation) "
+        "after 60 s already, so these are solutions of the discrete equations, true to the others in kind.",
     ),
     "shear_flow": (
         "Periodic shear flow",
