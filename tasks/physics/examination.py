@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 import os
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from tasks.keys import canonical_json, key_of
+from tasks.physics.findings import Finding
 from tasks.physics.opening import is_remote, open_well
 from tasks.physics.records import EXAMINE, REPACK, examined_value, moments_table, picture_table
 from tasks.physics.repack import repack
@@ -86,6 +88,8 @@ def examine_file(job: Job) -> int:
         report = reporter()
         found = examine(job.location, report)
         _check_unchanged(job)
+        if is_remote(job.location):
+            _refuse_passing_trouble(job.location, found.findings)
         scalars = _scalar_values(job.location, found.layout) if found.layout is not None else {}
         blobs = [store.table_blob(moments_table(found.moments)), store.table_blob(picture_table(found.thumbnail))]
         value = examined_value(found, scalars)
@@ -118,6 +122,13 @@ def _repack(job: Job, store: Store) -> None:
             writer.put(REPACK.name, REPACK.version, {"layout": job.repack}, job.file_id, {"bytes": size}, [blob])
     finally:
         partial.unlink(missing_ok=True)
+
+
+def _refuse_passing_trouble(location: str, findings: Sequence[Finding]) -> None:
+    """Raise Reject, which is not kept, for a remote file that could not be read: the network may be at fault."""
+    for one in findings:
+        if one.severity == "reject" and one.code in ("damaged", "unreadable", "truncated"):
+            raise Reject(one.code, f"{location}: {one}, or run it again if the network failed")
 
 
 def _check_unchanged(job: Job) -> None:

@@ -54,7 +54,7 @@ def extent_fault(data: h5py.Dataset) -> Fault | None:
         return None
     if plist.get_layout() == h5py.h5d.CHUNKED:
         return _chunk_fault(data, declared, dtype.itemsize)
-    offset, size = data.id.get_offset(), data.file.id.get_filesize()
+    offset, size = data.id.get_offset(), h5py.h5i.get_file_id(data.id).get_filesize()
     if offset is None:
         return _unwritten("its values were never written")
     if offset + declared > size:

@@ -124,3 +124,19 @@ def test_a_remote_file_that_changed_since_it_was_listed_is_rejected(server: tupl
     (row,) = rows(desk, "rejected")
     assert row["reason"] == "changed"
     assert "headrace sources refresh" in row["detail"]
+
+
+def test_a_remote_file_that_cannot_be_read_is_tried_again_the_next_time(
+    server: tuple[str, Path], tmp_path: Path
+) -> None:
+    address, folder = server
+    path = folder / "noise/data/train/noise_Re_100.hdf5"
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-100])
+    source = f"{address}/noise/data/train/noise_Re_100.hdf5"
+    desk = Desk(tmp_path / "desk")
+    write_listing(desk.root / "data/listings/physics.csv", [(source, one) for one in list_source(source)])
+    for _ in range(2):
+        report = desk.ingest(sources=[{"location": source, "licence": "x", "credit": "y", "url": "z"}])
+        assert report.rejected == {"truncated": 1}
+        assert len(desk.worked_on) == 1
