@@ -1,11 +1,14 @@
 """Reading frames of The Well's files (arXiv 2412.00568), many times and at random.
 
-What a file declares is parsed once. Contiguous fields are read at their byte offset, one span for each field and
-trajectory, into the place where the frames are wanted; compressed and chunked ones through h5py.
+What a file declares is parsed once. Contiguous fields are copied from the mapped file at their byte offset, one span
+for each field and trajectory, straight to where the frames are wanted; compressed and chunked ones come through h5py.
 """
 
+import contextlib
 import math
+import mmap
 import os
+import resource
 import threading
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
@@ -21,9 +24,8 @@ from tasks.physics.schema import ORDERS, LayoutError, Stored, Variable, WellFile
 FLOAT = np.dtype("<f4")
 PACKED = "packed/fields"  # float32 (trajectory, time, channel, *space): all fields that vary in time
 PACKED_CONSTANTS = "packed/constants"  # float32 (trajectory or 1, channel, *space): those that do not
-_AT_ONCE = 1 << 20  # bytes that are read before they are spread over channels: they stay in the CPU's cache
-_BUFFERS = 512  # in one system call, which takes 1024
-_LARGEST = 1 << 30  # bytes in one system call, which gives at most 2 GiB
+_COLD = 64  # windows that are asked for ahead after a read had to wait for the disk
+_MAPPED = 256 << 20  # bytes that are read before pages are given back: resident memory does not grow with the data
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,7 @@ class Place:
     dtype: np.dtype
     steps: int  # that are stored of a trajectory
     trajectories: int
-    direct: bool  # the bytes of a frame are stored as they are wanted
+    as_stored: bool  # float32, with all axes
     components_first: bool = False
 
     def number(self, trajectory: int, step: int) -> int:
@@ -62,15 +64,15 @@ def place(layout: WellFile, variable: Variable, first: int) -> Place:
     dtype = np.dtype(variable.dtype)
     frame = (*space, variable.components)
     size = step = math.prod(frame) * dtype.itemsize
-    direct = dtype == FLOAT and variable.components == 1 and all(stored == "full" for stored in variable.space)
+    as_stored = dtype == FLOAT and all(stored == "full" for stored in variable.space)
     packed = variable.path in (PACKED, PACKED_CONSTANTS)
     if packed:
-        frame, direct = (variable.components, *space), True
+        frame = (variable.components, *space)
         channels = sum(one.components for one in layout.fields if one.path == variable.path)
         step = math.prod(space) * FLOAT.itemsize * channels
     steps = layout.steps if variable.time_varying else 1
     trajectories = layout.trajectories if variable.sample_varying else 1
-    return Place(variable, first, variable.components, frame, size, step, dtype, steps, trajectories, direct, packed)
+    return Place(variable, first, variable.components, frame, size, step, dtype, steps, trajectories, as_stored, packed)
 
 
 def places(layout: WellFile, names: Sequence[str]) -> tuple[Place, ...]:
@@ -94,32 +96,29 @@ def places(layout: WellFile, names: Sequence[str]) -> tuple[Place, ...]:
 
 @dataclass
 class _Open:
-    """A file of which a process has a descriptor, and h5py's handles where some of it is chunked."""
+    """A file that is mapped into memory, and h5py's handles where some of it is chunked."""
 
-    descriptor: int
+    mapped: mmap.mmap
+    frames: dict[tuple[str, str, int], np.ndarray] = field(default_factory=dict)  # of each contiguous variable
     file: h5py.File | None = None
     datasets: dict[str, h5py.Dataset] = field(default_factory=dict)
     constants: dict[str, np.ndarray] = field(default_factory=dict)
 
     def close(self) -> None:
-        if self.descriptor >= 0:
-            os.close(self.descriptor)
-            self.descriptor = -1
+        self.frames.clear()
+        with contextlib.suppress(BufferError):  # a traceback may hold a view: it closes with that
+            self.mapped.close()
+        self.datasets.clear()
         if self.file is not None:
-            self.datasets.clear()
             self.file.close()
-            self.file = None
-
-    def __del__(self) -> None:  # with the reader; in a fork this closes copies, the parent's stay open
-        if self.descriptor >= 0:
-            os.close(self.descriptor)
 
 
 class Reader:
     """Reads frames of a list of files, of which at most `max_open` are open, each process for itself.
 
     Files are opened when they are first read. A worker that was forked or spawned opens its own. Constants that are
-    the same for all trajectories are kept up to `cache_bytes` in all.
+    the same for all trajectories are kept up to `cache_bytes` in all. Mapped pages are given back after every 256 MiB.
+    A disk that fails under a mapped file ends the process (SIGBUS); a file that was cut or changed is told before.
     """
 
     def __init__(self, files: Sequence[str | Path | WellFile], *, max_open: int = 64, cache_bytes: int = 256 << 20):
@@ -127,12 +126,12 @@ class Reader:
             raise ValueError(f"max_open is {max_open}: at least one file must be open to be read")
         self.layouts = [one if isinstance(one, WellFile) else _parsed(one) for one in files]
         self.max_open, self.cache_bytes = max_open, cache_bytes
-        self._stamps = [_stamp(layout.path) for layout in self.layouts]
+        self._stamps = [_stamp_of(Path(layout.path).stat()) for layout in self.layouts]
         self._start()
 
     def _start(self) -> None:
         self._open: OrderedDict[int, _Open] = OrderedDict()
-        self._cached = 0
+        self._cached = self._touched = self._cold = self._waited = 0
         self._process = os.getpid()
         self._lock = threading.RLock()
 
@@ -142,7 +141,7 @@ class Reader:
             self._start()
 
     def __getstate__(self) -> dict[str, Any]:
-        own = ("_open", "_cached", "_process", "_lock")
+        own = ("_open", "_cached", "_touched", "_cold", "_waited", "_process", "_lock")
         return {name: value for name, value in self.__dict__.items() if name not in own}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -175,23 +174,29 @@ class Reader:
             for at in places:
                 if at.variable.offset is None:
                     values = self._chunks(number, opened, at, trajectory, steps)
-                    _spread(values, at, parts)
-                    continue
-                channels = slice(at.first, at.first + at.components)
-                through = at.direct and parts[0][0, channels].flags.c_contiguous
-                most = min(_BUFFERS, _LARGEST // at.frame_bytes) if through else _AT_ONCE // at.frame_bytes
-                if at.step_bytes != at.frame_bytes:
-                    most = 1
-                for step, count, pieces in _pieces(steps, parts, most):
-                    frame = at.number(trajectory, step)
-                    if through:
-                        whole = at.components == parts[0].shape[1]
-                        buffers = [one for piece in pieces for one in (piece[None] if whole else piece[:, channels])]
-                        self._fill(number, opened, at, frame, count, buffers)
-                    else:
-                        scratch = np.empty((count, *at.frame), at.dtype)
-                        self._fill(number, opened, at, frame, count, [scratch])
-                        _spread(scratch, at, pieces)
+                else:
+                    values = self._mapped(number, opened, at, trajectory, steps)
+                _spread(values, at, parts)
+                self._give_back(values.nbytes)
+
+    def ahead(self, number: int, places: Sequence[Place], trajectory: int, steps: range) -> None:
+        """Ask the system to fetch what will be read, if reads have lately waited for the disk; else do nothing."""
+        faults = resource.getrusage(resource.RUSAGE_SELF).ru_majflt
+        if faults > self._waited:
+            self._waited, self._cold = faults, _COLD
+        if self._cold <= 0 or steps.step > 1:
+            return
+        self._cold -= 1
+        self._mine()
+        with self._lock:
+            opened = self._opened(number)
+            for at in places:
+                if at.variable.offset is not None:
+                    begin = at.variable.offset + at.number(trajectory, steps.start) * at.step_bytes
+                    page = begin // mmap.PAGESIZE * mmap.PAGESIZE
+                    size = begin - page + (len(steps) if at.variable.time_varying else 1) * at.step_bytes
+                    if begin + size <= len(opened.mapped):
+                        opened.mapped.madvise(mmap.MADV_WILLNEED, page, size)
 
     def constant(self, number: int, at: Place, trajectory: int, values: np.ndarray) -> None:
         """Read a field that does not vary in time into its channels of `values`, float32 (C, *S)."""
@@ -229,14 +234,11 @@ class Reader:
             self._cached -= sum(kept.nbytes for kept in oldest.constants.values())
             oldest.close()
         path = self.layouts[number].path
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        stat = os.fstat(descriptor)
-        if (stat.st_size, stat.st_mtime_ns) != self._stamps[number]:
-            os.close(descriptor)
-            raise LayoutError(
-                "it changed since it was listed", at=path, remedy="make the data set again", code="changed"
-            )
-        self._open[number] = _Open(descriptor)
+        with Path(path).open("rb") as file:
+            if _stamp_of(os.fstat(file.fileno())) != self._stamps[number]:
+                remedy = "make the data set again"
+                raise LayoutError("it changed since it was listed", at=path, remedy=remedy, code="changed")
+            self._open[number] = _Open(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
         return self._open[number]
 
     def _chunks(self, number: int, opened: _Open, at: Place, trajectory: int, steps: range) -> np.ndarray:
@@ -256,35 +258,40 @@ class Reader:
             at_field = f"{path}: {variable.path}"
             raise LayoutError(f"it cannot be read: {error}", at=at_field, remedy=remedy, code="damaged") from error
 
-    def _fill(self, number: int, opened: _Open, at: Place, frame: int, count: int, buffers: list[Any]) -> None:
+    def _mapped(self, number: int, opened: _Open, at: Place, trajectory: int, steps: range) -> np.ndarray:
+        """Return the frames of a contiguous field, where they lie in the file."""
+        key = (at.variable.path, at.variable.name, at.components)
+        frames = opened.frames.get(key)
+        if frames is None:
+            frames = opened.frames[key] = self._all_frames(number, opened, at)
+        if opened.mapped.size() < self._stamps[number][0]:  # to touch what is gone would end the process
+            remedy = "fetch or write it again"
+            raise LayoutError(
+                "it was cut while it was read", at=self.layouts[number].path, remedy=remedy, code="truncated"
+            )
+        first = at.number(trajectory, steps.start)
+        if at.variable.time_varying:
+            return frames[first : first + len(steps) * steps.step : steps.step]
+        return frames[first : first + 1]
+
+    def _all_frames(self, number: int, opened: _Open, at: Place) -> np.ndarray:
         assert at.variable.offset is not None
-        offset = at.variable.offset + frame * at.step_bytes
-        if os.preadv(opened.descriptor, buffers, offset) == count * at.frame_bytes:
-            return
-        for buffer in buffers:  # a span may come in pieces
-            view = memoryview(buffer.reshape(-1).view(np.uint8))
-            while len(view):
-                got = os.preadv(opened.descriptor, [view], offset)
-                if not got:
-                    path = f"{self.layouts[number].path}: {at.variable.path}"
-                    size = os.fstat(opened.descriptor).st_size
-                    what = f"the file ends at byte {size}, before the field does"
-                    raise LayoutError(what, at=path, remedy="fetch or write it again", code="truncated")
-                view, offset = view[got:], offset + got
+        count = at.trajectories * at.steps
+        end = at.variable.offset + (count - 1) * at.step_bytes + at.frame_bytes
+        if end > len(opened.mapped):
+            path = f"{self.layouts[number].path}: {at.variable.path}"
+            what = f"the file ends at byte {len(opened.mapped)}, the field at {end}"
+            raise LayoutError(what, at=path, remedy="fetch or write it again", code="truncated")
+        within = np.empty(at.frame, at.dtype).strides
+        return np.ndarray((count, *at.frame), at.dtype, opened.mapped, at.variable.offset, (at.step_bytes, *within))
 
-
-def _pieces(steps: range, parts: Sequence[np.ndarray], most: int) -> Iterator[tuple[int, int, Sequence[np.ndarray]]]:
-    """Yield first step, number of steps and where they go, for spans of at most `most` steps that lie side by side."""
-    if steps.step == 1 and len(steps) <= most:
-        yield steps.start, len(steps), parts
-        return
-    size = max(1, most) if steps.step == 1 else 1
-    done = 0
-    for part in parts:
-        for begin in range(0, len(part), size):
-            piece = part[begin : begin + size]
-            yield steps[done], len(piece), [piece]
-            done += len(piece)
+    def _give_back(self, size: int) -> None:
+        """Count bytes that were read, and now and then let go of the pages that they lie in: the system keeps them."""
+        self._touched += size
+        if self._touched > _MAPPED:
+            self._touched = 0
+            for opened in self._open.values():
+                opened.mapped.madvise(mmap.MADV_DONTNEED)
 
 
 def _spread(frames: np.ndarray, at: Place, parts: Sequence[np.ndarray]) -> None:
@@ -292,9 +299,19 @@ def _spread(frames: np.ndarray, at: Place, parts: Sequence[np.ndarray]) -> None:
     done = 0
     for part in parts:
         some = frames[done : done + len(part)]
-        for component in range(at.components):
-            part[:, at.first + component] = some[:, component] if at.components_first else some[..., component]
         done += len(part)
+        wanted = part[:, at.first : at.first + at.components]
+        if at.components_first:
+            wanted[...] = some
+        elif at.components == 1:
+            wanted[:, 0] = some[..., 0]
+        elif at.as_stored and wanted.strides[1] == FLOAT.itemsize:  # channels are last there too: copy them together
+            point = np.dtype((np.void, at.components * FLOAT.itemsize))
+            np.moveaxis(wanted, 1, -1).view(point)[...] = some.view(point)
+        else:
+            for frame, stored in zip(wanted, some, strict=True):  # one after another: they stay in the CPU's cache
+                for component in range(at.components):
+                    frame[component] = stored[..., component]
 
 
 def _packed_layout(path: str | Path, file: h5py.File) -> WellFile:
@@ -335,8 +352,7 @@ def _packed_fields(file: h5py.File, path: str, layout: WellFile) -> Iterator[Var
         offset += len(space) ** order * math.prod(space) * FLOAT.itemsize
 
 
-def _stamp(path: str) -> tuple[int, int]:
-    stat = Path(path).stat()
+def _stamp_of(stat: os.stat_result) -> tuple[int, int]:
     return stat.st_size, stat.st_mtime_ns
 
 

@@ -15,6 +15,7 @@ import torch
 from torch.utils.data import Dataset
 
 from tasks.physics.augmentation import Augmentation
+from tasks.physics.buffers import Buffers
 from tasks.physics.normalisation import Normalisation
 from tasks.physics.reading import Reader, places
 from tasks.physics.schema import KINDS, WellFile
@@ -107,6 +108,7 @@ class WellWindows(Dataset[Batch]):
         self._places = [places(file, [field.name for field in self.fields]) for file in self.files]
         self._constant_places = [places(file, [field.name for field in self.constants]) for file in self.files]
         self._codes = np.stack([boundary_codes(file, as_the_well=layout == "well") for file in self.files])
+        self._buffers = Buffers()
         self._tables: dict[tuple[int, tuple[str, ...]], np.ndarray] = {}
         self._grids: dict[tuple[int, int], torch.Tensor] = {}
         self._twins = [_first_alike(self.files, number) for number in range(len(self.files))]
@@ -157,16 +159,23 @@ class WellWindows(Dataset[Batch]):
         if self.layout == "well":
             axes = (0, 1, source.ndim - 1, *range(2, source.ndim - 1))
             source_np, target_np = source_np.transpose(axes), target_np.transpose(axes)
-        for row in sorted(range(len(windows)), key=windows.__getitem__):
-            file, trajectory, start, stride = windows[row]
-            steps = range(start, start + (inputs + outputs) * stride, stride)
+        rows = sorted(range(len(windows)), key=windows.__getitem__)
+        wanted = [(file, trajectory, self._span(start, stride)) for file, trajectory, start, stride in windows]
+        for row in rows:
+            file, trajectory, steps = wanted[row]
+            self.reader.ahead(file, self._places[file], trajectory, steps)
+        for row in rows:
+            file, trajectory, steps = wanted[row]
             self.reader.read(file, self._places[file], trajectory, steps, (source_np[row], target_np[row]))
         return source, target
+
+    def _span(self, start: int, stride: int) -> range:
+        return range(start, start + (self.request.steps_input + self.steps_output) * stride, stride)
 
     def _empty(self, rows: int, steps: int) -> torch.Tensor:
         channels = len(self.channels)
         frame = (*self.resolution, channels) if self.layout == "well" else (channels, *self.resolution)
-        return torch.empty(rows, steps, *frame)
+        return self._buffers.empty((rows, steps, *frame))
 
     def _beside(self, windows: Sequence[Window]) -> Batch:
         """Return what stands beside the fields, channels first."""
