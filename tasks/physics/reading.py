@@ -1,7 +1,7 @@
 """Reading frames of The Well's files (arXiv 2412.00568), many times and at random.
 
-What a file declares is parsed once. Contiguous fields are read at their byte offset, one span for each field and
-trajectory, into the place where the frames are wanted; compressed and chunked ones through h5py.
+What a file declares is parsed once. Contiguous fields are copied from the mapped file at their byte offset, one span
+for each field and trajectory, straight to where the frames are wanted; compressed and chunked ones come through h5py.
 """
 
 import contextlib
@@ -117,7 +117,8 @@ class Reader:
     """Reads frames of a list of files, of which at most `max_open` are open, each process for itself.
 
     Files are opened when they are first read. A worker that was forked or spawned opens its own. Constants that are
-    the same for all trajectories are kept up to `cache_bytes` in all.
+    the same for all trajectories are kept up to `cache_bytes` in all. Mapped pages are given back after every 256 MiB.
+    A disk that fails under a mapped file ends the process (SIGBUS); a file that was cut or changed is told before.
     """
 
     def __init__(self, files: Sequence[str | Path | WellFile], *, max_open: int = 64, cache_bytes: int = 256 << 20):
