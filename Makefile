@@ -44,6 +44,9 @@ bench: $(READY)  ## speed beside the peers; results go to bench/RESULTS.md
 	$(BIN)/python -m bench.duplicates
 	$(BIN)/python -m bench.backends
 	$(BIN)/python -m bench.orchestration
+	$(BIN)/python -m bench.physics
+	$(BIN)/python -m bench.physics_ingest
+	$(BIN)/python -m bench.learning
 	$(BIN)/python -m bench.results
 
 clean:           ## remove what can be made again, but nothing that was computed

@@ -29,7 +29,7 @@ def run_pipeline(request: Request, say: Callable[[str], None] = print) -> Pipeli
         if not run.has_work and not configured:
             execute(run)
             if has_models(run.project):
-                register_after_run(run.project, say)
+                register_after_run(run.root, say)
             return run
         os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")  # its lines are said by `say`
         os.environ.setdefault("PREFECT_LOGGING_INTERNAL_LEVEL", "CRITICAL")  # a lost server is warned of once, by us
@@ -41,7 +41,7 @@ def run_pipeline(request: Request, say: Callable[[str], None] = print) -> Pipeli
             if not run.finished:
                 execute(run)
         if has_models(run.project):
-            register_after_run(run.project, say)
+            register_after_run(run.root, say)
     return run
 
 

@@ -14,6 +14,7 @@ import logging
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from flows.graph import Node, Project, ProjectError
@@ -142,10 +143,10 @@ def _with_aliases(one: Registered, aliases: tuple[str, ...]) -> Registered:
     return Registered(one.model, one.version, one.address, one.digest, one.new, aliases)
 
 
-def register_after_run(project: Project, say: Callable[[str], None]) -> None:
+def register_after_run(root: Path, say: Callable[[str], None]) -> None:
     """Do `register` at the end of a pipeline run: trouble is warned of, and costs no out."""
     with tracking_never_fails("models are not registered; try 'headrace register'"):
-        for one in register(project, say):
+        for one in register(Project.open(root), say):  # anew: dvc.lock has changed since the run began
             if one.new:
                 say(f"  registered {one.model} version {one.version}, made by {one.address}")
             for alias in one.aliases:

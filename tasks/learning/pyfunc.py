@@ -13,6 +13,7 @@ import torch
 
 from tasks.learning.models import CONFIG, load_model, read_config
 
+EXAMPLE = "input_example.npy"
 _BUILDER = re.compile(r"(tasks(?:\.\w+)+):(\w+)")
 
 
@@ -26,6 +27,12 @@ class Predictor:
         """Return what the model makes of an array, (B, ...); lists as JSON brings them will do."""
         with torch.no_grad():
             return self._model(torch.from_numpy(np.array(model_input, np.float32))).numpy()
+
+
+def input_example(path: str) -> np.ndarray | None:
+    """Return the input that was saved beside the model, for MLflow to show and to take the signature from."""
+    file = Path(path) / EXAMPLE
+    return np.load(file, allow_pickle=False) if file.exists() else None
 
 
 def _load_pyfunc(path: str) -> Predictor:

@@ -17,6 +17,7 @@ from tasks.learning.checkpoints import Checkpoints, checkpoint_key
 from tasks.learning.config import LearningConfig, Regime
 from tasks.learning.loop import Loss, Task, Trained, train
 from tasks.learning.models import save_model
+from tasks.learning.pyfunc import EXAMPLE
 from tasks.learning.shown import shown
 from tasks.physics.ingested import Ingested, OwnPhysics, ingested
 from tasks.physics.metrics import frame_scores
@@ -77,7 +78,7 @@ def run(stage: Stage, params: Params) -> Report:
     surrogate = trained.model
     out = stage.out(f"data/models/surrogate/{stage.member}")
     save_model(out, surrogate, saved_config(design))
-    np.save(out / "input_example.npy", _example(data, chosen))
+    np.save(out / EXAMPLE, _example(data, chosen))
     report = stage.out(f"data/reports/train_surrogate/{stage.member}")
     report.mkdir(parents=True)
     curves_figure(trained, stage.member, report / "curves.png")
