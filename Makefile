@@ -46,6 +46,7 @@ bench: $(READY)  ## speed beside the peers; results go to bench/RESULTS.md
 	$(BIN)/python -m bench.orchestration
 	$(BIN)/python -m bench.physics
 	$(BIN)/python -m bench.physics_ingest
+	$(BIN)/python -m bench.physics_solver
 	$(BIN)/python -m bench.learning
 	$(BIN)/python -m bench.results
 

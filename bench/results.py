@@ -108,6 +108,11 @@ def physics(rows: dict[str, Any]) -> list[str]:
     ]
 
 
+def physics_solver(rows: dict[str, Any]) -> list[str]:
+    what = f"Gray-Scott beside {rows['with']} after {rows['seconds']:g} s: greatest difference by py-pde's points"
+    return [section(what, "python -m bench.physics_solver", rows, list(rows["rows"][0]))]
+
+
 def physics_ingest(rows: dict[str, Any]) -> list[str]:
     columns = ["file", "mb", "plain_read_mb_per_cpu_s", "ingest_mb_per_cpu_s", "ratio", "met"]
     title = f"The ingest pass beside a plain h5py read of the same file (target {rows['target']})"
@@ -124,6 +129,7 @@ SECTIONS = (
     orchestration,
     physics,
     physics_ingest,
+    physics_solver,
     learning,
 )  # NAME.json's
 
@@ -131,7 +137,7 @@ SECTIONS = (
 def main() -> None:
     """Read the rows, write the page. A benchmark that has not run has no section."""
     found = [(part, rows) for part in SECTIONS if (rows := rows_of(part.__name__))]
-    cores = max((rows["cores"] for _, rows in found), default=0)
+    cores = max((rows.get("cores", 0) for _, rows in found), default=0)
     sections = [text for part, rows in found for text in part(rows)]
     (HERE / "RESULTS.md").write_text("\n".join([INTRO.format(cores=cores), *sections]))
 

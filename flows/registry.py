@@ -100,6 +100,12 @@ def _log(project: Project, node: Node, model: _Model) -> str:
     finally:
         sys.path.remove(str(project.root))
     folder = project.root / model.path
+    example = loader.input_example(str(folder)) if hasattr(loader, "input_example") else None
+    signature = None
+    if example is not None:
+        signature = mlflow.models.infer_signature(example, loader._load_pyfunc(str(folder)).predict(example))
+    logging.getLogger("mlflow.tracking._model_registry.fluent").setLevel(logging.WARNING)  # we say what is registered
+    logging.getLogger("mlflow.store.model_registry.abstract_store").setLevel(logging.WARNING)
     run = run_behind(project, node.address)
     own = None if run else lineage.Tracker.start(node.line or "models", f"register {node.address}", root=project.root)
     run_id = run.run_id if run else own.run_id if own else None
@@ -112,7 +118,8 @@ def _log(project: Project, node: Node, model: _Model) -> str:
             loader_module=model.loader_module,
             data_path=str(folder),
             code_paths=[str(project.root / model.loader_module.split(".")[0])],
-            input_example=loader.input_example(str(folder)) if hasattr(loader, "input_example") else None,
+            input_example=example,
+            signature=signature,
             pip_requirements=[f"{name}=={importlib.metadata.version(name)}" for name in model.requirements],
             registered_model_name=model.name,
         )
