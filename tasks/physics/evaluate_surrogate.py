@@ -155,7 +155,8 @@ def _film(surrogate: Surrogate, frames: Frames, scaling: Scaling, whole: WellWin
     steps = frames.targets_BTCS.shape[1]
     found = rollout(surrogate.step(frames.constants_BKS, mask_S), frames.inputs_BTCS, steps, scaling, mask_S=mask_S)
     lost = int(found.lost_at_B[0])
-    file: Mapping[str, Path] = {suffix: folder / f"{frames.trajectories[0]}.{suffix}" for suffix in ("mp4", "png")}
+    name = frames.trajectories[0].replace("#", "_")
+    file: Mapping[str, Path] = {suffix: folder / f"{name}.{suffix}" for suffix in ("mp4", "png")}
     lengths = [float(grid.max() - grid.min()) * len(grid) / (len(grid) - 1) for grid in whole.files[0].coordinates]
     film = Film(
         truth=frames.targets_BTCS[0].numpy(),

@@ -3,8 +3,10 @@
 import json
 
 import duckdb
+import mlflow
 import numpy as np
 import pytest
+import torch
 
 from flows.graph import Project as DvcProject
 from flows.registry import register
@@ -13,6 +15,7 @@ from tasks.learning.models import load_model
 from tasks.physics.surrogate import from_config
 from tests.e2e.conftest import Line
 
+pytestmark = pytest.mark.slow  # eleven processes, of which ten import torch
 NETWORKS = ("fno", "tfno", "unet", "cnextunet")
 
 
@@ -44,8 +47,6 @@ def test_a_saved_model_gives_the_next_frame_of_its_example(surrogates: Line) -> 
     folder = surrogates.root / "data/models/surrogate/unet"
     model = load_model(folder, from_config)
     example = np.load(folder / "input_example.npy")
-    import torch
-
     with torch.no_grad():
         predicted = model(torch.from_numpy(example)).numpy()
     assert predicted.shape == (1, 2, 16, 16)
@@ -65,11 +66,9 @@ def test_registering_twice_gives_the_same_versions_and_champion(
     assert (chosen.aliases, chosen.address) == (("champion",), champion["stage"])
     again = register(project)
     assert [(one.version, one.new) for one in again] == [(one.version, False) for one in first]
-    import mlflow
-
     loaded = mlflow.pyfunc.load_model("models:/well_surrogate@champion")
     example = np.load(surrogates.root / f"data/models/surrogate/{champion['name']}/input_example.npy")
     assert loaded.predict(example).shape == (1, 2, 16, 16)
     assert loaded.metadata.signature is not None
     version = lineage.client().get_model_version_by_alias("well_surrogate", "champion")
-    assert version.version == chosen.version
+    assert str(version.version) == chosen.version
