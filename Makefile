@@ -14,7 +14,7 @@ env: $(READY)    ## make the environment in .venv
 $(READY): pyproject.toml constraints.txt requirements-no-deps.txt
 	@echo "making the environment in $(VENV), a few minutes"
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[video,dev]'
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[video,physics,dev]'
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps -r requirements-no-deps.txt
 	@touch $@
 
@@ -36,7 +36,7 @@ ui: $(READY)     ## the Prefect and MLflow pages on loopback; Ctrl-C ends both
 	$(BIN)/headrace ui
 
 bench: $(READY)  ## speed beside the peers; results go to bench/RESULTS.md
-	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[video,dev,bench]'
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[video,physics,dev,bench]'
 	$(BIN)/python -m bench.video
 	$(BIN)/python -m bench.video_shots
 	$(BIN)/python -m bench.data_juicer
@@ -44,6 +44,10 @@ bench: $(READY)  ## speed beside the peers; results go to bench/RESULTS.md
 	$(BIN)/python -m bench.duplicates
 	$(BIN)/python -m bench.backends
 	$(BIN)/python -m bench.orchestration
+	$(BIN)/python -m bench.physics
+	$(BIN)/python -m bench.physics_ingest
+	$(BIN)/python -m bench.physics_solver
+	$(BIN)/python -m bench.learning
 	$(BIN)/python -m bench.results
 
 clean:           ## remove what can be made again, but nothing that was computed

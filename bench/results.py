@@ -91,13 +91,53 @@ def orchestration(rows: dict[str, Any]) -> list[str]:
     return [section("Orchestration", "python -m bench.orchestration", rows, columns)]
 
 
-SECTIONS = (video, data_juicer, video_scale, video_shots, duplicates, backends, orchestration)  # each NAME.json's
+def learning(rows: dict[str, Any]) -> list[str]:
+    columns = ["figure", "ours", "beside", "result", "target", "met"]
+    return [section("The training loop beside a bare one", "python -m bench.learning", rows, columns)]
+
+
+def physics(rows: dict[str, Any]) -> list[str]:
+    columns = ["data", "what", "contender", "storage", "cpu_ms", "wall_ms", "times_the_well", "of_memory_copy"]
+    targets = [
+        f"{one['target']} at least {one['at_least']:g}: {one['found']:g}, {_cell(one['met'])}"
+        for one in rows["targets"]
+    ]
+    return [
+        section("Windows of The Well's files, milliseconds a sample", "python -m bench.physics", rows, columns),
+        f"Values were first proved equal to the last bit. Targets met: {'; '.join(targets)}.\n",
+    ]
+
+
+def physics_solver(rows: dict[str, Any]) -> list[str]:
+    what = f"Gray-Scott beside {rows['with']} after {rows['seconds']:g} s: greatest difference by py-pde's points"
+    return [section(what, "python -m bench.physics_solver", rows, list(rows["rows"][0]))]
+
+
+def physics_ingest(rows: dict[str, Any]) -> list[str]:
+    columns = ["file", "mb", "plain_read_mb_per_cpu_s", "ingest_mb_per_cpu_s", "ratio", "met"]
+    title = f"The ingest pass beside a plain h5py read of the same file (target {rows['target']})"
+    return [section(title, "python -m bench.physics_ingest", rows, columns)]
+
+
+SECTIONS = (
+    video,
+    data_juicer,
+    video_scale,
+    video_shots,
+    duplicates,
+    backends,
+    orchestration,
+    physics,
+    physics_ingest,
+    physics_solver,
+    learning,
+)  # NAME.json's
 
 
 def main() -> None:
     """Read the rows, write the page. A benchmark that has not run has no section."""
     found = [(part, rows) for part in SECTIONS if (rows := rows_of(part.__name__))]
-    cores = max((rows["cores"] for _, rows in found), default=0)
+    cores = max((rows.get("cores", 0) for _, rows in found), default=0)
     sections = [text for part, rows in found for text in part(rows)]
     (HERE / "RESULTS.md").write_text("\n".join([INTRO.format(cores=cores), *sections]))
 

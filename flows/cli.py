@@ -3,6 +3,7 @@
 import logging
 import os
 import signal
+import subprocess
 import sys
 from pathlib import Path
 from typing import Annotated, NoReturn
@@ -138,6 +139,57 @@ def lineage(
         facts += [("param", f"{key} = {value!r} ({name})") for key, value in keys.items()]
     for label, text in facts:
         _say(f"{label:<9}{text}")
+
+
+sources = typer.Typer(no_args_is_help=True, help="Files that lie elsewhere.")
+app.add_typer(sources, name="sources")
+
+
+@sources.command()
+def refresh(repo: Repo = Path()) -> None:
+    """List remote sources anew, by each stage's `meta: {refresh: COMMAND}`. A changed listing makes its stage run."""
+    from flows.graph import Project, ProjectError
+    from tasks.env import checkout_root, configure
+
+    root = checkout_root(repo)
+    configure(root)
+    try:
+        nodes = Project.open(root).nodes.values()
+    except ProjectError as error:
+        _fail(str(error))
+    commands = list(dict.fromkeys(str(node.meta["refresh"]) for node in nodes if "refresh" in node.meta))
+    if not commands:
+        _fail(f"{root}: no stage says how its sources are listed (meta.refresh)")
+    failed = [command for command in commands if subprocess.run(command, shell=True, cwd=root, check=False).returncode]
+    if failed:
+        _fail(f"not refreshed: {'; '.join(failed)}")
+
+
+@app.command()
+def register(repo: Repo = Path()) -> None:
+    """Put the models that stages made into MLflow's registry, with the aliases that stages chose.
+
+    The same outs give the same versions and aliases, whether stages ran here, were restored or pulled.
+    """
+    from flows.graph import Project, ProjectError
+    from flows.registry import has_models
+    from flows.registry import register as bring_up_to_date
+    from tasks import env
+
+    root = env.checkout_root(repo)
+    env.configure(root)
+    try:
+        project = Project.open(root)
+        if not has_models(project):
+            _fail(f"{root}: no stage declares a model: add meta.model to one that makes it (see README.md)")
+        done = bring_up_to_date(project, say=_say)
+    except ProjectError as error:
+        _fail(str(error))
+    table = Table("model", "version", "", "made by", "hash of the out", "aliases", box=None, pad_edge=False)
+    for one in done:
+        state = "new" if one.new else "there"
+        table.add_row(one.model, one.version, state, one.address, one.digest[:12], ", ".join(one.aliases))
+    _print(table)
 
 
 @app.command()

@@ -40,6 +40,7 @@ class Node:
     line: str = ""  # meta.line: the group that a target may name
     limits: frozenset[str] = frozenset()  # meta.limits: stages that share one never run together
     retries: int = 0  # meta.retries
+    meta: Mapping[str, Any] = field(default_factory=dict, compare=False)  # whole
 
     @property
     def is_source(self) -> bool:
@@ -272,6 +273,7 @@ def _node(stage: "DvcStage", address: str, root: Path, upstream: frozenset[str])
         line=str(meta.get("line", "")),
         limits=frozenset(limits),
         retries=retries,
+        meta=meta,
     )
 
 

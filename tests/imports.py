@@ -89,6 +89,7 @@ def all_functions() -> dict[str, Any]:
     """Return the functions whose results are kept in the store, by name."""
     from tasks.content import HashMemory
     from tasks.keys import StoredFunction
+    from tasks.physics import records, simulation_job, train_surrogate
     from tasks.video import cutting, fingerprints, scan, shots, takes
 
     content = StoredFunction(HashMemory.FUNCTION, HashMemory.VERSION, "tasks.content", libraries=())
@@ -102,6 +103,10 @@ def all_functions() -> dict[str, Any]:
             *takes.stored_functions(),
             cutting.COPY,
             cutting.ENCODE,
+            simulation_job.STORED,
+            records.EXAMINE,
+            records.REPACK,
+            train_surrogate.STORED,
         ]
     }
 

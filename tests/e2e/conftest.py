@@ -1,6 +1,7 @@
-"""The real dvc.yaml in a temporary clone, with small generated videos and thresholds of their size."""
+"""The real dvc.yaml in a temporary clone, with small generated videos and simulations, and parameters of their size."""
 
 import hashlib
+import os
 import shutil
 import subprocess
 import sys
@@ -25,6 +26,22 @@ TEST_SIZE: dict[str, Any] = {
     "floor.min_duration_s": 0.5,
     "select_takes.pretrain": _RULES | _LOOSE | {"min_motion_px_s": 20},
     "select_takes.finetune": _RULES | _LOOSE | {"min_motion_px_s": 20, "min_duration_s": 2.2},
+    "simulate_well.gray_scott_reaction_diffusion.trajectories": 3,
+    "simulate_well.gray_scott_reaction_diffusion.frames": 36,
+    "simulate_well.gray_scott_reaction_diffusion.points": 16,
+    "simulate_well.gray_scott_reaction_diffusion.side": 0.25,
+    "simulate_well.gray_scott_reaction_diffusion.regimes": {
+        "maze": {"interval_s": 16, "warm_up_s": 60, "initial": ["fourier"], "filled_share": 0.12}
+    },
+    "simulate_well.valid_share": 0.34,
+    "simulate_well.test_share": 0.33,
+    "train_surrogate.valid_windows": 8,
+    "train_surrogate.learning.warmup_steps": 1,
+    **{f"train_surrogate.networks.{name}.max_steps": 3 for name in ("fno", "tfno", "unet", "cnextunet")},
+    **{f"train_surrogate.networks.{name}.config.modes": 8 for name in ("fno", "tfno")},
+    **{f"train_surrogate.networks.{name}.config.width": 4 for name in ("fno", "tfno", "unet", "cnextunet")},
+    "evaluate_surrogate.one_step_windows": 8,
+    "evaluate_surrogate.films": 1,
 }
 
 
@@ -34,6 +51,7 @@ def shots(*parts: list[Image]) -> list[Image]:
 
 
 TO_PRETRAIN = ("fetch_video", "scan_video", "detect_shots", "score_takes", "find_duplicates", "select_takes@pretrain")
+VIDEO = ("select_takes", "export_takes")  # with all that they need: the video line
 STAGES = (*TO_PRETRAIN, "select_takes@finetune", "select_takes@paper", "export_takes@pretrain", "export_takes@finetune")
 
 
@@ -128,8 +146,6 @@ def fresh_clone(
 
 
 def _identity() -> dict[str, str]:
-    import os
-
     who = {
         f"GIT_{role}_{what}": "test@example.invalid" for role in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")
     }
@@ -138,17 +154,24 @@ def _identity() -> dict[str, str]:
 
 @pytest.fixture(scope="session")
 def finished(fresh_clone: Callable[[], Line], tmp_path_factory: pytest.TempPathFactory) -> Line:
-    """A clone in which `dvc repro` has run once. Not to be changed: see `line`."""
-    import os
+    """A clone in which the video line has run once. Not to be changed: see `line`."""
+    return _run_once(fresh_clone(), VIDEO, tmp_path_factory.getbasetemp())
 
-    made = fresh_clone()
+
+@pytest.fixture(scope="session")
+def surrogates(fresh_clone: Callable[[], Line], tmp_path_factory: pytest.TempPathFactory) -> Line:
+    """A clone in which the physics line has run once. Not to be changed."""
+    return _run_once(fresh_clone(), ("compare_surrogates",), tmp_path_factory.getbasetemp())
+
+
+def _run_once(made: Line, targets: tuple[str, ...], base: Path) -> Line:
     env = {
         **_identity(),
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
         "PYTHONPATH": str(made.root),
-        "DVC_SITE_CACHE_DIR": str(tmp_path_factory.getbasetemp() / "dvc-site-cache"),
+        "DVC_SITE_CACHE_DIR": str(base / "dvc-site-cache"),
     }
-    made.command(sys.executable, "-m", "dvc", "repro", env=env)
+    made.command(sys.executable, "-m", "dvc", "repro", *targets, env=env)
     made.command("git", "add", "-A", env=env)
     made.command("git", "commit", "-qm", "first run", env=env)
     return made

@@ -17,7 +17,7 @@ from tasks.store import Store
 from tasks.video import scan
 from tasks.video.scan_video import ScanVideo
 from tests.conftest import locked_hashes
-from tests.e2e.conftest import STAGES, Line, sha256
+from tests.e2e.conftest import STAGES, VIDEO, Line, sha256
 from tests.tasks.video import clips as making
 
 TAKES, REJECTED = "data/curated/takes/pretrain/takes.parquet", "data/curated/takes/pretrain/rejected.parquet"
@@ -75,7 +75,7 @@ def test_numbers_in_equal_numbers_out_at_every_stage(finished: Line) -> None:
 
 def test_nothing_changed_means_nothing_runs(line: Line) -> None:
     runs = len(line.runs())
-    done = line.dvc("repro")
+    done = line.dvc("repro", *VIDEO)
     assert "Data and pipelines are up to date." in done.stdout
     assert len(line.runs()) == runs
 

@@ -1,0 +1,195 @@
+"""Models in MLflow's registry, from what dvc.yaml declares: the same outs, the same versions and aliases everywhere.
+
+A stage that makes a model says `meta: {model: {name, path, loader_module, requirements}}`: its out `path` becomes a
+version of the registered model `name`, loaded by `loader_module._load_pyfunc(path)`. A stage that chooses one says
+`meta: {alias: {name, of, read}}`: of the versions of the registered model `of`, that one gets the alias `name` whose
+stage's address stands under "stage" in the JSON file `read`, an out or in one. All follows from the hashes of outs, so
+it is the same whether stages ran, were restored or pulled; a version that is there is not made again.
+"""
+
+import importlib
+import importlib.metadata
+import json
+import logging
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from flows.graph import Node, Project, ProjectError
+from flows.origin import run_behind, tracking_never_fails
+from tasks import lineage
+
+log = logging.getLogger("headrace")
+
+_OUT, _STAGE = "dvc.out", "dvc.stage"  # tags of a version
+
+
+@dataclass(frozen=True)
+class Registered:
+    """A version in the registry. `new` is False where it was there before."""
+
+    model: str
+    version: str
+    address: str  # of the stage that made it
+    digest: str  # of the out
+    new: bool
+    aliases: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class _Model:
+    name: str
+    path: str
+    loader_module: str
+    requirements: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class _Alias:
+    name: str
+    of: str
+    read: str
+
+
+def has_models(project: Project) -> bool:
+    """Say whether any stage declares a model."""
+    return any("model" in node.meta for node in project.nodes.values())
+
+
+def register(project: Project, say: Callable[[str], None] = lambda _: None) -> list[Registered]:
+    """Bring the registry to what the outs in this checkout are; return all versions that they are.
+
+    A model whose out is missing, or is not what dvc.lock says, is left out and named. Raises ProjectError for a
+    declaration that cannot be followed.
+    """
+    declared = [(node, _model(node)) for node in project.nodes.values() if "model" in node.meta]
+    found: list[Registered] = []
+    for node, model in declared:
+        present, recorded = project.hashes_of(node.address, model.path, model.path)
+        if not present or present != recorded:
+            why = "is missing" if not present else "is not what dvc.lock says"
+            say(f"{model.path} {why}: not registered; run 'dvc pull {model.path}', or the stage {node.address}")
+            continue
+        found.append(_registered(project, node, model, present))
+    return [_with_aliases(one, _chosen(project, one, say)) for one in found]
+
+
+def _registered(project: Project, node: Node, model: _Model, digest: str) -> Registered:
+    client = lineage.client()
+    name = _quoted(model.name)
+    for version in client.search_model_versions(f"name = {name}"):
+        if version.tags.get(_OUT) == digest and version.tags.get(_STAGE) == node.address:
+            return Registered(model.name, str(version.version), node.address, digest, new=False)
+    version = _log(project, node, model)
+    for key, value in {_OUT: digest, _STAGE: node.address, "dvc.path": model.path}.items():
+        client.set_model_version_tag(model.name, version, key, value)
+    return Registered(model.name, version, node.address, digest, new=True)
+
+
+def _log(project: Project, node: Node, model: _Model) -> str:
+    """Put the model into the run that made it, or into one of its own where it was made elsewhere."""
+    import mlflow
+
+    sys.path.insert(0, str(project.root))
+    try:
+        loader = importlib.import_module(model.loader_module)
+    except ImportError as error:
+        raise ProjectError(f"{node.file}: stage '{node.address}': meta.model.loader_module: {error}") from error
+    finally:
+        sys.path.remove(str(project.root))
+    folder = project.root / model.path
+    example = loader.input_example(str(folder)) if hasattr(loader, "input_example") else None
+    signature = None
+    if example is not None:
+        signature = mlflow.models.infer_signature(example, loader._load_pyfunc(str(folder)).predict(example))
+    logging.getLogger("mlflow.tracking._model_registry.fluent").setLevel(logging.WARNING)  # we say what is registered
+    logging.getLogger("mlflow.store.model_registry.abstract_store").setLevel(logging.WARNING)
+    run = run_behind(project, node.address)
+    own = None if run else lineage.Tracker.start(node.line or "models", f"register {node.address}", root=project.root)
+    run_id = run.run_id if run else own.run_id if own else None
+    if run_id is None:
+        raise ProjectError(f"{model.path}: MLflow cannot be reached, so that it cannot be registered")
+    # a run that has ended is opened again for a moment, and closed as it was
+    with mlflow.start_run(run_id=run_id):
+        logged = mlflow.pyfunc.log_model(
+            name=model.name,
+            loader_module=model.loader_module,
+            data_path=str(folder),
+            code_paths=[str(project.root / model.loader_module.split(".")[0])],
+            input_example=example,
+            signature=signature,
+            pip_requirements=[f"{name}=={importlib.metadata.version(name)}" for name in model.requirements],
+            registered_model_name=model.name,
+        )
+    return str(logged.registered_model_version)
+
+
+def _chosen(project: Project, one: Registered, say: Callable[[str], None]) -> tuple[str, ...]:
+    """Set the aliases that this version gets; return them."""
+    given = []
+    for node in project.nodes.values():
+        if "alias" not in node.meta:
+            continue
+        alias = _alias(node)
+        if alias.of != one.model:
+            continue
+        present, recorded = project.hashes_of(node.address, _out_of(node, alias.read), alias.read)
+        if not present or present != recorded:
+            say(f"{alias.read} is missing or not what dvc.lock says: alias {alias.name} stays as it is")
+            continue
+        choice = json.loads((project.root / alias.read).read_text()).get("stage")
+        if choice == one.address:
+            lineage.client().set_registered_model_alias(one.model, alias.name, one.version)
+            given.append(alias.name)
+    return tuple(given)
+
+
+def _with_aliases(one: Registered, aliases: tuple[str, ...]) -> Registered:
+    return Registered(one.model, one.version, one.address, one.digest, one.new, aliases)
+
+
+def register_after_run(root: Path, say: Callable[[str], None]) -> None:
+    """Do `register` at the end of a pipeline run: trouble is warned of, and costs no out."""
+    with tracking_never_fails("models are not registered; try 'headrace register'"):
+        for one in register(Project.open(root), say):  # anew: dvc.lock has changed since the run began
+            if one.new:
+                say(f"  registered {one.model} version {one.version}, made by {one.address}")
+            for alias in one.aliases:
+                say(f"  models:/{one.model}@{alias} is version {one.version}, made by {one.address}")
+
+
+def _model(node: Node) -> _Model:
+    told = _declared(node, "model", ("name", "path", "loader_module"), ("requirements",))
+    if told["path"] not in node.outs:
+        raise ProjectError(
+            f"{node.file}: stage '{node.address}': meta.model.path is {told['path']!r}, which is none of its outs"
+        )
+    return _Model(told["name"], told["path"], told["loader_module"], tuple(told.get("requirements") or ()))
+
+
+def _alias(node: Node) -> _Alias:
+    told = _declared(node, "alias", ("name", "of", "read"))
+    if not _out_of(node, told["read"]):
+        raise ProjectError(
+            f"{node.file}: stage '{node.address}': meta.alias.read is {told['read']!r}, which is in none of its outs"
+        )
+    return _Alias(told["name"], told["of"], told["read"])
+
+
+def _out_of(node: Node, path: str) -> str:
+    return next((out for out in node.outs if path == out or path.startswith(f"{out}/")), "")
+
+
+def _declared(node: Node, key: str, needed: tuple[str, ...], more: tuple[str, ...] = ()) -> dict[str, Any]:
+    told = node.meta[key]
+    keys = set(told) if isinstance(told, Mapping) else set()
+    if not set(needed) <= keys <= {*needed, *more}:
+        wanted = ", ".join((*needed, *(f"[{name}]" for name in more)))
+        raise ProjectError(f"{node.file}: stage '{node.address}': meta.{key} is {told!r}: give {wanted}")
+    return dict(told)
+
+
+def _quoted(value: str) -> str:
+    return "'" + value.replace("'", "\\'") + "'"

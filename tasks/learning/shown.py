@@ -1,0 +1,36 @@
+"""How far training is, for people: steps, and the time left at the pace of this run alone."""
+
+from collections.abc import Callable
+from typing import Any
+
+from tasks.progress import Progress
+
+
+class StepProgress(Progress):
+    """Counts steps. Those that an earlier run took say nothing about the pace."""
+
+    first = 0  # steps that were taken before this run
+
+    @property
+    def eta_s(self) -> float | None:
+        """Seconds left at the pace so far; None before anything is done."""
+        done = self.completed - self.first
+        return (self._clock() - self._begun) * (self.total - self.completed) / done if done > 0 else None
+
+
+def shown(label: str, **options: Any) -> Callable[[int, int], None]:
+    """Return a `progress` for `train` that shows a bar or plain lines; `options` are those of `Progress`."""
+    bar: StepProgress | None = None
+
+    def progress(step: int, total: int) -> None:
+        nonlocal bar
+        if bar is None:
+            bar = StepProgress(total, "steps", label, **options)
+            bar.first = step
+        bar.completed, bar.total = step, total
+        if step == total:
+            bar.close()
+        else:
+            bar.tick()
+
+    return progress

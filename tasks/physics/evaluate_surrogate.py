@@ -1,0 +1,175 @@
+"""Evaluate a surrogate on the test and validation splits: data/reports/evaluate_surrogate/<network>/.
+
+One step ahead over many windows, and rolled out over whole trajectories, beside persistence and the mean.
+rollouts.parquet has every figure of every step, curve.csv their means for `dvc plots`, films/ what a person looks at.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from pydantic import Field
+
+from tasks.learning.models import load_model
+from tasks.physics.comparison import write_curve
+from tasks.physics.evaluation import (
+    ROLLOUTS,
+    SURROGATE,
+    Frames,
+    Scores,
+    StepFor,
+    curves,
+    figures,
+    rollout_rows,
+    score,
+    with_baselines,
+)
+from tasks.physics.ingested import Ingested, OwnPhysics, ingested
+from tasks.physics.movies import Film, write_film, write_still
+from tasks.physics.normalisation import Kind
+from tasks.physics.rollout import Scaling, rollout
+from tasks.physics.surrogate import Surrogate, from_config
+from tasks.physics.window_index import Request
+from tasks.physics.windows import WellWindows
+from tasks.stage import Report, Stage, StageError, StrictModel, stage_main
+from tasks.tables import write_table
+
+BATCH = 16  # windows at once
+
+
+class EvaluateSurrogate(StrictModel):
+    one_step_windows: int = Field(ge=1, description="of each split, evenly spread; paper all")
+    rollout_steps: int = Field(ge=1, description="at most, from each trajectory's start; the paper reports up to 30")
+    films: int = Field(ge=0, description="test trajectories that are filmed, evenly spread")
+
+
+class TrainedOn(StrictModel):
+    """What of training says how windows are read."""
+
+    dataset: str
+    normalisation: Kind
+
+
+class Params(StrictModel):
+    own: OwnPhysics
+    train_surrogate: TrainedOn
+    evaluate_surrogate: EvaluateSurrogate
+
+
+def run(stage: Stage, params: Params) -> Report:
+    """Score the surrogate and the baselines on both splits, then write figures, tables, curves and films."""
+    torch.set_num_threads(1)  # sums depend on how many threads share them
+    surrogate = load_model(stage.dep(f"data/models/surrogate/{stage.member}"), from_config)
+    assert isinstance(surrogate, Surrogate)
+    data = ingested(stage, params.own, params.train_surrogate.dataset)
+    _check_channels(data, params.train_surrogate, surrogate)
+    one_step: dict[str, dict[str, Scores]] = {}
+    rollouts: dict[str, dict[str, Scores]] = {}
+    for split in ("test", "valid"):
+        one_step[split], rollouts[split] = _scores(data, params, surrogate, split, stage)
+    out = stage.out(f"data/reports/evaluate_surrogate/{stage.member}")
+    out.mkdir(parents=True)
+    write_table(out / "rollouts.parquet", rollout_rows(rollouts["test"]), ROLLOUTS)
+    write_curve(out / "curve.csv", curves(rollouts["test"]))
+    _write_films(stage, data, params, surrogate, out / "films")
+    stage.artifact(out / "rollouts.parquet", "tables")
+    found = figures(one_step["test"], rollouts["test"])
+    valid = figures(one_step["valid"], rollouts["valid"])
+    found["valid"] = {f"vrmse_{when}": value for when, value in valid["vrmse"].items()}
+    stage.metrics(found)
+    count = one_step["test"][SURROGATE].windows
+    return Report("window", count, count, {}, f"data/reports/evaluate_surrogate/{stage.member}")
+
+
+def _check_channels(data: Ingested, trained: TrainedOn, surrogate: Surrogate) -> None:
+    design = surrogate.design
+    windows = data.windows("test", Request(steps_input=design.frames), kind=trained.normalisation, normalised=False)
+    if list(windows.channels) != list(design.channels) or list(windows.constant_channels) != list(design.constants):
+        raise StageError(
+            f"data set {trained.dataset} has the channels {', '.join(windows.channels)}, the surrogate was trained on "
+            f"{', '.join(design.channels)}: train it again"
+        )
+
+
+def _scores(
+    data: Ingested, params: Params, surrogate: Surrogate, split: str, stage: Stage
+) -> tuple[dict[str, Scores], dict[str, Scores]]:
+    chosen, kind = params.evaluate_surrogate, params.train_surrogate.normalisation
+    frames = surrogate.design.frames
+    windows = data.windows(split, Request(steps_input=frames), kind=kind, normalised=False)
+    whole = _trajectories(data, params, surrogate, split)
+    space, scaling, channels = data.space(windows), data.scaling(windows, kind), windows.channels
+    models = with_baselines(step_for(surrogate))
+    count = min(chosen.one_step_windows, len(windows))
+    spread = [int(index) for index in np.linspace(0, len(windows) - 1, count)]
+    stage.log.info("%s: %d windows, %d trajectories of %d steps", split, count, len(whole), whole.steps_output)
+    how = {"channels": channels, "scaling": scaling, "space": space}
+    first = score(models, _batches(windows, spread), **how)  # type: ignore[arg-type]
+    rolled = score(models, _batches(whole, range(len(whole))), keep_rows=True, **how)  # type: ignore[arg-type]
+    return first, rolled
+
+
+def _trajectories(data: Ingested, params: Params, surrogate: Surrogate, split: str) -> WellWindows:
+    request = Request(
+        steps_input=surrogate.design.frames,
+        full_trajectory=True,
+        max_rollout_steps=params.evaluate_surrogate.rollout_steps,
+    )
+    return data.windows(split, request, kind=params.train_surrogate.normalisation, normalised=False)
+
+
+def step_for(surrogate: Surrogate) -> StepFor:
+    """Return how a surrogate steps through given windows."""
+    return lambda frames, mask_S: surrogate.step(frames.constants_BKS, mask_S)
+
+
+def _batches(windows: WellWindows, wanted: Sequence[int]) -> Iterator[Frames]:
+    for first in range(0, len(wanted), BATCH):
+        numbers = list(wanted[first : first + BATCH])
+        batch = windows.batch(numbers)
+        yield Frames(batch["input"], batch["target"], _names(windows, numbers), batch.get("constants"))
+
+
+def _names(windows: WellWindows, numbers: Sequence[int]) -> list[str]:
+    """Return FILE#TRAJECTORY of each window."""
+    where = [windows.index.window(number, 0) for number in numbers]
+    return [f"{Path(windows.files[one.file].path).stem}#{one.trajectory}" for one in where]
+
+
+def _write_films(stage: Stage, data: Ingested, params: Params, surrogate: Surrogate, folder: Path) -> None:
+    """Film the rollout of some test trajectories, each with a still of its middle."""
+    folder.mkdir()
+    whole = _trajectories(data, params, surrogate, "test")
+    scaling = data.scaling(whole, params.train_surrogate.normalisation)
+    count = min(params.evaluate_surrogate.films, len(whole))
+    for number in sorted({int(at) for at in np.linspace(0, len(whole) - 1, count)} if count else ()):
+        (frames,) = _batches(whole, [number])
+        _film(surrogate, frames, scaling, whole, folder)
+    for path in sorted(folder.iterdir()):
+        stage.figure(path, path.name)
+
+
+def _film(surrogate: Surrogate, frames: Frames, scaling: Scaling, whole: WellWindows, folder: Path) -> None:
+    mask_S = frames.mask_S()
+    steps = frames.targets_BTCS.shape[1]
+    found = rollout(surrogate.step(frames.constants_BKS, mask_S), frames.inputs_BTCS, steps, scaling, mask_S=mask_S)
+    lost = int(found.lost_at_B[0])
+    name = frames.trajectories[0].replace("#", "_")
+    file: Mapping[str, Path] = {suffix: folder / f"{name}.{suffix}" for suffix in ("mp4", "png")}
+    lengths = [float(grid.max() - grid.min()) * len(grid) / (len(grid) - 1) for grid in whole.files[0].coordinates]
+    film = Film(
+        truth=frames.targets_BTCS[0].numpy(),
+        prediction=found.frames_BTCS[0].numpy(),
+        channels=whole.channels,
+        title=f"{surrogate.design.network}: {frames.trajectories[0]}",
+        dimensions=whole.dimensions,
+        lengths=lengths,
+        lost_at=lost if lost < steps else None,
+    )
+    write_film(film, file["mp4"])
+    write_still(film, file["png"], step=min(12, steps - 1))
+
+
+if __name__ == "__main__":
+    stage_main(run, Params)

@@ -1,0 +1,92 @@
+"""What ingest_well admitted, for the stages that read it: files of a split, wherever they lie, and their statistics."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import Field
+
+from tasks.physics.catalog import FILES
+from tasks.physics.evaluation import Space, space_of
+from tasks.physics.normalisation import Kind, Normalisation, normalisation, read_statistics
+from tasks.physics.rollout import Scaling
+from tasks.physics.window_index import Request
+from tasks.physics.windows import WellWindows
+from tasks.stage import Stage, StrictModel
+from tasks.tables import read_table
+
+
+class OwnPhysics(StrictModel):
+    physics: str = Field(description="folder of files in The Well's layout, read in place")
+
+
+@dataclass(frozen=True)
+class Ingested:
+    """One data set as data/curated/well has it. `roots` says where the files of each root lie: raw, own, curated."""
+
+    name: str
+    curated: Path
+    roots: Mapping[str, Path]
+
+    @property
+    def statistics(self) -> Path:
+        """The statistics of its training split."""
+        return self.curated / self.name / "stats.yaml"
+
+    def files(self, split: str) -> list[Path]:
+        """Return the files of a split. Raises ValueError naming what there is where it has none."""
+        table = read_table(self.curated / "files.parquet", FILES).select(["dataset", "split", "root", "path"])
+        rows = table.to_pylist()
+        found = [row for row in rows if row["dataset"] == self.name and row["split"] == split]
+        if not found:
+            there = sorted({f"{row['dataset']}/{row['split']}" for row in rows})
+            raise ValueError(
+                f"{self.curated / 'files.parquet'} has no file of {self.name}/{split}: there are "
+                f"{', '.join(there) or 'none'}; see rejected.parquet beside it"
+            )
+        curated = [row for row in found if row["root"] == "curated"]  # repacked: read instead of the originals
+        lies_in: dict[str, Path | None] = {**self.roots, "curated": self.curated, "remote": None}
+        paths = []
+        for row in curated or found:
+            root = lies_in[row["root"]]
+            if root is None:
+                raise ValueError(f"{row['path']} is remote, and training reads local files: set ingest_well.repack")
+            paths.append(root / row["path"])
+        return sorted(paths)
+
+    def windows(
+        self, split: str, request: Request, *, kind: Kind, normalised: bool = True, seed: int = 0
+    ) -> WellWindows:
+        """Return the windows of a split, normalised by the training split, or in physical units."""
+        plain = WellWindows(self.files(split), request, mask_nan=normalised, seed=seed)
+        if normalised:
+            plain.normalisation = self.normalisation(plain, kind)
+        return plain
+
+    def normalisation(self, windows: WellWindows, kind: Kind) -> Normalisation:
+        """Return the normalisation of these windows' channels."""
+        return normalisation(self.statistics, windows.fields, windows.constants, kind)
+
+    def scaling(self, windows: WellWindows, kind: Kind) -> Scaling:
+        """Return the same as rollouts take it: no shift is a shift of 0."""
+        found = self.normalisation(windows, kind)
+        zeros = {of: scale * 0 for of, scale in found.scales.items()}
+        shifts = zeros | dict(found.shifts)
+        return Scaling(shifts["fields"], found.scales["fields"], shifts.get("deltas"), found.scales.get("deltas"))
+
+    def space(self, windows: WellWindows) -> Space:
+        """Return the grid of the first file. Raises ValueError where it varies between trajectories."""
+        first = windows.files[0]
+        if any(grid.ndim == 2 for grid in first.coordinates):
+            raise ValueError(f"{first.path}: its grid varies between trajectories, which evaluation does not take")
+        return space_of(first.dimensions, first.coordinates, first.grid_type)
+
+    def check(self) -> None:
+        """Raise ValueError where there are no statistics: the training split was not ingested."""
+        read_statistics(self.statistics)
+
+
+def ingested(stage: Stage, own: OwnPhysics, dataset: str) -> Ingested:
+    """Return a data set as the stage's deps have it."""
+    roots = {"raw": stage.dep("data/raw/well"), "own": stage.dep(own.physics)}
+    return Ingested(dataset, stage.dep("data/curated/well"), roots)

@@ -1,0 +1,306 @@
+"""One pass over the frames of a field: moments of its values and of its steps, and a hash of each frame.
+
+Memory is bounded, whatever the size of a frame: by what is read at once, and the sums of each part of it. Shapes: T
+time, M grid points as stored, C components.
+"""
+
+import math
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import h5py
+import numpy as np
+import xxhash
+
+from tasks.physics.moments import Moments, merged_blocks
+from tasks.physics.schema import Variable
+
+READ_BYTES = 1 << 20  # at once, of a contiguous field: they stay in the CPU's cache
+MAX_READ_BYTES = 64 << 20  # at once, of a chunked field, and of one frame
+BLOCK = 1 << 16  # numbers whose sums are taken at once
+CENTRE = 1e6  # a squared mean so many times the variance leaves too few digits: then deviations are summed
+
+
+class NotFinite(ValueError):
+    """A value that is NaN or Inf where none may be."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(what)
+        self.what = what
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """What a pass over one trajectory of a field gives. Lists have an entry for each component."""
+
+    values: list[Moments]
+    deltas: list[Moments]  # of each step, without low and high
+    frames: list[bytes]  # hash of each frame: 16 bytes of XXH3
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How a trajectory is read: `steps` frames at once, of each `rows` of the first stored axis of space."""
+
+    steps: int
+    rows: int
+    total_steps: int
+    total_rows: int
+    row_points: int  # M of a row
+    components: int
+
+    def parts(self) -> Iterator[tuple[int, int]]:
+        """Yield (first, end) of the rows that are read together."""
+        for first in range(0, self.total_rows, self.rows):
+            yield first, min(first + self.rows, self.total_rows)
+
+
+def plan_of(variable: Variable) -> Plan:
+    """Plan the reading of a field, by its chunks where it has any."""
+    leading = variable.sample_varying + variable.time_varying
+    total_steps = variable.shape[variable.sample_varying] if variable.time_varying else 1
+    axes = variable.shape[leading : len(variable.shape) - variable.order]
+    rows, row_points = (axes[0], math.prod(axes[1:])) if axes else (1, 1)
+    row_bytes = 4 * row_points * variable.components
+    chunk_steps, chunk_rows, limit = 1, 1, READ_BYTES
+    if variable.chunks is not None:
+        limit = MAX_READ_BYTES
+        if variable.time_varying:
+            chunk_steps = min(variable.chunks[variable.sample_varying], total_steps)
+        if axes:
+            chunk_rows = min(variable.chunks[leading], rows)
+    at_once = rows
+    if rows * row_bytes * chunk_steps > MAX_READ_BYTES:  # too much for whole frames
+        at_once = max(1, MAX_READ_BYTES // (row_bytes * chunk_steps) // chunk_rows) * chunk_rows
+    at_once = min(at_once, rows)
+    steps = max(1, limit // (at_once * row_bytes))
+    if steps >= chunk_steps:
+        steps = steps // chunk_steps * chunk_steps
+    return Plan(min(steps, total_steps), at_once, total_steps, rows, row_points, variable.components)
+
+
+class _Sums:
+    """Sums of blocks of numbers, the least and the greatest, for each component."""
+
+    def __init__(self, components: int) -> None:
+        self.counts: list[list[int]] = [[] for _ in range(components)]
+        self.sums: list[list[float]] = [[] for _ in range(components)]
+        self.m2: list[list[float]] = [[] for _ in range(components)]
+        self.low, self.high = np.full(components, np.inf), np.full(components, -np.inf)
+
+    def add(self, component: int, count: int, total: float, m2: float) -> None:
+        self.counts[component].append(count)
+        self.sums[component].append(total)
+        self.m2[component].append(m2)
+
+    def moments(self) -> list[Moments]:
+        each = zip(self.counts, self.sums, self.m2, self.low, self.high, strict=True)
+        return [merged_blocks(counts, sums, m2, float(low), float(high)) for counts, sums, m2, low, high in each]
+
+
+def sweep(data: h5py.Dataset, variable: Variable, trajectory: int, keep: np.ndarray | None = None) -> Sweep:
+    """Read one trajectory of a field once (all of a field that does not vary by trajectory: give 0).
+
+    `keep` (grid points as stored) is True where values count: elsewhere all are NaN, in each frame. Raises NotFinite
+    for a NaN or Inf where values count, and for a value where none does; OSError where the file cannot be read.
+    """
+    plan = plan_of(variable)
+    hashes = [xxhash.xxh3_128() for _ in range(plan.total_steps)]
+    values, deltas = _Sums(plan.components), _Sums(plan.components)
+    with np.errstate(all="ignore"):  # what is not finite is found below
+        for first, end in plan.parts():
+            kept = keep.reshape(plan.total_rows, plan.row_points)[first:end].ravel() if keep is not None else None
+            _sweep_rows(_read(data, variable, plan, trajectory, first, end), plan, kept, hashes, values, deltas)
+    if any(values.counts) and not (np.isfinite(values.low) & np.isfinite(values.high)).all():
+        raise NotFinite(_where(data, variable, plan, trajectory))
+    return Sweep(values.moments(), deltas.moments(), [one.digest() for one in hashes])
+
+
+def frames_of(
+    data: h5py.Dataset, variable: Variable, trajectory: int
+) -> Iterator[tuple[int, tuple[int, int], np.ndarray]]:
+    """Yield (step, (first, end), frames): frames float32 (T, M, C) of some rows, in a buffer that is used again.
+
+    Rows are those of the first axis of space that is not dropped.
+    """
+    plan = plan_of(variable)
+    for first, end in plan.parts():
+        for step, frames in _read(data, variable, plan, trajectory, first, end):
+            yield step, (first, end), frames[1:]
+
+
+def not_finite(data: h5py.Dataset, variable: Variable, trajectory: int) -> np.ndarray:
+    """Return where the first frame of a trajectory has NaN or Inf: bool over its grid points as stored."""
+    plan = plan_of(variable)
+    parts = []
+    for first, end in plan.parts():
+        _, frames = next(_read(data, variable, plan, trajectory, first, end))
+        parts.append(~np.isfinite(frames[1]).all(axis=1))
+    return np.concatenate(parts)
+
+
+def _where(data: h5py.Dataset, variable: Variable, plan: Plan, trajectory: int) -> str:
+    bad = np.zeros(plan.total_steps, bool)
+    for first, end in plan.parts():
+        for begin, frames in _read(data, variable, plan, trajectory, first, end):
+            bad[begin : begin + len(frames) - 1] |= ~np.isfinite(frames[1:]).all(axis=(1, 2))
+    return f"NaN or Inf in {int(bad.sum())} of {plan.total_steps} frames, first at step {int(np.argmax(bad))}"
+
+
+def _sweep_rows(
+    read: Iterator[tuple[int, np.ndarray]],
+    plan: Plan,
+    keep: np.ndarray | None,
+    hashes: list["xxhash.xxh3_128"],
+    values: _Sums,
+    deltas: _Sums,
+) -> None:
+    """Take in the frames of some rows, as `_read` yields them."""
+    scratch = _Scratch()
+    last: dict[tuple[int, int], float] = {}  # sum of the last row, by where it begins and component
+    for begin, frames in read:
+        for number, frame in enumerate(frames[1:]):
+            hashes[begin + number].update(frame)
+        if keep is not None:
+            frames = _kept(frames, keep, begin)
+        points = frames.shape[1]
+        width = min(points, BLOCK)
+        height = max(1, BLOCK // max(width, 1))
+        for top in range(0, len(frames) - 1, height):
+            for left in range(0, points, width or 1):
+                block = frames[top : top + height + 1, left : left + width]
+                for component in range(plan.components):
+                    rows = scratch.plane(block, component)
+                    sums = scratch.values(rows[1:], component, values)
+                    if begin or top:
+                        scratch.deltas(rows, sums[-1] - last[left, component], component, deltas)
+                    elif len(rows) > 2:  # the first frame has none before it
+                        scratch.deltas(rows[1:], sums[-1] - sums[0], component, deltas)
+                    last[left, component] = sums[-1]
+
+
+class _Scratch:
+    """Memory for the sums of a block, used again for each."""
+
+    def __init__(self) -> None:
+        # not a multiple of 4 kB from each other, which would slow the CPU down
+        self._single, self._step = np.empty(0, np.float32), np.empty(0, np.float32)
+        self._double, self._ones = np.empty(0), np.empty(0)
+
+    def plane(self, block: np.ndarray, component: int) -> np.ndarray:
+        """Return a component of (T, M, C) as (T, M), its points side by side."""
+        if block.shape[2] == 1:
+            return block[:, :, 0]
+        self._single = _at_least(self._single, block.shape[0] * block.shape[1], 1024)
+        plane = self._single[: block.shape[0] * block.shape[1]].reshape(block.shape[:2])
+        np.copyto(plane, block[:, :, component])
+        return plane
+
+    def values(self, rows: np.ndarray, component: int, into: _Sums) -> np.ndarray:
+        """Take in rows (T, M); return the sum of each."""
+        self._double = _at_least(self._double, rows.size, 512)
+        if len(self._ones) < rows.shape[1]:
+            self._ones = np.ones(rows.shape[1])
+        double = self._double[: rows.size]
+        np.copyto(double.reshape(rows.shape), rows)
+        sums = double.reshape(rows.shape) @ self._ones[: rows.shape[1]]
+        total = sums.sum()
+        of_mean = total * total / rows.size
+        m2 = np.dot(double, double) - of_mean
+        if of_mean > CENTRE * m2:
+            double -= total / rows.size
+            m2 = np.dot(double, double)
+        into.add(component, rows.size, total, m2)
+        into.low[component] = np.minimum(into.low[component], rows.min())  # NaN stays
+        into.high[component] = np.maximum(into.high[component], rows.max())
+        return sums
+
+    def deltas(self, rows: np.ndarray, total: float, component: int, into: _Sums) -> None:
+        """Take in the steps between rows; `total` is the sum of the last row less that of the first.
+
+        A difference of neighbours is exact in float32 where they are within a factor of two, and right to 6e-8 where
+        not; squares in float32 are summed over 4096 at most. Where the mean outweighs the spread, all is done in
+        float64.
+        """
+        count = (len(rows) - 1) * rows.shape[1]
+        self._step = _at_least(self._step, count, 256)
+        step = self._step[:count]
+        np.subtract(rows[1:], rows[:-1], out=step.reshape(-1, rows.shape[1]))
+        of_mean = total * total / count
+        m2 = float(np.dot(step, step)) - of_mean
+        if not of_mean < m2 < np.inf:
+            exact = np.subtract(rows[1:], rows[:-1], dtype=np.float64).ravel()
+            total = exact.sum()
+            exact -= total / count
+            m2 = np.dot(exact, exact)
+        into.add(component, count, total, m2)
+
+
+def _at_least(memory: np.ndarray, size: int, shift: int) -> np.ndarray:
+    return memory if len(memory) >= size else np.empty(size + shift, memory.dtype)[shift:]
+
+
+def _kept(frames: np.ndarray, keep: np.ndarray, begin: int) -> np.ndarray:
+    """Return the grid points that count. Raises NotFinite where what is finite is not what counts."""
+    new = frames[1:]
+    wrong = (np.isfinite(new).all(axis=2) != keep).any(axis=1) | ~np.isnan(new[:, ~keep]).all(axis=(1, 2))
+    if wrong.any():
+        raise NotFinite(f"NaN or Inf in other places than the mask has, at step {begin + int(np.argmax(wrong))}")
+    return frames[:, keep]
+
+
+def _read(
+    data: h5py.Dataset, variable: Variable, plan: Plan, trajectory: int, first: int, end: int
+) -> Iterator[tuple[int, np.ndarray]]:
+    """Yield (step, frames) of the rows [first, end): frames float32 (1 + T, M, C), before them the last that was read.
+
+    The buffer is used again. What lies in the file as it is wanted is read at its offset, all else by HDF5.
+    """
+    leading = variable.sample_varying + variable.time_varying
+    has_rows = len(variable.shape) - variable.order > leading
+    buffer = np.empty((1 + plan.steps, (end - first) * plan.row_points, plan.components), np.float32)
+    buffer[0] = 0
+    descriptor = _descriptor(data, variable)
+    frame = plan.total_rows * plan.row_points * plan.components * 4
+    for begin in range(0, plan.total_steps, plan.steps):
+        count = min(plan.steps, plan.total_steps - begin)
+        frames = buffer[1 : 1 + count]
+        if begin:
+            buffer[0] = buffer[-1]
+        if descriptor is not None and (end - first == plan.total_rows or count == 1):
+            assert variable.offset is not None
+            number = (trajectory if variable.sample_varying else 0) * plan.total_steps + begin
+            at = variable.offset + number * frame + first * plan.row_points * plan.components * 4
+            _read_at(descriptor, frames, at, variable.path)
+        else:
+            place: list[int | slice] = [trajectory] if variable.sample_varying else []
+            if variable.time_varying:
+                place.append(slice(begin, begin + count))
+            if has_rows:
+                place.append(slice(first, end))
+            if data.dtype.kind == "b":  # stored as an enumeration, which HDF5 turns into no number
+                frames[...] = data[tuple(place)].reshape(frames.shape)
+            else:
+                whole = ((count,) if variable.time_varying else ()) + ((end - first,) if has_rows else ())
+                target = frames.reshape(whole + variable.shape[leading + has_rows :])
+                data.read_direct(target, tuple(place) if place else None)
+        yield begin, buffer[: 1 + count]
+
+
+def _descriptor(data: h5py.Dataset, variable: Variable) -> int | None:
+    """Return the open file's descriptor, None where the bytes in it are not the numbers as they are wanted."""
+    file = h5py.h5i.get_file_id(data.id)
+    plain = file.get_access_plist().get_driver() == h5py.h5fd.SEC2
+    if variable.offset is None or not plain or variable.dtype != np.dtype("<f4").str:
+        return None
+    return int(file.get_vfd_handle())
+
+
+def _read_at(descriptor: int, frames: np.ndarray, offset: int, name: str) -> None:
+    view = memoryview(frames.reshape(-1).view(np.uint8))  # type: ignore[arg-type]
+    while len(view):
+        got = os.preadv(descriptor, [view], offset)
+        if not got:
+            raise OSError(f"{name}: the file ends at byte {offset}")
+        view, offset = view[got:], offset + got

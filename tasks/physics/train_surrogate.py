@@ -1,0 +1,183 @@
+"""Train a surrogate of one step on the training windows of a data set: data/models/surrogate/<network>/.
+
+The network sees a few normalised frames and gives the next one; the best weights by one-step VRMSE on the validation
+split are kept, as safetensors with the config from which `tasks.physics.surrogate` builds it again.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from pydantic import Field
+
+from tasks.keys import StoredFunction
+from tasks.learning.batches import IndexBatches, shuffled
+from tasks.learning.checkpoints import Checkpoints, checkpoint_key
+from tasks.learning.config import LearningConfig, Regime
+from tasks.learning.loop import Loss, Task, Trained, train
+from tasks.learning.models import save_model
+from tasks.learning.pyfunc import EXAMPLE
+from tasks.learning.shown import shown
+from tasks.physics.ingested import Ingested, OwnPhysics, ingested
+from tasks.physics.metrics import frame_scores
+from tasks.physics.normalisation import Kind
+from tasks.physics.surrogate import Design, Surrogate, saved_config, training_loss
+from tasks.physics.training_pictures import curves_figure
+from tasks.physics.window_index import Draw, Request
+from tasks.physics.windows import PERIODIC, WellWindows, boundary_codes
+from tasks.stage import Report, Stage, StrictModel, stage_main
+
+STORED = StoredFunction(
+    "physics.train_surrogate", "1", "tasks.physics.train_surrogate", ("torch", "neuraloperator", "numpy", "h5py")
+)
+
+
+class Network(StrictModel):
+    """One of the surrogates: how it is built, and what of its training is its own."""
+
+    lr: float = Field(gt=0)
+    max_steps: int = Field(ge=1)
+    config: dict[str, Any] = Field(description="see tasks.physics.networks")
+
+
+class TrainSurrogate(StrictModel):
+    dataset: str
+    frames: int = Field(ge=1, description="that the network sees; paper 4")
+    delta: bool = Field(description="predict the change since the newest frame; paper false")
+    normalisation: Kind
+    batch_size: int = Field(ge=1)
+    valid_windows: int = Field(ge=1, description="of the validation split, evenly spread, that each validation takes")
+    learning: Regime
+    networks: dict[str, Network]
+
+
+class Params(StrictModel):
+    own: OwnPhysics
+    train_surrogate: TrainSurrogate
+
+
+def run(stage: Stage, params: Params) -> Report:
+    """Train, then write the model, its curves and its figures."""
+    chosen = params.train_surrogate
+    network = chosen.networks[stage.member]
+    data = ingested(stage, params.own, chosen.dataset)
+    request = Request(steps_input=chosen.frames, delta=chosen.delta)
+    windows = data.windows("train", request, kind=chosen.normalisation, seed=chosen.learning.seed)
+    design = _design(stage.member, network, chosen, windows)
+    config = LearningConfig(**chosen.learning.model_dump(), lr=network.lr, max_steps=network.max_steps)
+    deps = {path: stage.dep_hash(path) for path in ("data/curated/well", "data/raw/well", params.own.physics)}
+    key = checkpoint_key(stage.info.address, STORED.version, params.model_dump(), deps)
+    trained = train(
+        _task(data, chosen, design, windows, config),
+        config,
+        checkpoints=Checkpoints(stage.store.url, key),
+        sink=stage.tracker.metrics,
+        progress=shown(stage.info.address),
+    )
+    surrogate = trained.model
+    out = stage.out(f"data/models/surrogate/{stage.member}")
+    save_model(out, surrogate, saved_config(design))
+    np.save(out / EXAMPLE, _example(data, chosen))
+    report = stage.out(f"data/reports/train_surrogate/{stage.member}")
+    report.mkdir(parents=True)
+    curves_figure(trained, stage.member, report / "curves.png")
+    stage.figure(report / "curves.png", "curves.png")
+    stage.metrics(_figures(trained, surrogate, len(windows)))
+    stage.timing({"time/train_s": trained.seconds})
+    stage.log.info("best at step %d of %d: %s", trained.best_step, trained.steps, trained.best)
+    return Report("window", len(windows), len(windows), {}, f"data/models/surrogate/{stage.member}")
+
+
+def _design(name: str, network: Network, chosen: TrainSurrogate, windows: WellWindows) -> Design:
+    codes = boundary_codes(windows.files[0])
+    return Design(
+        network=name,
+        network_config=network.config,
+        channels=windows.channels,
+        constants=windows.constant_channels,
+        frames=chosen.frames,
+        delta=chosen.delta,
+        dimensions=windows.dimensions,
+        resolution=windows.resolution,
+        periodic=[bool((ends == PERIODIC).all()) for ends in codes],
+        dataset=chosen.dataset,
+    )
+
+
+def _task(data: Ingested, chosen: TrainSurrogate, design: Design, windows: WellWindows, config: LearningConfig) -> Task:
+    scaling = data.scaling(windows, chosen.normalisation)
+    found = windows.normalisation
+    assert found is not None
+    constant_scale = found.scales.get("constants")
+    constant_shift = found.shifts.get("constants", None if constant_scale is None else constant_scale * 0)
+    validate = _validation(data, chosen)
+
+    def built() -> Surrogate:
+        surrogate = Surrogate(design, seed=config.seed)
+        surrogate.set_scaling(scaling, constant_shift, constant_scale)
+        return surrogate
+
+    def read(indices: np.ndarray, epoch: int) -> dict[str, torch.Tensor]:
+        batch = windows.batch([Draw(epoch, int(index)) for index in indices])
+        mask = batch["mask"]
+        wanted = ("input", "target", "constants") if bool(mask.all()) else ("input", "target", "constants", "mask")
+        return {name: batch[name] for name in wanted if name in batch}
+
+    def loss(model: torch.nn.Module, batch: Mapping[str, torch.Tensor]) -> Loss:
+        assert isinstance(model, Surrogate)
+        return Loss(training_loss(model, batch))
+
+    batches = IndexBatches(read, shuffled(len(windows), config.seed), len(windows), chosen.batch_size)
+    return Task(built, batches, loss, validate)
+
+
+def _validation(data: Ingested, chosen: TrainSurrogate) -> Any:
+    """Return what is asked of a model on the validation split: one-step VRMSE in physical units, then its loss."""
+    physical = data.windows("valid", Request(steps_input=chosen.frames), kind=chosen.normalisation, normalised=False)
+    count = min(chosen.valid_windows, len(physical))
+    wanted = [int(index) for index in np.linspace(0, len(physical) - 1, count)]
+
+    def validate(model: torch.nn.Module) -> dict[str, float]:
+        total, windows = 0.0, 0
+        for first in range(0, count, chosen.batch_size):
+            batch = physical.batch(wanted[first : first + chosen.batch_size])
+            x_BXS = batch["input"].flatten(1, 2)
+            if "constants" in batch:
+                x_BXS = torch.cat([x_BXS, batch["constants"]], dim=1)
+            device = next(model.parameters()).device
+            predicted = model(x_BXS.to(device)).cpu()[:, None]
+            dims = len(physical.dimensions)
+            scores = frame_scores(predicted, batch["target"], dims, ["vrmse"])["vrmse"]
+            total += float(scores.double().mean((1, 2)).sum())
+            windows += len(predicted)
+        return {"vrmse": total / windows}
+
+    return validate
+
+
+def _example(data: Ingested, chosen: TrainSurrogate) -> np.ndarray:
+    """Return an input of the surrogate in physical units, float32 (1, X, *S), as MLflow shows it to callers."""
+    windows = data.windows("valid", Request(steps_input=chosen.frames), kind=chosen.normalisation, normalised=False)
+    batch = windows.batch([0])
+    parts = [batch["input"].flatten(1, 2), *([batch["constants"]] if "constants" in batch else [])]
+    return torch.cat(parts, dim=1).numpy()
+
+
+def _figures(trained: Trained, model: torch.nn.Module, windows: int) -> dict[str, dict[str, float]]:
+    losses = [row["loss"] for row in trained.curve if row["loss"] is not None]
+    return {
+        "valid": {f"{name}_one_step": value for name, value in trained.best.items()},
+        "train": {
+            "loss_last": losses[-1] if losses else float("nan"),
+            "best_step": trained.best_step,
+            "steps": trained.steps,
+            "skipped_steps": trained.skipped,
+            "windows": windows,
+            "parameters": sum(parameter.numel() for parameter in model.parameters()),
+        },
+    }
+
+
+if __name__ == "__main__":
+    stage_main(run, Params)

@@ -1,0 +1,189 @@
+"""A killed run goes on as if nothing had been: the same weights and figures to the last bit."""
+
+import json
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+import safetensors
+import torch
+
+from tasks.learning.checkpoints import Checkpoints, checkpoint_key
+from tasks.learning.loop import Trained, train
+from tests.tasks.learning.small import BASE, KEY, TASK, EveryThird, config, processes, report, weights
+
+
+@pytest.fixture(scope="module")
+def uninterrupted() -> Trained:
+    return train(TASK, config(), device="cpu")
+
+
+def killed(tmp_path: Path, how: str) -> list[str]:
+    """Train in a process that is killed on the way; return the files that it left."""
+    store = tmp_path / "store"
+    assert processes([(str(store), str(tmp_path / "out"), how, {})]) == [-signal.SIGKILL]
+    assert not (tmp_path / "out").exists()
+    return sorted(file.name for file in (store / "checkpoints" / KEY).iterdir())
+
+
+def gone_on(tmp_path: Path) -> Trained:
+    return train(TASK, config(), device="cpu", checkpoints=EveryThird(str(tmp_path / "store"), KEY))
+
+
+def test_killed_twice_in_mid_epoch_then_resumed(tmp_path: Path, uninterrupted: Trained) -> None:
+    names = killed(tmp_path, "step:6")  # the best weights are of step 4, which the state of step 3 knows nothing of
+    assert [name.split("-")[:3] for name in names] == [
+        ["best", "0000000004", names[0].split("-")[2]],
+        ["step", "0000000003", "0000000000"],
+    ]
+    killed(tmp_path, "step:10")  # from step 3
+    trained = gone_on(tmp_path)
+    assert trained.resumed_from == 12 and trained.steps_run == 11
+    assert weights(trained.model) == weights(uninterrupted.model)
+    assert report(trained) == report(uninterrupted)
+    assert [list(row) for row in trained.curve] == [list(row) for row in uninterrupted.curve]  # as columns of a table
+
+
+@pytest.mark.parametrize(("what", "number", "state"), [("step", 3, 6), ("best", 3, 9), ("done", 1, 21)])
+def test_killed_while_writing(tmp_path: Path, uninterrupted: Trained, what: str, number: int, state: int) -> None:
+    names = killed(tmp_path, f"writing:{what}:{number}")
+    assert max(int(name.split("-")[1]) for name in names if name.startswith("step")) == state
+    assert list((tmp_path / "store" / "partial").iterdir())  # half a file, which nothing reads
+    trained = gone_on(tmp_path)
+    assert trained.resumed_from == state
+    assert weights(trained.model) == weights(uninterrupted.model)
+    assert report(trained) == report(uninterrupted)
+
+
+def interrupted(store: Path, at: int) -> None:
+    """Train in this process up to an exception at step `at`: its states stay as a kill leaves them."""
+
+    class Stopped(Exception):
+        pass
+
+    def progress(step: int, total: int) -> None:
+        if step == at:
+            raise Stopped
+
+    with pytest.raises(Stopped):
+        train(TASK, config(), device="cpu", checkpoints=EveryThird(str(store), KEY), progress=progress)
+
+
+def states(store: Path, kind: str = "step") -> list[Path]:
+    return sorted((store / "checkpoints" / KEY).glob(f"{kind}-*"))
+
+
+def test_the_last_two_states_and_their_best_weights_are_kept(tmp_path: Path) -> None:
+    interrupted(tmp_path, 17)
+    assert [file.name.split("-")[1:3] for file in states(tmp_path)] == [
+        ["0000000012", "0000000012"],
+        ["0000000015", "0000000012"],
+    ]
+    assert [file.name.split("-")[1] for file in states(tmp_path, "best")] == ["0000000012", "0000000016"]
+
+
+@pytest.mark.parametrize("how", ["a bit", "cut", "empty"])
+def test_a_damaged_state_falls_back_to_the_one_before(
+    tmp_path: Path, uninterrupted: Trained, caplog: pytest.LogCaptureFixture, how: str
+) -> None:
+    interrupted(tmp_path, 17)
+    newest = states(tmp_path)[-1]
+    data = bytearray(newest.read_bytes())
+    data[-5] ^= 1
+    newest.write_bytes({"a bit": data, "cut": data[:-40], "empty": b""}[how])
+    trained = train(TASK, config(), device="cpu", checkpoints=EveryThird(str(tmp_path), KEY))
+    assert trained.resumed_from == 12
+    assert f"{newest} is damaged and set aside" in caplog.text
+    assert (tmp_path / "damaged" / newest.name).exists()
+    assert weights(trained.model) == weights(uninterrupted.model)
+    assert report(trained) == report(uninterrupted)
+
+
+def test_without_a_sound_state_training_starts_anew(tmp_path: Path, uninterrupted: Trained) -> None:
+    interrupted(tmp_path, 17)
+    for file in states(tmp_path, "best"):
+        file.write_bytes(b"nothing")
+    trained = train(TASK, config(), device="cpu", checkpoints=EveryThird(str(tmp_path), KEY))
+    assert trained.resumed_from is None
+    assert weights(trained.model) == weights(uninterrupted.model)
+
+
+def test_a_finished_run_is_not_trained_again_and_tells_its_curves_again(tmp_path: Path, uninterrupted: Trained) -> None:
+    first: list[Any] = []
+    second: list[Any] = []
+    for told in (first, second):
+        trained = train(
+            TASK,
+            config(),
+            device="cpu",
+            checkpoints=Checkpoints(str(tmp_path), KEY, every_s=0),
+            sink=lambda figures, step, told=told: told.append((step, dict(figures))),  # type: ignore[misc]
+        )
+        assert weights(trained.model) == weights(uninterrupted.model)
+        assert report(trained) == report(uninterrupted)
+        assert len(list((tmp_path / "checkpoints" / KEY).iterdir())) == 1  # moments are dropped
+    assert trained.steps_run == 0
+    assert sorted(first, key=str) == sorted(second, key=str)
+
+
+def test_no_pickle_is_written(tmp_path: Path) -> None:
+    interrupted(tmp_path, 17)
+    files = [file for file in tmp_path.rglob("*") if file.is_file()]
+    assert len(files) == 4
+    for file in files:
+        with safetensors.safe_open(file, "pt") as opened:
+            metadata = opened.metadata()
+        header = int.from_bytes(file.read_bytes()[:8], "little")
+        spans = json.loads(file.read_bytes()[8 : 8 + header])
+        del spans["__metadata__"]
+        # numbers are JSON text, and the tensors fill the rest of the file
+        assert set(json.loads(metadata["numbers"])) >= ({"step", "curve"} if file.name.startswith("step") else set())
+        assert max(span["data_offsets"][1] for span in spans.values()) + header + 8 == file.stat().st_size
+
+
+def test_a_state_of_another_model_names_the_keys(tmp_path: Path) -> None:
+    from dataclasses import replace
+
+    from tests.tasks.learning.small import Net
+
+    class Other(Net):
+        def __init__(self) -> None:
+            super().__init__()
+            self.hidden_layer = self.hidden
+            del self.hidden
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.out(self.hidden_layer(x))[:, 0]
+
+    interrupted(tmp_path, 8)
+    with pytest.raises(
+        ValueError, match=r"step-0000000006.*: model.hidden_layer.weight.* is missing .*raise the version"
+    ):
+        train(replace(TASK, build=Other), config(), device="cpu", checkpoints=Checkpoints(str(tmp_path), KEY))
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        ("train_small@other", "1", BASE, {"data/small": "aa"}),
+        ("train_small@net", "2", BASE, {"data/small": "aa"}),
+        ("train_small@net", "1", {**BASE, "lr": 0.02}, {"data/small": "aa"}),
+        ("train_small@net", "1", BASE, {"data/small": "bb"}),
+    ],
+)
+def test_no_run_goes_on_with_anothers_state(tmp_path: Path, changed: Any) -> None:
+    interrupted(tmp_path, 8)
+    other = checkpoint_key(*changed)
+    assert other != KEY == checkpoint_key("train_small@net", "1", dict(reversed(BASE.items())), {"data/small": "aa"})
+    assert Checkpoints(str(tmp_path), other).load() is None
+    assert Checkpoints(str(tmp_path), KEY).load() is not None
+
+
+def test_checkpoints_lie_in_an_object_storage_too(uninterrupted: Trained) -> None:
+    store = f"memory://learning-{os.getpid()}"
+    interrupted(store, 17)  # type: ignore[arg-type]
+    trained = train(TASK, config(), device="cpu", checkpoints=EveryThird(store, KEY))
+    assert trained.resumed_from == 15
+    assert weights(trained.model) == weights(uninterrupted.model)

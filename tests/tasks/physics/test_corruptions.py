@@ -1,0 +1,150 @@
+"""The corruption suite: nothing that is wrong goes in silently, and what goes in has the values that h5py gives."""
+
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+
+from tasks.physics.crossfile import Item, judged
+from tasks.physics.records import examined_value
+from tasks.physics.repack import CONSTANTS, PACKED, repack
+from tasks.physics.schema import read_layout
+from tasks.physics.statistics import examine
+from tests.tasks.physics.corruptions import CASES, Case, base
+
+
+def made(case: Case, folder: Path) -> Path:
+    path = folder / "noise" / "data" / "train" / "case.hdf5"
+    base(path, **case.options)
+    case.make(path)
+    return path
+
+
+def named(cases: list[Case]) -> list[str]:
+    return [case.name for case in cases]
+
+
+BAD = [case for case in CASES if case.verdict == "reject"]
+GOOD = [case for case in CASES if case.verdict != "reject"]
+
+
+def test_each_case_has_a_name_of_its_own() -> None:
+    assert len(set(named(CASES))) == len(CASES)
+
+
+@pytest.mark.parametrize("case", BAD, ids=named(BAD))
+def test_what_cannot_be_used_is_rejected_with_object_fault_and_remedy(case: Case, tmp_path: Path) -> None:
+    path = made(case, tmp_path)
+    examined = examine(str(path))
+    item = Item("0" * 64, "own", "train/case.hdf5", str(path), path.stat().st_size)
+    found = judged(item, examined_value(examined, {}), max_frozen_share=0.95).rejected
+    assert (case.code, case.at) in {(one.code, one.at) for one in found}, [str(one) for one in found]
+    for one in found:
+        assert one.at.startswith("/")
+        assert one.what
+        assert one.remedy
+
+
+@pytest.mark.parametrize("case", GOOD, ids=named(GOOD))
+def test_what_is_accepted_has_the_values_of_h5py_and_what_is_odd_is_told(case: Case, tmp_path: Path) -> None:
+    path = made(case, tmp_path)
+    examined = examine(str(path))
+    assert not examined.rejected, [str(one) for one in examined.findings]
+    found = {(one.code, one.at) for one in examined.findings}
+    if case.verdict == "accept":
+        assert not found, [str(one) for one in examined.findings]
+    else:
+        assert (case.code, case.at) in found, [str(one) for one in examined.findings]
+        assert all(one.what and one.remedy for one in examined.findings)
+    wanted = expected(path)
+    assert {one.field for one in examined.moments} == set(wanted)
+    for name, values in wanted.items():
+        own = [one for one in examined.moments if one.field == name]
+        dims = len(examined.layout.dimensions) if examined.layout else 0
+        components = values.reshape(*values.shape[: 2 + dims], -1)
+        for one in own:
+            part = components[max(one.trajectory, 0), ..., one.component].astype(np.float64)
+            part = part[np.isfinite(part)]
+            assert (one.values.low, one.values.high) == (part.min(), part.max())
+            np.testing.assert_allclose(one.values.mean, part.mean(), rtol=1e-6, atol=1e-9 * part.std())
+            np.testing.assert_allclose(one.values.std, part.std(), rtol=1e-6, atol=1e-12 * abs(part).max())
+    check_contiguous(path, tmp_path / "contiguous.hdf5", wanted)
+    check_packed(path, tmp_path / "packed.hdf5", wanted)
+
+
+def expected(path: Path) -> dict[str, np.ndarray]:
+    """Return all fields by h5py alone, float32 (B, T, *S, components), all axes full; T is 1 for constants."""
+    found = {}
+    with h5py.File(path) as file:
+        sizes = [file["dimensions"][name].shape[-1] for name in map(_text, file["dimensions"].attrs["spatial_dims"])]
+        trajectories = int(file.attrs["n_trajectories"])
+        steps = file["dimensions/time"].shape[-1]
+        for order, group in enumerate(("t0_fields", "t1_fields", "t2_fields")):
+            for name in map(_text, file[group].attrs["field_names"]):
+                data = file[group][name]
+                values = data[()].astype(np.float32)
+                for axis, attribute in enumerate(("sample_varying", "time_varying")):
+                    if not data.attrs[attribute]:
+                        values = np.expand_dims(values, axis)
+                full = 2 + len(sizes) + order
+                for axis, varies in enumerate(data.attrs["dim_varying"]):
+                    fits = values.ndim == full or values.shape[2 + axis] == 1
+                    if not varies and not fits:
+                        values = np.expand_dims(values, 2 + axis)
+                length = steps if data.attrs["time_varying"] else 1
+                found[name] = np.broadcast_to(values, (trajectories, length, *sizes, *[len(sizes)] * order))
+    return found
+
+
+def _text(value: str | bytes) -> str:
+    return value.decode() if isinstance(value, bytes) else value
+
+
+def check_contiguous(path: Path, target: Path, wanted: dict[str, np.ndarray]) -> None:
+    """A file written anew has no finding that the writing mends, loads, and has the same values, in one piece."""
+    repack(str(path), target, "contiguous")
+    layout = read_layout(target)
+    again = expected(target)
+    for variable in layout.fields:
+        np.testing.assert_array_equal(again[variable.name], wanted[variable.name])
+        assert variable.offset is not None
+        assert variable.dtype == "<f4"
+        assert "dropped" not in variable.space
+    mended = {"byte_strings", "byte_order", "float64", "other_type", "soft_link", "unlisted"}
+    assert not {one.code for one in examine(str(target)).findings} & mended
+
+
+def check_packed(path: Path, target: Path, wanted: dict[str, np.ndarray]) -> None:
+    repack(str(path), target, "packed")
+    layout = read_layout(path)
+    with h5py.File(target) as file:
+        for name, fields in ((PACKED, list(layout.of_time())), (CONSTANTS, list(layout.constants()))):
+            if not fields:
+                continue
+            data = file[name]
+            first = 0
+            channels = list(data.attrs["channels"])
+            assert channels == [one for field in fields for one in field.channels(layout.dimensions)]
+            for field in fields:
+                values = wanted[field.name]
+                shape = (*values.shape[: 2 + len(layout.dimensions)], field.components)
+                values = np.moveaxis(values.reshape(shape), -1, 2)
+                got = data[:, :, first : first + field.components] if name == PACKED else data[()][:, None]
+                got = got if name == PACKED else got[:, :, first : first + field.components]
+                np.testing.assert_array_equal(got, values[: len(got)])
+                first += field.components
+
+
+def test_a_constant_that_is_the_same_for_all_has_one_row_in_the_packed_file(tmp_path: Path) -> None:
+    base(tmp_path / "a.hdf5")
+    with h5py.File(tmp_path / "a.hdf5", "r+") as file:
+        values = file["t0_fields/speed_of_sound"][0]
+        attributes = dict(file["t0_fields/speed_of_sound"].attrs)
+        del file["t0_fields/speed_of_sound"]
+        made = file["t0_fields"].create_dataset("speed_of_sound", data=values)
+        made.attrs.update(attributes | {"sample_varying": False})
+    repack(str(tmp_path / "a.hdf5"), tmp_path / "b.hdf5", "packed")
+    with h5py.File(tmp_path / "b.hdf5") as file:
+        assert file[CONSTANTS].shape == (1, 4, 8, 6)
+        np.testing.assert_array_equal(file[CONSTANTS][0, 0], values)
