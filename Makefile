@@ -25,7 +25,7 @@ test: $(READY)   ## what is not marked slow, at most 5 minutes
 	$(BIN)/pytest -q -m "not slow" -n $(PYTEST_WORKERS) --dist loadfile --no-loadscope-reorder
 
 test-slow: $(READY)  ## the rest: kills, floods, the real film
-	$(BIN)/pytest -q -m slow -n $(PYTEST_WORKERS) --dist loadfile --no-loadscope-reorder
+	$(BIN)/pytest -q -m slow
 
 lint: $(READY)   ## ruff check, ruff format --check, mypy over flows and tasks
 	$(BIN)/ruff check .

@@ -17,7 +17,7 @@ RESULTS = Path(__file__).parent / "RESULTS.md"
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(1500)
+@pytest.mark.timeout(2700)
 def test_every_clip_is_kept_or_rejected_as_planted(curated: Callable[[Sequence[Clip]], Result]) -> None:
     result = curated(CLIPS)
     if WRITE_TO:
