@@ -196,7 +196,7 @@ def test_the_tables_open_in_duckdb_and_dvc_shows_metrics_and_plots(finished: Lin
     assert counted == [(2, 4.0)]
     shown = finished.dvc("metrics", "show").stdout
     assert "curate.kept" in shown
-    html = finished.dvc("plots", "show", "-o", str(finished.root / "dvc_plots")).stdout.strip()
+    html = finished.dvc("plots", "show", "funnels", "-o", str(finished.root / "dvc_plots")).stdout.strip()
     assert "funnel" in Path(html.removeprefix("file://")).read_text()
 
 
