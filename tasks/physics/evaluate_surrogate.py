@@ -4,10 +4,9 @@ One step ahead over many windows, and rolled out over whole trajectories, beside
 rollouts.parquet has every figure of every step, curve.csv their means for `dvc plots`, films/ what a person looks at.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
-import numpy as np
 import torch
 from pydantic import Field
 
@@ -18,14 +17,14 @@ from tasks.physics.evaluation import (
     SURROGATE,
     Frames,
     Scores,
-    StepFor,
     curves,
     figures,
     rollout_rows,
     score,
+    step_for,
     with_baselines,
 )
-from tasks.physics.ingested import Ingested, OwnPhysics, ingested
+from tasks.physics.ingested import Ingested, OwnPhysics, frames_of, ingested, spread
 from tasks.physics.movies import Film, write_film, write_still
 from tasks.physics.normalisation import Kind
 from tasks.physics.rollout import Scaling, rollout
@@ -102,11 +101,10 @@ def _scores(
     space, scaling, channels = data.space(windows), data.scaling(windows, kind), windows.channels
     models = with_baselines(step_for(surrogate))
     count = min(chosen.one_step_windows, len(windows))
-    spread = [int(index) for index in np.linspace(0, len(windows) - 1, count)]
     stage.log.info("%s: %d windows, %d trajectories of %d steps", split, count, len(whole), whole.steps_output)
     how = {"channels": channels, "scaling": scaling, "space": space}
-    first = score(models, _batches(windows, spread), **how)  # type: ignore[arg-type]
-    rolled = score(models, _batches(whole, range(len(whole))), keep_rows=True, **how)  # type: ignore[arg-type]
+    first = score(models, frames_of(windows, spread(len(windows), count), BATCH), **how)  # type: ignore[arg-type]
+    rolled = score(models, frames_of(whole, range(len(whole)), BATCH), keep_rows=True, **how)  # type: ignore[arg-type]
     return first, rolled
 
 
@@ -119,32 +117,13 @@ def _trajectories(data: Ingested, params: Params, surrogate: Surrogate, split: s
     return data.windows(split, request, kind=params.train_surrogate.normalisation, normalised=False)
 
 
-def step_for(surrogate: Surrogate) -> StepFor:
-    """Return how a surrogate steps through given windows."""
-    return lambda frames, mask_S: surrogate.step(frames.constants_BKS, mask_S)
-
-
-def _batches(windows: WellWindows, wanted: Sequence[int]) -> Iterator[Frames]:
-    for first in range(0, len(wanted), BATCH):
-        numbers = list(wanted[first : first + BATCH])
-        batch = windows.batch(numbers)
-        yield Frames(batch["input"], batch["target"], _names(windows, numbers), batch.get("constants"))
-
-
-def _names(windows: WellWindows, numbers: Sequence[int]) -> list[str]:
-    """Return FILE#TRAJECTORY of each window."""
-    where = [windows.index.window(number, 0) for number in numbers]
-    return [f"{Path(windows.files[one.file].path).stem}#{one.trajectory}" for one in where]
-
-
 def _write_films(stage: Stage, data: Ingested, params: Params, surrogate: Surrogate, folder: Path) -> None:
     """Film the rollout of some test trajectories, each with a still of its middle."""
     folder.mkdir()
     whole = _trajectories(data, params, surrogate, "test")
     scaling = data.scaling(whole, params.train_surrogate.normalisation)
     count = min(params.evaluate_surrogate.films, len(whole))
-    for number in sorted({int(at) for at in np.linspace(0, len(whole) - 1, count)} if count else ()):
-        (frames,) = _batches(whole, [number])
+    for frames in frames_of(whole, spread(len(whole), count), 1):
         _film(surrogate, frames, scaling, whole, folder)
     for path in sorted(folder.iterdir()):
         stage.figure(path, path.name)

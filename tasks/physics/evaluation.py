@@ -15,6 +15,7 @@ from torch import Tensor
 from tasks.physics.metrics import BANDS, WINDOWS, Means, Region, frame_scores
 from tasks.physics.quadrature import is_uniform, point_weights
 from tasks.physics.rollout import BASELINES, Scaling, Step, rollout
+from tasks.physics.surrogate import Surrogate
 
 SURROGATE = "surrogate"
 _POINTWISE = ("vrmse", "nrmse", "pearson_r", "linfinity")
@@ -66,6 +67,11 @@ def space_of(dimensions: Sequence[str], coordinates: Sequence[np.ndarray], grid_
 
 
 StepFor = Callable[[Frames, Tensor | None], Step]  # of these windows, with this mask (*S)
+
+
+def step_for(surrogate: Surrogate) -> StepFor:
+    """Return how a surrogate steps through given windows."""
+    return lambda frames, mask_S: surrogate.step(frames.constants_BKS, mask_S)
 
 
 def with_baselines(surrogate: StepFor) -> dict[str, StepFor]:

@@ -1,13 +1,15 @@
 """What ingest_well admitted, for the stages that read it: files of a split, wherever they lie, and their statistics."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+import torch
 from pydantic import Field
 
 from tasks.physics.catalog import FILES
-from tasks.physics.evaluation import Space, space_of
+from tasks.physics.evaluation import Frames, Space, space_of
 from tasks.physics.normalisation import Kind, Normalisation, normalisation, read_statistics
 from tasks.physics.rollout import Scaling
 from tasks.physics.window_index import Request
@@ -84,6 +86,23 @@ class Ingested:
     def check(self) -> None:
         """Raise ValueError where there are no statistics: the training split was not ingested."""
         read_statistics(self.statistics)
+
+
+def spread(total: int, count: int) -> list[int]:
+    """Return `count` of the numbers below `total`, evenly spread from the first to the last; all where it has less."""
+    return np.unique(np.linspace(0, total - 1, min(count, total)).astype(int)).tolist()
+
+
+def frames_of(
+    windows: WellWindows, wanted: Sequence[int], batch_size: int, device: torch.device | None = None
+) -> Iterator[Frames]:
+    """Yield some windows, in physical units, as evaluation takes them; each is named FILE#TRAJECTORY."""
+    for first in range(0, len(wanted), batch_size):
+        numbers = list(wanted[first : first + batch_size])
+        batch = {name: values.to(device) for name, values in windows.batch(numbers).items()}
+        where = [windows.index.window(number) for number in numbers]
+        names = [f"{Path(windows.files[one.file].path).stem}#{one.trajectory}" for one in where]
+        yield Frames(batch["input"], batch["target"], names, batch.get("constants"))
 
 
 def ingested(stage: Stage, own: OwnPhysics, dataset: str) -> Ingested:

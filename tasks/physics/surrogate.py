@@ -99,20 +99,13 @@ class Surrogate(nn.Module):
                 f"{frames}, oldest first, then {', '.join(self.design.constants) or 'nothing'}"
             )
         past_BNCS = x_BXS[:, :fields].unflatten(1, (self.design.frames, -1))
-        seen_BNCS = _normal(past_BNCS, self.get_buffer("field_shift"), self.get_buffer("field_scale"), 2)
-        parts = [seen_BNCS.flatten(1, 2)]
-        if self.design.constants:
-            parts.append(self._normal_constants(x_BXS[:, fields:]))
-        y_BCS = self.network(torch.cat(parts, dim=1))
-        scaling = self.scaling
-        if not self.design.delta:
-            return _physical(y_BCS, scaling.shift_C, scaling.scale_C)
-        assert scaling.delta_shift_C is not None
-        assert scaling.delta_scale_C is not None
-        return past_BNCS[:, -1] + _physical(y_BCS, scaling.delta_shift_C, scaling.delta_scale_C)
+        mean_C = _along(self.get_buffer("field_shift"), past_BNCS, 2)
+        past_BNCS = torch.where(torch.isnan(past_BNCS), mean_C, past_BNCS)
+        return self.step(x_BXS[:, fields:] if self.design.constants else None)(past_BNCS)
 
     def _normal_constants(self, constants_BKS: Tensor) -> Tensor:
-        return _normal(constants_BKS, self.get_buffer("constant_shift"), self.get_buffer("constant_scale"), 1)
+        shift, scale = (_along(self.get_buffer(f"constant_{name}"), constants_BKS, 1) for name in ("shift", "scale"))
+        return torch.nan_to_num((constants_BKS - shift) / scale, nan=0.0, posinf=torch.inf, neginf=-torch.inf)
 
 
 def saved_config(design: Design) -> dict[str, Any]:
@@ -141,16 +134,6 @@ def training_loss(surrogate: Surrogate, batch: Mapping[str, Tensor]) -> Tensor:
     counts_BCS = batch["mask"][:, 0]
     off_BCS = torch.where(counts_BCS, off_BCS, torch.zeros_like(off_BCS))  # before the square: NaN has no gradient so
     return (off_BCS**2).sum() / counts_BCS.sum().clamp(min=1)
-
-
-def _normal(x: Tensor, shift_C: Tensor, scale_C: Tensor, axis: int) -> Tensor:
-    """Normalise, channels along `axis`; NaN becomes 0, infinity stays."""
-    off = (x - _along(shift_C, x, axis)) / _along(scale_C, x, axis)
-    return torch.nan_to_num(off, nan=0.0, posinf=torch.inf, neginf=-torch.inf)
-
-
-def _physical(y_BCS: Tensor, shift_C: Tensor, scale_C: Tensor) -> Tensor:
-    return y_BCS * _along(scale_C, y_BCS, 1) + _along(shift_C, y_BCS, 1)
 
 
 def _along(values: Tensor, like: Tensor, axis: int) -> Tensor:

@@ -4,7 +4,7 @@ The network sees a few normalised frames and gives the next one; the best weight
 split are kept, as safetensors with the config from which `tasks.physics.surrogate` builds it again.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -12,19 +12,19 @@ import torch
 from pydantic import Field
 
 from tasks.keys import StoredFunction
-from tasks.learning.batches import IndexBatches, shuffled
 from tasks.learning.checkpoints import Checkpoints, checkpoint_key
 from tasks.learning.config import LearningConfig, Regime
 from tasks.learning.loop import Loss, Task, Trained, train
 from tasks.learning.models import save_model
 from tasks.learning.pyfunc import EXAMPLE
 from tasks.learning.shown import shown
-from tasks.physics.ingested import Ingested, OwnPhysics, ingested
-from tasks.physics.metrics import frame_scores
+from tasks.physics.evaluation import SURROGATE, score, step_for
+from tasks.physics.ingested import Ingested, OwnPhysics, frames_of, ingested, spread
 from tasks.physics.normalisation import Kind
+from tasks.physics.sampling import window_batches
 from tasks.physics.surrogate import Design, Surrogate, saved_config, training_loss
 from tasks.physics.training_pictures import curves_figure
-from tasks.physics.window_index import Draw, Request
+from tasks.physics.window_index import Request
 from tasks.physics.windows import PERIODIC, WellWindows, boundary_codes
 from tasks.stage import Report, Stage, StrictModel, stage_main
 
@@ -47,6 +47,7 @@ class TrainSurrogate(StrictModel):
     delta: bool = Field(description="predict the change since the newest frame; paper false")
     normalisation: Kind
     batch_size: int = Field(ge=1)
+    by_file: bool = Field(description="a batch's windows lie in one file: for compressed files, read by chunk")
     valid_windows: int = Field(ge=1, description="of the validation split, evenly spread, that each validation takes")
     learning: Regime
     networks: dict[str, Network]
@@ -118,40 +119,27 @@ def _task(data: Ingested, chosen: TrainSurrogate, design: Design, windows: WellW
         surrogate.set_scaling(scaling, constant_shift, constant_scale)
         return surrogate
 
-    def read(indices: np.ndarray, epoch: int) -> dict[str, torch.Tensor]:
-        batch = windows.batch([Draw(epoch, int(index)) for index in indices])
-        mask = batch["mask"]
-        wanted = ("input", "target", "constants") if bool(mask.all()) else ("input", "target", "constants", "mask")
-        return {name: batch[name] for name in wanted if name in batch}
-
     def loss(model: torch.nn.Module, batch: Mapping[str, torch.Tensor]) -> Loss:
         assert isinstance(model, Surrogate)
         return Loss(training_loss(model, batch))
 
-    batches = IndexBatches(read, shuffled(len(windows), config.seed), len(windows), chosen.batch_size)
+    batches = window_batches(windows, chosen.batch_size, config.seed, by_file=chosen.by_file)
     return Task(built, batches, loss, validate)
 
 
-def _validation(data: Ingested, chosen: TrainSurrogate) -> Any:
-    """Return what is asked of a model on the validation split: one-step VRMSE in physical units, then its loss."""
-    physical = data.windows("valid", Request(steps_input=chosen.frames), kind=chosen.normalisation, normalised=False)
-    count = min(chosen.valid_windows, len(physical))
-    wanted = [int(index) for index in np.linspace(0, len(physical) - 1, count)]
+def _validation(data: Ingested, chosen: TrainSurrogate) -> Callable[[torch.nn.Module], dict[str, float]]:
+    """Return what is asked of a model on the validation split: one-step VRMSE, as evaluate_surrogate has it."""
+    windows = data.windows("valid", Request(steps_input=chosen.frames), kind=chosen.normalisation, normalised=False)
+    space, wanted = data.space(windows), spread(len(windows), chosen.valid_windows)
 
     def validate(model: torch.nn.Module) -> dict[str, float]:
-        total, windows = 0.0, 0
-        for first in range(0, count, chosen.batch_size):
-            batch = physical.batch(wanted[first : first + chosen.batch_size])
-            x_BXS = batch["input"].flatten(1, 2)
-            if "constants" in batch:
-                x_BXS = torch.cat([x_BXS, batch["constants"]], dim=1)
-            device = next(model.parameters()).device
-            predicted = model(x_BXS.to(device)).cpu()[:, None]
-            dims = len(physical.dimensions)
-            scores = frame_scores(predicted, batch["target"], dims, ["vrmse"])["vrmse"]
-            total += float(scores.double().mean((1, 2)).sum())
-            windows += len(predicted)
-        return {"vrmse": total / windows}
+        assert isinstance(model, Surrogate)
+        batches = frames_of(windows, wanted, chosen.batch_size, next(model.parameters()).device)
+        models = {SURROGATE: step_for(model)}
+        found = score(models, batches, channels=windows.channels, scaling=model.scaling, space=space)
+        vrmse = found[SURROGATE].means.overall("vrmse", slice(0, 1))
+        assert vrmse is not None
+        return {"vrmse": vrmse}
 
     return validate
 
@@ -166,10 +154,11 @@ def _example(data: Ingested, chosen: TrainSurrogate) -> np.ndarray:
 
 def _figures(trained: Trained, model: torch.nn.Module, windows: int) -> dict[str, dict[str, float]]:
     losses = [row["loss"] for row in trained.curve if row["loss"] is not None]
+    last = {"loss_last": losses[-1]} if losses else {}
     return {
         "valid": {f"{name}_one_step": value for name, value in trained.best.items()},
         "train": {
-            "loss_last": losses[-1] if losses else float("nan"),
+            **last,
             "best_step": trained.best_step,
             "steps": trained.steps,
             "skipped_steps": trained.skipped,

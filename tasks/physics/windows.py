@@ -68,8 +68,8 @@ class WellWindows(Dataset[Batch]):
     In "well": the keys, shapes and values of `WellDataset`; its `space_grid` is shared between samples.
 
     Channels have the order of the first file, whatever that of another. Normalisation and augmentation are applied to
-    the batch. With `mask_nan` what is no number becomes 0 after normalisation, and `mask` (No, C, *S) tells True where
-    the target was one. Random choices are functions of (seed, epoch, window).
+    the batch. With `mask_nan` what is no number becomes 0 after normalisation, and where a target has some, `mask`
+    (No, C, *S) tells True where it is a number. Random choices are functions of (seed, epoch, window).
     Raises ValueError naming the file where files do not fit together or have too few steps.
     """
 
@@ -142,8 +142,9 @@ class WellWindows(Dataset[Batch]):
                 self.augmentation.apply(batch, self, asked)
         if self.request.delta:
             _to_deltas(source, target)
-        if self.mask_nan:
-            batch["mask"] = ~torch.isnan(target)
+        missing = torch.isnan(target) if self.mask_nan else None
+        if missing is not None and bool(missing.any()):
+            batch["mask"] = ~missing
         self._normalise(batch, source, target)
         if self.mask_nan:
             for name in ("input", "target", "constants"):

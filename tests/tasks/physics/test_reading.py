@@ -14,13 +14,13 @@ import numpy as np
 import psutil
 import pytest
 import torch
+from torch.utils.data import DataLoader
 
 from tasks.physics import reading
 from tasks.physics.reading import Reader, places
-from tasks.physics.sampling import BatchSampler, loader
 from tasks.physics.schema import LayoutError
-from tasks.physics.window_index import Request
-from tasks.physics.windows import WellWindows
+from tasks.physics.window_index import Draw, Request
+from tasks.physics.windows import Batch, WellWindows
 from tests.tasks.physics.test_windows import assert_same, write_folder
 from tests.tasks.physics.well_files import write_random
 
@@ -258,13 +258,17 @@ def test_a_copy_for_another_process_has_no_open_file(files: list[Path]) -> None:
         assert_same(other.batch([0, 5]), before)
 
 
+def _as_it_is(batch: Batch) -> Batch:
+    return batch
+
+
 @pytest.mark.parametrize("workers", [1, 2])
 def test_workers_give_the_batches_that_one_process_gives(files: list[Path], workers: int) -> None:
     windows = WellWindows(files, Request(2, 1, max_dt_stride=2), max_open=1)
-    sampler = BatchSampler(windows, 4, seed=3)
-    sampler.start(1)
-    alone = [windows.batch(draws) for draws in sampler]
-    for batch, expected in zip(loader(windows, sampler, workers=workers), alone, strict=True):
+    draws = [[Draw(1, index) for index in range(at, at + 4)] for at in range(0, 12, 4)]
+    alone = [windows.batch(of_batch) for of_batch in draws]
+    loader = DataLoader(windows, batch_sampler=draws, num_workers=workers, collate_fn=_as_it_is)
+    for batch, expected in zip(loader, alone, strict=True):
         assert_same(batch, expected)
 
 
