@@ -9,7 +9,6 @@ from collections.abc import Callable
 from flows.origin import tracking_never_fails
 from flows.pipeline_run import PipelineRun, execute, opened
 from flows.plan import Request
-from flows.registry import has_models, register_after_run
 from flows.server import configured_api, flush, prefect_api, watched
 from tasks import lineage
 
@@ -28,8 +27,6 @@ def run_pipeline(request: Request, say: Callable[[str], None] = print) -> Pipeli
         configured = configured_api() is not None
         if not run.has_work and not configured:
             execute(run)
-            if has_models(run.project):
-                register_after_run(run.root, say)
             return run
         os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")  # its lines are said by `say`
         os.environ.setdefault("PREFECT_LOGGING_INTERNAL_LEVEL", "CRITICAL")  # a lost server is warned of once, by us
@@ -40,8 +37,6 @@ def run_pipeline(request: Request, say: Callable[[str], None] = print) -> Pipeli
                 _run_under_prefect(run, api, flushed=not configured)
             if not run.finished:
                 execute(run)
-        if has_models(run.project):
-            register_after_run(run.root, say)
     return run
 
 

@@ -27,6 +27,7 @@ from flows.lock import pipeline_lock
 from flows.order import Future, run_by_dependency
 from flows.origin import run_behind, tracking_never_fails
 from flows.plan import Request, root_of, set_params, take_status, unset_params
+from flows.registry import register_after_run
 from flows.runner import Attempt, Interrupted, State, environment, run_stage
 from flows.server import Watch
 from tasks import env, lineage
@@ -382,6 +383,8 @@ def execute(run: PipelineRun, submit: Callable[[Node], Future] | None = None) ->
         try:
             run_by_dependency(run.nodes, jobs=run.request.jobs, decide=run.decide, start=start, ended=ended)
             run.finished = True
+            with tracking_never_fails("models are not registered; try 'headrace register'"):
+                register_after_run(run.project, run.links, run.say)
             with tracking_never_fails("links to MLflow are not remembered"):
                 run.remember_links()
             status = "FAILED" if run.failed() else "FINISHED"

@@ -14,14 +14,12 @@ import logging
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from flows.graph import Node, Project, ProjectError
-from flows.origin import run_behind, tracking_never_fails
+from flows.links import Links
+from flows.origin import run_behind
 from tasks import lineage
-
-log = logging.getLogger("headrace")
 
 _OUT, _STAGE = "dvc.out", "dvc.stage"  # tags of a version
 
@@ -78,7 +76,7 @@ def register(project: Project, say: Callable[[str], None] = lambda _: None) -> l
 
 def _registered(project: Project, node: Node, model: _Model, digest: str) -> Registered:
     client = lineage.client()
-    name = _quoted(model.name)
+    name = lineage.quoted(model.name)
     for version in client.search_model_versions(f"name = {name}"):
         if version.tags.get(_OUT) == digest and version.tags.get(_STAGE) == node.address:
             return Registered(model.name, str(version.version), node.address, digest, new=False)
@@ -150,14 +148,17 @@ def _with_aliases(one: Registered, aliases: tuple[str, ...]) -> Registered:
     return Registered(one.model, one.version, one.address, one.digest, one.new, aliases)
 
 
-def register_after_run(root: Path, say: Callable[[str], None]) -> None:
-    """Do `register` at the end of a pipeline run: trouble is warned of, and costs no out."""
-    with tracking_never_fails("models are not registered; try 'headrace register'"):
-        for one in register(Project.open(root), say):  # anew: dvc.lock has changed since the run began
-            if one.new:
-                say(f"  registered {one.model} version {one.version}, made by {one.address}")
-            for alias in one.aliases:
-                say(f"  models:/{one.model}@{alias} is version {one.version}, made by {one.address}")
+def register_after_run(project: Project, links: Links, say: Callable[[str], None]) -> None:
+    """Do `register` at the end of a pipeline run, unless nothing of it has changed since the last time."""
+    addresses = [node.address for node in project.nodes.values() if {"model", "alias"} & set(node.meta)]
+    if not addresses or links.registered(addresses):
+        return
+    for one in register(Project.open(project.root), say):  # anew: dvc.lock has changed since the run began
+        if one.new:
+            say(f"  registered {one.model} version {one.version}, made by {one.address}")
+        for alias in one.aliases:
+            say(f"  models:/{one.model}@{alias} is version {one.version}, made by {one.address}")
+    links.put_registered(addresses)
 
 
 def _model(node: Node) -> _Model:
@@ -189,7 +190,3 @@ def _declared(node: Node, key: str, needed: tuple[str, ...], more: tuple[str, ..
         wanted = ", ".join((*needed, *(f"[{name}]" for name in more)))
         raise ProjectError(f"{node.file}: stage '{node.address}': meta.{key} is {told!r}: give {wanted}")
     return dict(told)
-
-
-def _quoted(value: str) -> str:
-    return "'" + value.replace("'", "\\'") + "'"

@@ -470,25 +470,25 @@ def _ref(run: Any) -> RunRef:
     )
 
 
-def _quoted(value: str) -> str:
+def quoted(value: str) -> str:
     return "'" + value.replace("'", "\\'") + "'"
 
 
 def runs_of_invocation(invocation: str) -> list[RunRef]:
     """Return the runs that were opened under this invocation of a stage, newest first."""
-    return _search(f"tags.`headrace.invocation` = {_quoted(invocation)}")
+    return _search(f"tags.`headrace.invocation` = {quoted(invocation)}")
 
 
 def run_of_out(path: str, out_hash: str) -> RunRef | None:
     """Return the newest finished run that made `path` with this hash; None if it was made elsewhere."""
     tag = mlflow_name(f"dvc.outs.{path}")
-    found = _search(f"tags.`{tag}` = {_quoted(out_hash)} and attributes.status = 'FINISHED'", limit=1)
+    found = _search(f"tags.`{tag}` = {quoted(out_hash)} and attributes.status = 'FINISHED'", limit=1)
     return found[0] if found else None
 
 
 def runs_of_stage(address: str, *, limit: int = 5) -> list[RunRef]:
     """Return the newest finished runs of a stage."""
-    return _search(f"tags.`dvc.stage` = {_quoted(address)} and attributes.status = 'FINISHED'", limit=limit)
+    return _search(f"tags.`dvc.stage` = {quoted(address)} and attributes.status = 'FINISHED'", limit=limit)
 
 
 def close_dead_runs(root: Path) -> int:
@@ -497,7 +497,7 @@ def close_dead_runs(root: Path) -> int:
     dead = [
         ref
         for ref in _search(
-            f"attributes.status = 'RUNNING' and tags.`headrace.host` = {_quoted(socket.gethostname())}", limit=1000
+            f"attributes.status = 'RUNNING' and tags.`headrace.host` = {quoted(socket.gethostname())}", limit=1000
         )
         if not _alive(ref.tags)
     ]

@@ -1,0 +1,222 @@
+"""Models in MLflow's registry, from what dvc.yaml declares: by the hashes of outs, wherever these came from."""
+
+import os
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from flows.cli import app
+from flows.graph import Project as DvcProject
+from flows.graph import ProjectError
+from flows.registry import Registered, register
+from tasks import env, lineage
+from tests.conftest import Project
+from tests.flows import projects
+from tests.flows.conftest import run
+
+LOADER = """
+import json
+from pathlib import Path
+
+import numpy as np
+
+
+class Times:
+    def __init__(self, factor):
+        self.factor = factor
+
+    def predict(self, model_input, params=None):
+        return np.asarray(model_input) * self.factor
+
+
+def _load_pyfunc(path):
+    return Times(json.loads((Path(path) / "config.json").read_text())["factor"])
+
+
+def input_example(path):
+    return np.array([[1.0, 2.0]])
+"""
+FIT = """
+import json, sys
+from pathlib import Path
+
+name = sys.argv[1]
+factor = float(Path(f"factor-{name}").read_text())
+folder = Path("models") / name
+folder.mkdir(parents=True, exist_ok=True)
+(folder / "config.json").write_text(json.dumps({"factor": factor}))
+"""
+CHOOSE = """
+import json, sys
+from pathlib import Path
+
+Path("report").mkdir(exist_ok=True)
+Path("report/best.json").write_text(json.dumps({"stage": f"fit@{sys.argv[1]}"}))
+"""
+DVC_YAML = f"""
+stages:
+  fit:
+    matrix: {{name: [double, triple]}}
+    cmd: {sys.executable} fit.py ${{item.name}}
+    deps: [fit.py, "factor-${{item.name}}"]
+    outs: ["models/${{item.name}}"]
+    meta: {{model: {{name: times, path: "models/${{item.name}}", loader_module: served.times, requirements: [numpy]}}}}
+  choose:
+    cmd: {sys.executable} choose.py ${{best}}
+    deps: [choose.py, models/double, models/triple]
+    params: [best]
+    outs: [report]
+    meta: {{alias: {{name: champion, of: times, read: report/best.json}}}}
+"""
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory, empty_project: Path) -> Project:
+    """A project whose stages have run. Not to be changed: see `models`."""
+    root = tmp_path_factory.mktemp("models") / "project"
+    shutil.copytree(empty_project, root, symlinks=True)
+    made = Project(root)
+    made.write("dvc.yaml", DVC_YAML)
+    for name, factor in (("double", 2), ("triple", 3)):
+        made.write(f"factor-{name}", f"{factor}\n")
+    made.write("params.yaml", "best: triple\n")
+    made.write("fit.py", FIT)
+    made.write("choose.py", CHOOSE)
+    made.write("served/__init__.py", "")
+    made.write("served/times.py", LOADER)
+    made.dvc("repro", "-q")
+    projects.commit(root)
+    return made
+
+
+@pytest.fixture
+def models(finished: Project, tmp_path: Path) -> Project:
+    """A copy of the finished project, for one test."""
+    shutil.copytree(finished.root, tmp_path / "project", symlinks=True)
+    return Project(tmp_path / "project")
+
+
+def registered(root: Path, said: Callable[[str], None] = lambda _: None) -> list[Registered]:
+    os.environ["MLFLOW_TRACKING_URI"] = env.default_tracking_uri(root)
+    env.configure(root)
+    try:
+        return register(DvcProject.open(root), said)
+    finally:
+        for name in [name for name in sys.modules if name.partition(".")[0] == "served"]:
+            del sys.modules[name]
+
+
+def champion() -> str:
+    return str(lineage.client().get_model_version_by_alias("times", "champion").tags["dvc.stage"])
+
+
+def test_each_model_becomes_a_version_once_and_the_chosen_one_gets_the_alias(models: Project) -> None:
+    first = registered(models.root)
+    assert [(one.address, one.new, one.aliases) for one in first] == [
+        ("fit@double", True, ()),
+        ("fit@triple", True, ("champion",)),
+    ]
+    again = registered(models.root)
+    assert [(one.version, one.new) for one in again] == [(one.version, False) for one in first]
+    import mlflow
+
+    loaded = mlflow.pyfunc.load_model("models:/times@champion")
+    assert loaded.predict(np.array([[5.0, 7.0]])).tolist() == [[15.0, 21.0]]
+    assert loaded.metadata.signature.inputs.to_dict()[0]["tensor-spec"]["shape"] == (-1, 2)
+
+
+def test_a_new_choice_moves_the_alias_and_a_new_out_is_a_new_version(models: Project) -> None:
+    before = {one.address: one.version for one in registered(models.root)}
+    models.write("params.yaml", "best: double\n")
+    models.write("factor-double", "2.5\n")
+    models.dvc("repro", "-q")
+    after = {one.address: one for one in registered(models.root)}
+    assert (after["fit@triple"].version, after["fit@triple"].new) == (before["fit@triple"], False)
+    assert after["fit@double"].new
+    assert champion() == "fit@double"
+
+
+def test_a_clone_with_its_outs_pulled_registers_the_same(models: Project, tmp_path: Path, empty_database: Path) -> None:
+    here = registered(models.root)
+    models.dvc("remote", "add", "-d", "shelf", str(tmp_path / "shelf"))
+    projects.commit(models.root)
+    models.dvc("push", "-q")
+    models.command("git", "clone", "-q", str(models.root), str(tmp_path / "clone"))
+    clone = Project(tmp_path / "clone")
+    (clone.root / "mlruns").mkdir()
+    shutil.copy(empty_database, clone.root / "mlruns" / "mlflow.db")
+    said: list[str] = []
+    assert registered(clone.root, said.append) == []
+    assert [line.split(" is missing")[0] for line in said] == ["models/double", "models/triple"]
+    clone.dvc("pull", "-q")
+    there = registered(clone.root)
+    assert [(one.model, one.address, one.digest, one.aliases) for one in there] == [
+        (one.model, one.address, one.digest, one.aliases) for one in here
+    ]
+    assert all(one.new for one in there)
+
+
+def test_a_pipeline_run_registers_at_its_end_and_asks_no_more_while_nothing_changes(
+    models: Project, no_prefect: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(models.root)
+    env.configure(models.root)
+    assert champion() == "fit@triple"
+    monkeypatch.setattr("flows.registry.register", None)  # not called again
+    run(models.root)
+    models.write("params.yaml", "best: double\n")
+    monkeypatch.undo()
+    run(models.root)
+    env.configure(models.root)
+    assert champion() == "fit@double"
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (
+            ("path: ", "folder: "),
+            "stage 'fit@double': meta.model is .*: give name, path, loader_module, ",
+        ),
+        (('path: "models/', 'path: "model/'), "meta.model.path is 'model/double', which is none of its outs"),
+        (("report/best.json}", "best.json}"), "meta.alias.read is 'best.json', which is in none of its outs"),
+        (("served.times", "served.tomes"), "stage 'fit@double': meta.model.loader_module: No module named"),
+    ],
+)
+def test_a_declaration_that_cannot_be_followed_is_named(models: Project, change: tuple[str, str], told: str) -> None:
+    models.write("dvc.yaml", (models.root / "dvc.yaml").read_text().replace(*change))
+    with pytest.raises(ProjectError, match=told):
+        registered(models.root)
+
+
+def test_register_prints_what_is_there_and_refuses_a_project_without_models(
+    models: Project, make_project: Callable[[str], Project]
+) -> None:
+    done = CliRunner().invoke(app, ["register", "--repo", str(models.root)])
+    assert done.exit_code == 0
+    rows = [line.split() for line in done.output.splitlines() if line.startswith("times")]
+    assert [(row[2], row[3], row[-1]) for row in rows] == [
+        ("new", "fit@double", rows[0][-1]),
+        ("new", "fit@triple", "champion"),
+    ]
+    none = make_project("none")
+    none.write("dvc.yaml", "stages: {a: {cmd: touch a, outs: [a]}}\n")
+    done = CliRunner().invoke(app, ["register", "--repo", str(none.root)])
+    assert done.exit_code == 1
+    assert "no stage declares a model" in done.output
+
+
+def test_sources_are_listed_anew_by_the_commands_that_stages_declare(models: Project) -> None:
+    text = (models.root / "dvc.yaml").read_text()
+    models.write("dvc.yaml", text.replace("meta: {alias:", "meta: {refresh: echo found >> listing, alias:"))
+    done = CliRunner().invoke(app, ["sources", "refresh", "--repo", str(models.root)])
+    assert (done.exit_code, (models.root / "listing").read_text()) == (0, "found\n")
+    models.write("dvc.yaml", text.replace("meta: {alias:", "meta: {refresh: 'exit 3', alias:"))
+    done = CliRunner().invoke(app, ["sources", "refresh", "--repo", str(models.root)])
+    assert done.exit_code == 1
+    assert "not refreshed: exit 3" in done.output
