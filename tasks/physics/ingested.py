@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -37,8 +38,24 @@ class Ingested:
 
     def files(self, split: str) -> list[Path]:
         """Return the files of a split. Raises ValueError naming what there is where it has none."""
-        table = read_table(self.curated / "files.parquet", FILES).select(["dataset", "split", "root", "path"])
-        rows = table.to_pylist()
+        lies_in: dict[str, Path | None] = {**self.roots, "curated": self.curated, "remote": None}
+        paths = []
+        for row in self._rows(split):
+            root = lies_in[row["root"]]
+            if root is None:
+                raise ValueError(f"{row['path']} is remote, and training reads local files: set ingest_well.repack")
+            paths.append(root / row["path"])
+        return sorted(paths)
+
+    def field_order(self, split: str) -> list[str]:
+        """Return the order in which fields are read, the same for all splits of a data set."""
+        order: list[str] = self._rows(split)[0]["field_order"]
+        return order
+
+    def _rows(self, split: str) -> list[dict[str, Any]]:
+        """Return the rows of the files of a split. Raises ValueError naming what there is where it has none."""
+        table = read_table(self.curated / "files.parquet", FILES)
+        rows = table.select(["dataset", "split", "root", "path", "field_order"]).to_pylist()
         found = [row for row in rows if row["dataset"] == self.name and row["split"] == split]
         if not found:
             there = sorted({f"{row['dataset']}/{row['split']}" for row in rows})
@@ -46,21 +63,17 @@ class Ingested:
                 f"{self.curated / 'files.parquet'} has no file of {self.name}/{split}: there are "
                 f"{', '.join(there) or 'none'}; see rejected.parquet beside it"
             )
-        curated = [row for row in found if row["root"] == "curated"]  # repacked: read instead of the originals
-        lies_in: dict[str, Path | None] = {**self.roots, "curated": self.curated, "remote": None}
-        paths = []
-        for row in curated or found:
-            root = lies_in[row["root"]]
-            if root is None:
-                raise ValueError(f"{row['path']} is remote, and training reads local files: set ingest_well.repack")
-            paths.append(root / row["path"])
-        return sorted(paths)
+        return found
 
     def windows(
         self, split: str, request: Request, *, kind: Kind, normalised: bool = True, seed: int = 0
     ) -> WellWindows:
-        """Return the windows of a split, normalised by the training split, or in physical units."""
-        plain = WellWindows(self.files(split), request, mask_nan=normalised, seed=seed)
+        """Return the windows of a split, normalised by the training split, or in physical units.
+
+        Their channels have the data set's order, whatever that of a split's first file.
+        """
+        order = self.field_order(split)
+        plain = WellWindows(self.files(split), request, order=order, mask_nan=normalised, seed=seed)
         if normalised:
             plain.normalisation = self.normalisation(plain, kind)
         return plain

@@ -18,7 +18,7 @@ from tasks.physics.augmentation import Augmentation
 from tasks.physics.buffers import Buffers
 from tasks.physics.normalisation import Normalisation
 from tasks.physics.reading import Reader, places
-from tasks.physics.schema import KINDS, WellFile
+from tasks.physics.schema import KINDS, Variable, WellFile
 from tasks.physics.window_index import Draw, Request, Window, WindowIndex
 
 Batch = dict[str, torch.Tensor]
@@ -67,10 +67,11 @@ class WellWindows(Dataset[Batch]):
     them; a model that stacks steps takes `input.flatten(1, 2)`.
     In "well": the keys, shapes and values of `WellDataset`; its `space_grid` is shared between samples.
 
-    Channels have the order of the first file, whatever that of another. Normalisation and augmentation are applied to
+    Channels have the order of `order`, the names of all fields, whatever the files' own; where it is None, that of the
+    first file, which another split's first file need not have. Normalisation and augmentation are applied to
     the batch. With `mask_nan` what is no number becomes 0 after normalisation, and where a target has some, `mask`
     (No, C, *S) tells True where it is a number. Random choices are functions of (seed, epoch, window).
-    Raises ValueError naming the file where files do not fit together or have too few steps.
+    Raises ValueError naming the file where files do not fit together, have too few steps or other fields than `order`.
     """
 
     def __init__(
@@ -78,6 +79,7 @@ class WellWindows(Dataset[Batch]):
         files: Sequence[str | Path | WellFile],
         request: Request | None = None,
         *,
+        order: Sequence[str] | None = None,
         layout: Layout = "channels_first",
         normalisation: Normalisation | None = None,
         augmentation: Augmentation | None = None,
@@ -100,7 +102,9 @@ class WellWindows(Dataset[Batch]):
         for file in self.files[1:]:
             _check_alike(first, file)
         self.resolution, self.dimensions = first.resolution, first.dimensions
-        self.fields, self.constants = tuple(first.of_time()), tuple(first.constants())
+        fields = _ordered(first, order)
+        self.fields = tuple(field for field in fields if field.time_varying)
+        self.constants = tuple(field for field in fields if not field.time_varying)
         self.channels = tuple(name for field in self.fields for name in field.channels(first.dimensions))
         self.constant_channels = tuple(name for field in self.constants for name in field.channels(first.dimensions))
         self.scalar_names = tuple(scalar.name for scalar in first.scalars if not scalar.time_varying)
@@ -279,6 +283,19 @@ def _to_deltas(source: torch.Tensor, target: torch.Tensor) -> None:
     for step in reversed(range(1, target.shape[1])):
         target[:, step] -= target[:, step - 1]
     target[:, 0] -= source[:, -1]
+
+
+def _ordered(file: WellFile, order: Sequence[str] | None) -> list[Variable]:
+    """Return the fields of a file in this order. Raises ValueError unless it names each of them once."""
+    if order is None:
+        return list(file.fields)
+    fields = {field.name: field for field in file.fields}
+    if sorted(order) != sorted(fields):
+        raise ValueError(
+            f"{file.path}: its fields are {', '.join(fields)}, the order that is asked for has {', '.join(order)}: "
+            "name each field once"
+        )
+    return [fields[name] for name in order]
 
 
 def _check_distinct(files: Sequence[WellFile]) -> None:

@@ -293,6 +293,21 @@ def test_restricted_samples_nest_and_are_of_the_kept_trajectories(flat_files: li
 # --- where the_well 1.2.0 goes wrong ----------------------------------------------------------------------------------
 
 
+def test_an_order_of_fields_is_followed_and_must_name_each_once(flat_files: list[Path]) -> None:
+    plain = WellWindows(flat_files, Request(2, 1))
+    order = ["mask", "C", "pressure", "gravity", "velocity", "drift", "speed_of_sound", "forcing", "density"]
+    windows = WellWindows(flat_files, Request(2, 1), order=order)
+    assert windows.channels[:5] == ("C_xx", "C_xy", "C_yx", "C_yy", "pressure")
+    assert windows.constant_channels == ("mask", "gravity_x", "gravity_y", "speed_of_sound")
+    for index in (0, len(plain) - 1):
+        for name, channels in (("input", "channels"), ("target", "channels"), ("constants", "constant_channels")):
+            places = [getattr(plain, channels).index(channel) for channel in getattr(windows, channels)]
+            assert np.array_equal(windows[index][name], plain[index][name][..., places, :, :])
+    for wrong in (order[1:], [*order, "mask"], [*order[1:], "temperature"]):
+        with pytest.raises(ValueError, match=r"a\.h5: its fields are .*name each field once"):
+            WellWindows(flat_files, order=wrong)
+
+
 def test_channels_of_a_file_with_another_order_are_put_in_place(tmp_path: Path) -> None:
     rng = np.random.default_rng(2)
     fields = usual_fields(rng, sizes=(8, 6))
