@@ -6,7 +6,7 @@ BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 export PATH := $(abspath $(BIN)):$(PATH)
 
-.PHONY: help env repro test test-slow lint ui bench clean
+.PHONY: help env repro study test test-slow lint ui bench clean
 help:            ## this list
 	@grep -hE '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
 
@@ -20,6 +20,10 @@ $(READY): pyproject.toml constraints.txt requirements-no-deps.txt
 
 repro: $(READY)  ## run what has changed: plain dvc repro
 	$(BIN)/dvc repro
+
+study: $(READY)  ## what of the studies is not finished, then what they say: make study [LINE=physics]
+	$(BIN)/headrace run $(if $(LINE),'studies/dvc.yaml:study_$(LINE)*',studies/dvc.yaml)
+	$(BIN)/headrace study $(LINE)
 
 test: $(READY)   ## what is not marked slow, at most 5 minutes
 	$(BIN)/pytest -q -m "not slow" -n $(PYTEST_WORKERS) --dist loadfile --no-loadscope-reorder

@@ -6,11 +6,14 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 from rich.console import Console
 from rich.table import Table
+
+if TYPE_CHECKING:
+    from flows.effects import StudyReport
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 
@@ -211,6 +214,88 @@ def ui(
         _fail(str(error))
     except KeyboardInterrupt:
         _say("ended")
+
+
+@app.command()
+def study(
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(help="Studies of studies/effects.yaml, such as physics. Default: all.", show_default=False),
+    ] = None,
+    repo: Repo = Path(),
+) -> None:
+    """Tell what studies' finished cells say: figures over seeds with 95 % intervals, claims beside what was found.
+
+    `make study [LINE=NAME]` runs the cells that are not finished.
+    """
+    from flows.effects import read_effects
+    from flows.graph import ProjectError
+    from flows.studies import finished_cells
+    from tasks.env import checkout_root
+
+    root = checkout_root(repo)
+    try:
+        reports = read_effects(root)
+        unknown = [name for name in names or () if name not in reports]
+        if unknown:
+            _fail(f"{root}: no study '{unknown[0]}'; there are {', '.join(reports)}")
+    except ProjectError as error:
+        _fail(str(error))
+    for name in names or reports:
+        cells = finished_cells(root, name)
+        _say(f"study {name}: {len(cells)} finished cells; 'make study LINE={name}' runs what is not finished\n")
+        if cells:
+            _tell_study(reports[name], cells)
+
+
+def _tell_study(report: "StudyReport", cells: list[dict[str, Any]]) -> None:
+    from flows.effects import figures_by_setting, judge
+
+    axes = [axis for axis in cells[0]["axes"] if axis != "seed"]
+    table = Table(*axes, *report.figures, box=None, pad_edge=False)
+    for setting, values in figures_by_setting(cells, list(report.figures.values())).items():
+        table.add_row(*setting, *values)
+    _print(table)
+    _say("")
+    table = Table("claim", "bound", "ratio over seeds", "", box=None, pad_edge=False)
+    for verdict in (judge(effect, cells) for effect in report.effects):
+        effect = verdict.effect
+        bound = f"<= {effect.at_most:g}" if effect.at_most is not None else f">= {effect.at_least:g}"
+        table.add_row(effect.claim, bound, str(verdict.ratio or "-"), verdict.word)
+    _print(table)
+
+
+@app.command()
+def cell(
+    name: Annotated[str, typer.Argument(metavar="STUDY", help="The study that the cell is of.")],
+    axes: Annotated[list[str], typer.Argument(metavar="AXIS=VALUE...", help="Its place in the study.")],
+    target: Annotated[str, typer.Option("--run", help="A stage of dvc.yaml; what it needs is run before it.")],
+    files: Annotated[
+        list[str] | None,
+        typer.Option("--with", help="A YAML file of parameters, dotted key to value.", show_default=False),
+    ] = None,
+    changes: Annotated[
+        list[str] | None, typer.Option("--set", "-S", help="A parameter: KEY=VALUE.", show_default=False)
+    ] = None,
+    repo: Repo = Path(),
+) -> None:
+    """Run one cell of a study in a copy of the checkout, unless its committed figures are of the same run."""
+    from flows.graph import ProjectError
+    from flows.studies import Cell, run_cell
+    from tasks import env
+
+    root = env.checkout_root(repo)
+    env.configure(root)
+    signal.signal(signal.SIGTERM, _terminated)
+    wrong = [axis for axis in axes if not all(axis.partition("=")[::2])]
+    if wrong:
+        _fail(f"'{wrong[0]}' is no place in a study: write AXIS=VALUE")
+    one = Cell(name, dict(axis.split("=", 1) for axis in axes), target, tuple(files or ()), tuple(changes or ()))
+    try:
+        ran = run_cell(root, one)
+    except ProjectError as error:
+        _fail(str(error))
+    _say(f"{one.path}: {'written' if ran else 'there already, of the same parameters, versions and data'}")
 
 
 def _still_set(changes: list[str]) -> str:

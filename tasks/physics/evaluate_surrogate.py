@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 from pydantic import Field
 
+from tasks.keys import StoredFunction
 from tasks.learning.models import load_model
 from tasks.physics.comparison import write_curve
 from tasks.physics.evaluation import (
@@ -34,6 +35,9 @@ from tasks.physics.windows import WellWindows
 from tasks.stage import Report, Stage, StageError, StrictModel, stage_main
 from tasks.tables import write_table
 
+STORED = StoredFunction(  # what a study's cell keeps in git
+    "physics.evaluate_surrogate", "1", "tasks.physics.evaluate_surrogate", ("torch", "neuraloperator", "numpy", "h5py")
+)
 BATCH = 16  # windows at once
 
 

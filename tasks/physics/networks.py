@@ -21,6 +21,7 @@ class FnoConfig(StrictModel):
     modes: int = Field(ge=2, description="kept along each axis, of both signs together; paper 16")
     width: int = Field(ge=1, description="channels inside; paper 128")
     layers: int = Field(ge=1, description="Fourier blocks; paper 4")
+    discard_blocks: bool = Field(False, description="the published paper's FNO and TFNO: no block acts")
 
 
 class TfnoConfig(FnoConfig):
@@ -49,7 +50,6 @@ CONFIGS: dict[str, type[StrictModel]] = {
     "tfno": TfnoConfig,
     "unet": UnetConfig,
     "cnextunet": CNextUnetConfig,
-    "fno_blocks_discarded": FnoConfig,  # the fault of the published FNO and TFNO, for studies
 }
 
 PAPER: dict[str, dict[str, Any]] = {
@@ -98,14 +98,8 @@ def build(
                 channels_in, channels_out, resolution, chosen.width, wraps, chosen.blocks, chosen.neck_blocks
             )
         _check_modes(name, chosen.modes, resolution)
-        return FourierOperator(
-            channels_in,
-            channels_out,
-            dimensions,
-            chosen,
-            rank=chosen.rank if name == "tfno" else None,
-            discard_blocks=name == "fno_blocks_discarded",
-        )
+        rank = chosen.rank if name == "tfno" else None
+        return FourierOperator(channels_in, channels_out, dimensions, chosen, rank=rank)
 
 
 def checked_config(name: str, config: Mapping[str, Any] | StrictModel) -> StrictModel:
@@ -142,7 +136,6 @@ class FourierOperator(nn.Module):
         config: FnoConfig,
         *,
         rank: float | None = None,
-        discard_blocks: bool = False,
     ) -> None:
         super().__init__()
         from neuralop.models import FNO, TFNO
@@ -157,9 +150,9 @@ class FourierOperator(nn.Module):
             use_channel_mlp=False,
             **({} if rank is None else {"rank": rank}),
         )
-        self.layers = 0 if discard_blocks else config.layers
+        self.layers = 0 if config.discard_blocks else config.layers
         self.lifting, self.projection = whole.lifting, whole.projection
-        self.blocks = None if discard_blocks else whole.fno_blocks
+        self.blocks = None if config.discard_blocks else whole.fno_blocks
 
     def forward(self, x_BCS: Tensor) -> Tensor:
         _check_even(x_BCS.shape[2:])

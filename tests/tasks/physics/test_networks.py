@@ -16,8 +16,8 @@ SMALL: dict[str, dict[str, Any]] = {
     "tfno": {"modes": 6, "width": 8, "layers": 3, "rank": 0.5},
     "unet": {"width": 4, "padding": "zeros"},
     "cnextunet": {"width": 4, "blocks": 1, "neck_blocks": 1, "padding": "zeros"},
-    "fno_blocks_discarded": {"modes": 6, "width": 8, "layers": 3},
 }
+POINTWISE = {"modes": 6, "width": 8, "layers": 3, "discard_blocks": True}  # the published fault: no block acts
 FOURIER = ("fno", "tfno")
 CONVOLUTIONAL = ("unet", "cnextunet")
 
@@ -110,7 +110,7 @@ def test_a_changed_point_is_felt_far_away(name: str, dimensions: int) -> None:
     moved[(0, 0, *(3,) * dimensions)] += 1
     change = (small(name, dimensions)(moved) - small(name, dimensions)(x)).abs().amax(1)[0]
     assert change[(11,) * dimensions] > 1e-6
-    pointwise = small("fno_blocks_discarded", dimensions)
+    pointwise = build("fno", POINTWISE, 3, 2, dimensions, (16,) * dimensions).eval()
     change = (pointwise(moved) - pointwise(x)).abs().amax(1)[0]
     assert change[(3,) * dimensions] > 0
     assert change.count_nonzero() == 1
@@ -150,7 +150,7 @@ def test_frequency_response_a_block_shifts_the_phase_of_low_modes_and_stops_high
     wave = torch.cos(2 * points)[:, None].expand(32, 32)[None, None].contiguous()
     with torch.no_grad():
         share = ((network(wave)[0, 0] * sine).mean() / network(wave)[0, 0].std()).abs()
-        pointwise = build("fno_blocks_discarded", SMALL["fno_blocks_discarded"], 1, 1, 2, (32, 32), seed=5)
+        pointwise = build("fno", POINTWISE, 1, 1, 2, (32, 32), seed=5)
         nothing = ((pointwise(wave)[0, 0] * sine).mean() / pointwise(wave)[0, 0].std()).abs()
     assert share > 0.05
     assert nothing < 1e-6
