@@ -196,7 +196,7 @@ def per_stage(folder: Path, env: Mapping[str, str], tries: int) -> Row:
             "script.py": SCRIPT,
             "raw.txt": "x\n",
             "params.yaml": "run: {engine: local, workers: 1, item_timeout_s: 60, max_reject_fraction: 0.5,"
-            " log_level: info}\ncopy_text: {times: 3}\n",
+            " device: cpu, train_processes: 1, log_level: info}\ncopy_text: {times: 3}\n",
             "dvc.yaml": """
                 stages:
                   copy_text:

@@ -34,6 +34,12 @@ class Knobs(StrictModel):
     workers: int = Field(ge=0, le=1024, description="worker processes; 0 is one for each core")
     item_timeout_s: float = Field(gt=0, description="an item that takes longer is quarantined, seconds")
     max_reject_fraction: float = Field(ge=0, le=1, description="above this share of bad items a stage fails")
+    device: str = Field(
+        pattern=r"^(auto|cpu|cuda(:\d+)?)$", description="of networks: auto is CUDA where there is some, else the CPU"
+    )
+    train_processes: int = Field(
+        ge=1, le=1024, description="that train one network together, each with its part of every batch and its own card"
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field(description="what is written to the log")
 
 

@@ -2,8 +2,10 @@
 
 import contextlib
 import json
+import multiprocessing
 import os
-from collections.abc import Iterator, Sequence
+import socket
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -14,6 +16,7 @@ import torch.distributed as dist
 from tasks.learning.exact import choose_device
 
 _BUCKET = 1 << 23  # numbers that are sent at once: few messages, little memory
+_JOINED_WITHIN = timedelta(minutes=5)  # of the first one's start, all must be there
 _PATIENCE = timedelta(hours=6)  # the others wait while the first one validates
 
 
@@ -24,6 +27,7 @@ class World:
     rank: int
     size: int
     device: torch.device
+    group: dist.ProcessGroup | None = None
 
     @property
     def first(self) -> bool:
@@ -45,7 +49,7 @@ class World:
             return
         for bucket in _buckets(tensors):
             flat = torch.cat([_real(tensor).reshape(-1) for tensor in bucket])
-            dist.all_reduce(flat)
+            dist.all_reduce(flat, group=self.group)
             for tensor, part in zip(bucket, flat.split([_real(t).numel() for t in bucket]), strict=True):
                 _real(tensor).copy_(part.view_as(_real(tensor)))
 
@@ -54,7 +58,7 @@ class World:
         if self.size == 1:
             return list(numbers)
         packed = torch.tensor(numbers, dtype=torch.float64, device=self.device)
-        dist.all_reduce(packed)
+        dist.all_reduce(packed, group=self.group)
         return packed.tolist()
 
     def copy_(self, tensors: Sequence[torch.Tensor]) -> None:
@@ -63,7 +67,7 @@ class World:
             return
         for tensor in tensors:
             sent = _real(tensor.detach()).to(self.device).contiguous()
-            dist.broadcast(sent, src=0)
+            dist.broadcast(sent, src=0, group=self.group)
             _real(tensor.detach()).copy_(sent)
 
     def told(self, value: Any) -> Any:
@@ -72,11 +76,11 @@ class World:
             return value
         text = json.dumps(value).encode() if self.first else b""
         length = torch.tensor([len(text)], device=self.device)
-        dist.broadcast(length, src=0)
+        dist.broadcast(length, src=0, group=self.group)
         sent = torch.zeros(int(length), dtype=torch.uint8, device=self.device)
         if self.first:
             sent.copy_(torch.frombuffer(bytearray(text), dtype=torch.uint8))
-        dist.broadcast(sent, src=0)
+        dist.broadcast(sent, src=0, group=self.group)
         return json.loads(bytes(sent.tolist()))
 
 
@@ -97,12 +101,71 @@ def connected(device: str) -> Iterator[World]:
         return
     ours = not dist.is_initialized()
     if ours:
-        dist.init_process_group("nccl" if chosen.type == "cuda" else "gloo", timeout=_PATIENCE)
+        dist.init_process_group("nccl" if chosen.type == "cuda" else "gloo", timeout=_JOINED_WITHIN)
     try:
-        yield World(dist.get_rank(), dist.get_world_size(), chosen)
+        yield World(dist.get_rank(), dist.get_world_size(), chosen, dist.new_group(timeout=_PATIENCE))
     finally:
         if ours:
             dist.destroy_process_group()
+
+
+@contextlib.contextmanager
+def beside(processes: int, work: Callable[..., object], *args: Any) -> Iterator[None]:
+    """Run `work(*args)` in as many more processes as make `processes`, as torchrun would start them all.
+
+    Inside `with` this process is the first of them, and must train what they train. `work` and `args` are pickled.
+    Raises RuntimeError where one of the others failed; what it printed says why.
+    """
+    if processes == 1:
+        yield
+        return
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    shared = {"WORLD_SIZE": str(processes), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    spawn = multiprocessing.get_context("spawn")  # a fork would share this one's threads and CUDA
+    others = [
+        spawn.Process(target=_as_rank, args=(shared, rank, work, args), daemon=True) for rank in range(1, processes)
+    ]
+    try:
+        for other in others:
+            other.start()
+        with _environment({**shared, "RANK": "0", "LOCAL_RANK": "0"}):
+            yield
+        for other in others:
+            other.join()
+    except RuntimeError as error:  # of gloo or NCCL, where one that it waits for has gone
+        for other in others:
+            other.join(timeout=5)
+        if any(other.exitcode for other in others):
+            raise RuntimeError(f"one of {processes} training processes failed, see above") from error
+        raise
+    finally:
+        for other in others:
+            if other.is_alive():
+                other.terminate()
+                other.join()
+    if any(other.exitcode for other in others):
+        raise RuntimeError(f"one of {processes} training processes failed, see above")
+
+
+def _as_rank(shared: dict[str, str], rank: int, work: Callable[..., object], args: Sequence[Any]) -> None:
+    os.environ.update({**shared, "RANK": str(rank), "LOCAL_RANK": str(rank)})
+    work(*args)
+
+
+@contextlib.contextmanager
+def _environment(values: dict[str, str]) -> Iterator[None]:
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
 
 
 def _real(tensor: torch.Tensor) -> torch.Tensor:

@@ -11,6 +11,7 @@ import torch
 from pydantic import Field
 
 from tasks.keys import StoredFunction
+from tasks.learning.exact import choose_device
 from tasks.learning.models import load_model
 from tasks.physics.comparison import write_curve
 from tasks.physics.evaluation import (
@@ -64,6 +65,7 @@ def run(stage: Stage, params: Params) -> Report:
     """Score the surrogate and the baselines on both splits, then write figures, tables, curves and films."""
     torch.set_num_threads(1)  # sums depend on how many threads share them
     surrogate = load_model(stage.dep(f"data/models/surrogate/{stage.member}"), from_config)
+    surrogate = surrogate.to(choose_device(stage.knobs.device))
     assert isinstance(surrogate, Surrogate)
     data = ingested(stage, params.own, params.train_surrogate.dataset)
     _check_channels(data, params.train_surrogate, surrogate)
@@ -102,13 +104,14 @@ def _scores(
     frames = surrogate.design.frames
     windows = data.windows(split, Request(steps_input=frames), kind=kind, normalised=False)
     whole = _trajectories(data, params, surrogate, split)
-    space, scaling, channels = data.space(windows), data.scaling(windows, kind), windows.channels
+    space, scaling, channels = data.space(windows), surrogate.scaling, windows.channels
     models = with_baselines(step_for(surrogate))
     count = min(chosen.one_step_windows, len(windows))
     stage.log.info("%s: %d windows, %d trajectories of %d steps", split, count, len(whole), whole.steps_output)
+    device = scaling.shift_C.device
     how = {"channels": channels, "scaling": scaling, "space": space}
-    first = score(models, frames_of(windows, spread(len(windows), count), BATCH), **how)  # type: ignore[arg-type]
-    rolled = score(models, frames_of(whole, range(len(whole)), BATCH), keep_rows=True, **how)  # type: ignore[arg-type]
+    first = score(models, frames_of(windows, spread(len(windows), count), BATCH, device), **how)  # type: ignore[arg-type]
+    rolled = score(models, frames_of(whole, range(len(whole)), BATCH, device), keep_rows=True, **how)  # type: ignore[arg-type]
     return first, rolled
 
 
@@ -125,9 +128,9 @@ def _write_films(stage: Stage, data: Ingested, params: Params, surrogate: Surrog
     """Film the rollout of some test trajectories, each with a still of its middle."""
     folder.mkdir()
     whole = _trajectories(data, params, surrogate, "test")
-    scaling = data.scaling(whole, params.train_surrogate.normalisation)
+    scaling = surrogate.scaling
     count = min(params.evaluate_surrogate.films, len(whole))
-    for frames in frames_of(whole, spread(len(whole), count), 1):
+    for frames in frames_of(whole, spread(len(whole), count), 1, scaling.shift_C.device):
         _film(surrogate, frames, scaling, whole, folder)
     for path in sorted(folder.iterdir()):
         stage.figure(path, path.name)
@@ -142,8 +145,8 @@ def _film(surrogate: Surrogate, frames: Frames, scaling: Scaling, whole: WellWin
     file: Mapping[str, Path] = {suffix: folder / f"{name}.{suffix}" for suffix in ("mp4", "png")}
     lengths = [float(grid.max() - grid.min()) * len(grid) / (len(grid) - 1) for grid in whole.files[0].coordinates]
     film = Film(
-        truth=frames.targets_BTCS[0].numpy(),
-        prediction=found.frames_BTCS[0].numpy(),
+        truth=frames.targets_BTCS[0].cpu().numpy(),
+        prediction=found.frames_BTCS[0].cpu().numpy(),
         channels=whole.channels,
         title=f"{surrogate.design.network}: {frames.trajectories[0]}",
         dimensions=whole.dimensions,

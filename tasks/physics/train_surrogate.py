@@ -5,6 +5,7 @@ split are kept, as safetensors with the config from which `tasks.physics.surroga
 """
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from tasks.learning.checkpoints import Checkpoints, checkpoint_key
 from tasks.learning.config import LearningConfig, Regime
 from tasks.learning.loop import Loss, Task, Trained, train
 from tasks.learning.models import save_model
+from tasks.learning.parallel import beside
 from tasks.learning.pyfunc import EXAMPLE
 from tasks.learning.shown import shown
 from tasks.physics.evaluation import SURROGATE, score, step_for
@@ -60,25 +62,21 @@ class Params(StrictModel):
 
 def run(stage: Stage, params: Params) -> Report:
     """Train, then write the model, its curves and its figures."""
-    chosen = params.train_surrogate
-    network = chosen.networks[stage.member]
+    chosen, knobs = params.train_surrogate, stage.knobs
     data = ingested(stage, params.own, chosen.dataset)
-    request = Request(steps_input=chosen.frames, delta=chosen.delta)
-    windows = data.windows("train", request, kind=chosen.normalisation, seed=chosen.learning.seed)
-    design = _design(stage.member, network, chosen, windows)
-    config = LearningConfig(**chosen.learning.model_dump(), lr=network.lr, max_steps=network.max_steps)
+    training = Training(stage.member, chosen, data, knobs.device)
     deps = {path: stage.dep_hash(path) for path in ("data/curated/well", "data/raw/well", params.own.physics)}
     key = checkpoint_key(stage.info.address, STORED.version, params.model_dump(), deps)
-    trained = train(
-        _task(data, chosen, design, windows, config),
-        config,
-        checkpoints=Checkpoints(stage.store.url, key),
-        sink=stage.tracker.metrics,
-        progress=shown(stage.info.address),
-    )
-    surrogate = trained.model
+    with beside(knobs.train_processes, training.follow):
+        trained, windows = training.run(
+            checkpoints=Checkpoints(stage.store.url, key),
+            sink=stage.tracker.metrics,
+            progress=shown(stage.info.address),
+        )
+    surrogate = trained.model.cpu()
+    assert isinstance(surrogate, Surrogate)
     out = stage.out(f"data/models/surrogate/{stage.member}")
-    save_model(out, surrogate, saved_config(design))
+    save_model(out, surrogate, saved_config(surrogate.design))
     np.save(out / EXAMPLE, _example(data, chosen))
     report = stage.out(f"data/reports/train_surrogate/{stage.member}")
     report.mkdir(parents=True)
@@ -88,6 +86,30 @@ def run(stage: Stage, params: Params) -> Report:
     stage.timing({"time/train_s": trained.seconds})
     stage.log.info("best at step %d of %d: %s", trained.best_step, trained.steps, trained.best)
     return Report("window", len(windows), len(windows), {}, f"data/models/surrogate/{stage.member}")
+
+
+@dataclass(frozen=True)
+class Training:
+    """One training, as each of the processes that do it together is told of it."""
+
+    member: str
+    chosen: TrainSurrogate
+    data: Ingested
+    device: str
+
+    def run(self, **more: Any) -> tuple[Trained, WellWindows]:
+        """Train; return what came out and the windows it was trained on. `more` as for `tasks.learning.loop.train`."""
+        chosen, network = self.chosen, self.chosen.networks[self.member]
+        request = Request(steps_input=chosen.frames, delta=chosen.delta)
+        windows = self.data.windows("train", request, kind=chosen.normalisation, seed=chosen.learning.seed)
+        design = _design(self.member, network, chosen, windows)
+        config = LearningConfig(**chosen.learning.model_dump(), lr=network.lr, max_steps=network.max_steps)
+        task = _task(self.data, chosen, design, windows, config)
+        return train(task, config, device=self.device, **more), windows
+
+    def follow(self) -> None:
+        """Train beside the process that runs the stage."""
+        self.run()
 
 
 def _design(name: str, network: Network, chosen: TrainSurrogate, windows: WellWindows) -> Design:

@@ -20,7 +20,8 @@ from tasks.stage import item_rng
 from tests.conftest import Project, locked_hashes
 
 PARAMS = """
-    run: {engine: local, workers: 1, item_timeout_s: 60, max_reject_fraction: 0.5, log_level: info}
+    run: {engine: local, workers: 1, item_timeout_s: 60, max_reject_fraction: 0.5,
+          device: cpu, train_processes: 1, log_level: info}
     count_words: {min_length: 3}
 """
 
@@ -160,7 +161,8 @@ def test_out_that_was_not_written_fails_the_stage(words: Project, capfd: pytest.
 def test_wrong_parameter_stops_before_any_work(
     words: Project, params: str, message: str, capfd: pytest.CaptureFixture
 ) -> None:
-    defaults = "run: {engine: local, workers: 1, item_timeout_s: 60, max_reject_fraction: 0.5, log_level: info}\n"
+    defaults = "run: {engine: local, workers: 1, item_timeout_s: 60, max_reject_fraction: 0.5,\n"
+    defaults += "      device: cpu, train_processes: 1, log_level: info}\n"
     text = defaults + params
     if params.startswith("run"):
         key, value = params.removeprefix("run: {").removesuffix("}").split(": ")

@@ -139,7 +139,15 @@ PARAMS = {"compare_surrogates": {"champion_by": "one_step"}}
 @pytest.fixture
 def evaluated(project: Project) -> Project:
     project.write("dvc.yaml", DVC_YAML)
-    knobs = {"engine": "local", "workers": 1, "item_timeout_s": 60, "max_reject_fraction": 0.5, "log_level": "info"}
+    knobs = {
+        "engine": "local",
+        "workers": 1,
+        "item_timeout_s": 60,
+        "max_reject_fraction": 0.5,
+        "device": "cpu",
+        "train_processes": 1,
+        "log_level": "info",
+    }
     project.write("params.yaml", json.dumps({"run": knobs, **PARAMS}))
     for name in TEST:
         project.write(f"data/metrics/evaluate_surrogate/{name}.json", json.dumps(figures(name)))

@@ -20,7 +20,8 @@ stages:
     metrics: [{data/metrics/ingest_well.json: {cache: false}}]
 """
 PARAMS = """
-run: {engine: local, workers: WORKERS, item_timeout_s: 600, max_reject_fraction: 0.5, log_level: info}
+run: {engine: local, workers: WORKERS, item_timeout_s: 600, max_reject_fraction: 0.5,
+      device: cpu, train_processes: 1, log_level: info}
 own: {physics: data/own/physics}
 ingest_well: {sources: [], repack: contiguous, stats_digits: 17, max_frozen_share: 0.95}
 """

@@ -79,7 +79,12 @@ def set_params(project: Project, workers: int = 1, **changed: Any) -> Params:
             level = level[parent]
         level[last] = value
     knobs = {"engine": "local", "workers": workers, "item_timeout_s": 60, "max_reject_fraction": 0.5}
-    project.write("params.yaml", json.dumps({"run": {**knobs, "log_level": "info"}, "simulate_well": settings}))
+    project.write(
+        "params.yaml",
+        json.dumps(
+            {"run": {**knobs, "device": "cpu", "train_processes": 1, "log_level": "info"}, "simulate_well": settings}
+        ),
+    )
     return Params.model_validate({"simulate_well": settings})
 
 

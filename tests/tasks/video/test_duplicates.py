@@ -436,7 +436,15 @@ class Films:
         write_table(curated / "scan/videos.parquet", self.videos, schema)
         write_table(curated / "scan/frames.parquet", self.frames, scan_video.FRAMES)
         write_table(curated / "shots/shots.parquet", self.shots, detect_shots.SHOTS)
-        knobs = Knobs(engine="local", workers=workers, item_timeout_s=600, max_reject_fraction=0.5, log_level="error")
+        knobs = Knobs(
+            engine="local",
+            workers=workers,
+            item_timeout_s=600,
+            max_reject_fraction=0.5,
+            device="cpu",
+            train_processes=1,
+            log_level="error",
+        )
         stage = Stage(_info(), self.root, knobs, Tracker())
         find = FindDuplicates(**dataclasses.asdict(RULES))
         run(stage, Params(floor=FloorParams(min_height_px=1, min_duration_s=1), find_duplicates=find))

@@ -63,7 +63,15 @@ TAKES = pa.schema(
 
 
 def set_params(project: Project, workers: int = 1, **changed: Any) -> Params:
-    run = {"engine": "local", "workers": workers, "item_timeout_s": 60, "max_reject_fraction": 0.5, "log_level": "info"}
+    run = {
+        "engine": "local",
+        "workers": workers,
+        "item_timeout_s": 60,
+        "max_reject_fraction": 0.5,
+        "device": "cpu",
+        "train_processes": 1,
+        "log_level": "info",
+    }
     params = {"own": {"video": "data/own/video"}, "export_takes": {**EXPORT, **changed}}
     project.write("params.yaml", json.dumps({"run": run, **params}))
     return Params.model_validate(params)
