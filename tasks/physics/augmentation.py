@@ -132,7 +132,17 @@ def _turned(values: torch.Tensor, turn: Turn, variables: Sequence[Variable], *, 
     return values.contiguous()
 
 
-@dataclass
+@dataclass(frozen=True)
+class Allowed:
+    """What an augmentation may do on the grids of given files."""
+
+    flips: list[Turn]
+    permutations: list[Turn]
+    rotations: list[Turn]
+    even: list[bool]  # of each axis: whether its cells are alike
+
+
+@dataclass(frozen=True)
 class Augmentation:
     """Which symmetries the physics has; each sample gets one of them at random, by (seed, epoch, window).
 
@@ -146,8 +156,8 @@ class Augmentation:
     rotate: bool = False
     roll: bool = False
 
-    def check(self, files: Sequence[WellFile]) -> None:
-        """Find what the grids allow. Raises ValueError for a grid that is not cartesian."""
+    def allowed(self, files: Sequence[WellFile]) -> Allowed:
+        """Return what the grids allow. Raises ValueError for a grid that is not cartesian."""
         for file in files:
             if file.grid_type != "cartesian":
                 raise ValueError(f"{file.path}: grid_type is {file.grid_type}: only cartesian grids can be augmented")
@@ -158,7 +168,7 @@ class Augmentation:
             all(np.allclose(file[axis], file[axis][::-1], rtol=1e-3, atol=0) for file in gaps) for axis in dimensions
         ]
 
-        def allowed(turn: Turn) -> bool:
+        def fits(turn: Turn) -> bool:
             for axis, old in enumerate(turn.order):
                 alike = all(
                     file[axis].shape == file[old].shape and np.allclose(file[axis], file[old], rtol=1e-3, atol=0)
@@ -168,38 +178,39 @@ class Augmentation:
                     return False
             return True
 
-        every = [turn for turn in turns(len(dimensions)) if allowed(turn)]
+        every = [turn for turn in turns(len(dimensions)) if fits(turn)]
         same = tuple(dimensions)
-        self._flips = [turn for turn in every if turn.order == same] if self.flip else [every[0]]
-        self._permutations = [turn for turn in every if not any(turn.flipped)] if self.permute else [every[0]]
-        self._rotations = [turn for turn in every if turn.proper] if self.rotate else [every[0]]
-        self._even = even
+        return Allowed(
+            [turn for turn in every if turn.order == same] if self.flip else [every[0]],
+            [turn for turn in every if not any(turn.flipped)] if self.permute else [every[0]],
+            [turn for turn in every if turn.proper] if self.rotate else [every[0]],
+            even,
+        )
 
-    def apply(self, batch: "Batch", windows: Windows, draws: "Sequence[Draw]") -> None:
-        """Change each sample of a batch in place."""
+    def apply(self, batch: "Batch", windows: Windows, draws: "Sequence[Draw]", allowed: Allowed) -> None:
+        """Change each sample of a batch in place, as the grids allow."""
         for row, draw in enumerate(draws):
             rng = item_rng(windows.seed, "augmentation", f"{draw.epoch}/{draw.window}")
             one = {name: values[row : row + 1] for name, values in batch.items()}
             changed = one
-            for choices in (self._flips, self._permutations, self._rotations):
+            for choices in (allowed.flips, allowed.permutations, allowed.rotations):
                 turn = choices[int(rng.integers(len(choices)))]
                 if not turn.identity:
                     changed = turned(changed, turn, windows)
             if self.roll:
-                changed = self._rolled(changed, rng)
+                changed = _rolled(changed, rng, allowed.even)
             for name, values in changed.items():
                 if values is not one[name]:
                     one[name].copy_(values)
 
-    def _rolled(self, one: "Batch", rng: np.random.Generator) -> "Batch":
-        periodic = (one["boundary"][0] == PERIODIC).all(-1)
-        shape = one["input"].shape[3:]
-        shifts = {
-            axis: int(rng.integers(length))
-            for axis, length in enumerate(shape)
-            if bool(periodic[axis]) and self._even[axis]
-        }
-        return roll(one, shifts) if shifts else one
+
+def _rolled(one: "Batch", rng: np.random.Generator, even: Sequence[bool]) -> "Batch":
+    periodic = (one["boundary"][0] == PERIODIC).all(-1)
+    shape = one["input"].shape[3:]
+    shifts = {
+        axis: int(rng.integers(length)) for axis, length in enumerate(shape) if bool(periodic[axis]) and even[axis]
+    }
+    return roll(one, shifts) if shifts else one
 
 
 def _line(file: WellFile, axis: int) -> np.ndarray:

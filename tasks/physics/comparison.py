@@ -50,14 +50,21 @@ class Champion:
 
 def read_candidate(name: str, figures: Path, curve: Path) -> Candidate:
     """Read what evaluate_surrogate wrote. Raises ValueError naming the file and what it lacks."""
-    found = json.loads(figures.read_text())
-    for group in ("vrmse", "valid", *BASELINES):
-        if group not in found:
-            raise ValueError(f"{figures}: no figures of {group}: run 'dvc repro evaluate_surrogate@{name}' again")
-    with curve.open(newline="") as file:
-        rows = [{key: float(value) for key, value in row.items()} for row in csv.DictReader(file)]
-    if not rows or "step" not in rows[0] or "vrmse" not in rows[0]:
-        raise ValueError(f"{curve}: no curve of vrmse by step: run 'dvc repro evaluate_surrogate@{name}' again")
+    again = f"run 'dvc repro --force --single-item evaluate_surrogate@{name}'"
+    try:
+        found = json.loads(figures.read_text())
+        for group in ("vrmse", "valid", *BASELINES):
+            if group not in found:
+                raise ValueError(f"no figures of {group}")
+    except ValueError as error:
+        raise ValueError(f"{figures}: {error}: {again}") from error
+    try:
+        with curve.open(newline="") as file:
+            rows = [{key: float(value) for key, value in row.items()} for row in csv.DictReader(file)]
+        if not rows or "step" not in rows[0] or "vrmse" not in rows[0]:
+            raise ValueError("no curve of vrmse by step")
+    except (TypeError, ValueError) as error:  # TypeError: a line that is cut off
+        raise ValueError(f"{curve}: {error}: {again}") from error
     return Candidate(name, found, rows)
 
 
@@ -138,10 +145,13 @@ def markdown(candidates: Sequence[Candidate], best: Champion) -> str:
         "VRMSE on the test split: 1 is as good as predicting the mean of the frame. Windows are steps after the "
         "inputs, counted from 0, the last not included.",
         "",
-        "| model | " + " | ".join(_HEADS.values()) + " | validation, one step | rollouts lost |",
+        "| model | " + " | ".join(_HEADS.values()) + f" | validation, {_HEADS[best.by]} | rollouts lost |",
         "|---|" + "---:|" * (len(_HEADS) + 2),
     ]
-    lowest = {when: min((v for c in candidates if (v := c.vrmse(when)) is not None), default=None) for when in WHENS}
+    lowest = {
+        when: min((v for c in candidates if (v := c.vrmse(when)) is not None and math.isfinite(v)), default=None)
+        for when in WHENS
+    }
     for row in rows:
         surrogate = row["model"] not in BASELINES
         cells = []
@@ -150,7 +160,7 @@ def markdown(candidates: Sequence[Candidate], best: Champion) -> str:
             text = _as_printed(value)
             cells.append(f"**{text}**" if surrogate and value is not None and value == lowest[when] else text)
         lost = f"{row['lost']:g} of {row['trajectories']:g}" if row["lost"] is not None else ""
-        valid = _as_printed(row["valid_vrmse_one_step"]) if surrogate else ""
+        valid = _as_printed(row[f"valid_vrmse_{best.by}"]) if surrogate else ""
         lines.append("| " + " | ".join([row["model"], *cells, valid, lost]) + " |")
     lines += ["", f"Champion: **{best.name}**, {best.reason}", ""]
     return "\n".join(lines)
@@ -159,7 +169,9 @@ def markdown(candidates: Sequence[Candidate], best: Champion) -> str:
 def _as_printed(value: float | None) -> str:
     if value is None:
         return "-"
-    if not value <= _HIGH:  # NaN too
+    if math.isnan(value):
+        return "no number"
+    if value > _HIGH:
         return f">{_HIGH:g}"
     return f"{value:.4f}" if value < 1 else f"{value:.2f}"
 

@@ -4,14 +4,14 @@ One step ahead over many windows, and rolled out over whole trajectories, beside
 rollouts.parquet has every figure of every step, curve.csv their means for `dvc plots`, films/ what a person looks at.
 """
 
-from collections.abc import Mapping
-from pathlib import Path
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path, PurePosixPath
 
-import torch
 from pydantic import Field
 
 from tasks.keys import StoredFunction
-from tasks.learning.exact import choose_device
+from tasks.learning.exact import choose_device, exactly
 from tasks.learning.models import load_model
 from tasks.physics.comparison import write_curve
 from tasks.physics.evaluation import (
@@ -26,20 +26,23 @@ from tasks.physics.evaluation import (
     step_for,
     with_baselines,
 )
-from tasks.physics.ingested import Ingested, OwnPhysics, frames_of, ingested, spread
+from tasks.physics.ingested import Ingested, OwnPhysics, ingested, spread
+from tasks.physics.metrics import EPS
 from tasks.physics.movies import Film, write_film, write_still
 from tasks.physics.normalisation import Kind
 from tasks.physics.rollout import Scaling, rollout
 from tasks.physics.surrogate import Surrogate, from_config
 from tasks.physics.window_index import Request
 from tasks.physics.windows import WellWindows
+from tasks.progress import Progress
 from tasks.stage import Report, Stage, StageError, StrictModel, stage_main
 from tasks.tables import write_table
 
 STORED = StoredFunction(  # what a study's cell keeps in git
     "physics.evaluate_surrogate", "1", "tasks.physics.evaluate_surrogate", ("torch", "neuraloperator", "numpy", "h5py")
 )
-BATCH = 16  # windows at once
+BATCH = 16  # windows at once, at most
+BATCH_BYTES = 256 << 20  # ... and fewer where they are large
 
 
 class EvaluateSurrogate(StrictModel):
@@ -63,12 +66,17 @@ class Params(StrictModel):
 
 def run(stage: Stage, params: Params) -> Report:
     """Score the surrogate and the baselines on both splits, then write figures, tables, curves and films."""
-    torch.set_num_threads(1)  # sums depend on how many threads share them
     surrogate = load_model(stage.dep(f"data/models/surrogate/{stage.member}"), from_config)
     surrogate = surrogate.to(choose_device(stage.knobs.device))
     assert isinstance(surrogate, Surrogate)
     data = ingested(stage, params.own, params.train_surrogate.dataset)
     _check_channels(data, params.train_surrogate, surrogate)
+    _warn_of_small_fields(stage, surrogate)
+    with exactly(1, surrogate.scaling.shift_C.device):  # sums depend on how many threads share them
+        return _evaluated(stage, params, surrogate, data)
+
+
+def _evaluated(stage: Stage, params: Params, surrogate: Surrogate, data: Ingested) -> Report:
     one_step: dict[str, dict[str, Scores]] = {}
     rollouts: dict[str, dict[str, Scores]] = {}
     for split in ("test", "valid"):
@@ -97,6 +105,18 @@ def _check_channels(data: Ingested, trained: TrainedOn, surrogate: Surrogate) ->
         )
 
 
+def _warn_of_small_fields(stage: Stage, surrogate: Surrogate) -> None:
+    """Say where a field's variance drowns in the eps that VRMSE adds to it: its figures then say nothing."""
+    scale_C = surrogate.scaling.scale_C.double()
+    small = [name for name, scale in zip(surrogate.design.channels, scale_C.tolist(), strict=True) if scale**2 < EPS]
+    if small:
+        stage.log.warning(
+            "%s: the variance is below the %g that VRMSE and NRMSE add to it: they are too good there; scale the field",
+            ", ".join(small),
+            EPS,
+        )
+
+
 def _scores(
     data: Ingested, params: Params, surrogate: Surrogate, split: str, stage: Stage
 ) -> tuple[dict[str, Scores], dict[str, Scores]]:
@@ -109,10 +129,32 @@ def _scores(
     count = min(chosen.one_step_windows, len(windows))
     stage.log.info("%s: %d windows, %d trajectories of %d steps", split, count, len(whole), whole.steps_output)
     device = scaling.shift_C.device
-    how = {"channels": channels, "scaling": scaling, "space": space}
-    first = score(models, frames_of(windows, spread(len(windows), count), BATCH, device), **how)  # type: ignore[arg-type]
-    rolled = score(models, frames_of(whole, range(len(whole)), BATCH, device), keep_rows=True, **how)  # type: ignore[arg-type]
-    return first, rolled
+
+    def found(of: WellWindows, wanted: Sequence[int], what: str, *, keep_rows: bool = False) -> dict[str, Scores]:
+        bar = Progress(len(wanted), "windows", f"{stage.info.address} {split} {what}")
+        batches = _counted(data.frames(of, wanted, _at_once(of), device), bar)
+        try:
+            return score(models, batches, channels=channels, scaling=scaling, space=space, keep_rows=keep_rows)
+        finally:
+            bar.close()
+
+    one_step = found(windows, spread(len(windows), count), "one step")
+    return one_step, found(whole, range(len(whole)), "rolled out", keep_rows=split == "test")
+
+
+def _counted(batches: Iterable[Frames], progress: Progress) -> Iterator[Frames]:
+    """Pass batches on, and tell of each when it has been worked on."""
+    for frames in batches:
+        yield frames
+        progress.completed += len(frames.trajectories)
+        progress.tick()
+
+
+def _at_once(windows: WellWindows) -> int:
+    """Return how many windows a batch has: their frames, and what is made of them, fit into memory."""
+    steps = windows.request.steps_input + windows.steps_output
+    one = steps * len(windows.channels) * math.prod(windows.resolution) * 8
+    return max(1, min(BATCH, BATCH_BYTES // one))
 
 
 def _trajectories(data: Ingested, params: Params, surrogate: Surrogate, split: str) -> WellWindows:
@@ -130,31 +172,33 @@ def _write_films(stage: Stage, data: Ingested, params: Params, surrogate: Surrog
     whole = _trajectories(data, params, surrogate, "test")
     scaling = surrogate.scaling
     count = min(params.evaluate_surrogate.films, len(whole))
-    for frames in frames_of(whole, spread(len(whole), count), 1, scaling.shift_C.device):
+    for frames in data.frames(whole, spread(len(whole), count), 1, scaling.shift_C.device):
         _film(surrogate, frames, scaling, whole, folder)
     for path in sorted(folder.iterdir()):
         stage.figure(path, path.name)
 
 
 def _film(surrogate: Surrogate, frames: Frames, scaling: Scaling, whole: WellWindows, folder: Path) -> None:
-    mask_S = frames.mask_S()
+    ((frames, mask_S),) = frames.by_mask()
     steps = frames.targets_BTCS.shape[1]
     found = rollout(surrogate.step(frames.constants_BKS, mask_S), frames.inputs_BTCS, steps, scaling, mask_S=mask_S)
     lost = int(found.lost_at_B[0])
-    name = frames.trajectories[0].replace("#", "_")
-    file: Mapping[str, Path] = {suffix: folder / f"{name}.{suffix}" for suffix in ("mp4", "png")}
+    file, number = frames.trajectories[0].rsplit("#", 1)
+    name = f"{PurePosixPath(file).stem}_{number}"
+    others = len(list(folder.glob(f"{name}*.mp4")))  # of a file with the same name in another folder
+    film_at, still_at = (folder / f"{name}{f'_{others}' if others else ''}.{suffix}" for suffix in ("mp4", "png"))
     lengths = [float(grid.max() - grid.min()) * len(grid) / (len(grid) - 1) for grid in whole.files[0].coordinates]
     film = Film(
         truth=frames.targets_BTCS[0].cpu().numpy(),
         prediction=found.frames_BTCS[0].cpu().numpy(),
         channels=whole.channels,
-        title=f"{surrogate.design.network}: {frames.trajectories[0]}",
+        title=f"{surrogate.design.network}: {PurePosixPath(file).stem}#{number}",
         dimensions=whole.dimensions,
         lengths=lengths,
         lost_at=lost if lost < steps else None,
     )
-    write_film(film, file["mp4"])
-    write_still(film, file["png"], step=min(12, steps - 1))
+    write_film(film, film_at)
+    write_still(film, still_at, step=min(12, steps - 1))
 
 
 if __name__ == "__main__":

@@ -38,17 +38,23 @@ class Frames:
     trajectories: Sequence[str]  # whose windows they are
     constants_BKS: Tensor | None = None
 
-    def mask_S(self) -> Tensor | None:
-        """Return which points count, (*S): those that are a number in all frames; None where all are.
+    def by_mask(self) -> "list[tuple[Frames, Tensor | None]]":
+        """Return the windows in groups that share a mask, each with it.
 
-        Raises ValueError where the windows of this batch differ.
+        A mask (*S) says which points count: those that are a number in all frames of a window; None where all are.
         """
         known_BS = torch.isfinite(torch.cat([self.inputs_BTCS, self.targets_BTCS], dim=1)).all(2).all(1)
         if known_BS.all():
-            return None
-        if not (known_BS == known_BS[0]).all():
-            raise ValueError("windows with different masks are in one batch: give them one by one")
-        return known_BS[0]
+            return [(self, None)]
+        masks_GS, group_B = torch.unique(known_BS, dim=0, return_inverse=True)
+        rows = [(group_B == group).nonzero()[:, 0] for group in range(len(masks_GS))]
+        groups = [(self._of(row_B), mask_S) for row_B, mask_S in zip(rows, masks_GS, strict=True)]
+        return [(frames, None if mask_S.all() else mask_S) for frames, mask_S in groups]
+
+    def _of(self, row_B: Tensor) -> "Frames":
+        constants = None if self.constants_BKS is None else self.constants_BKS[row_B]
+        names = [self.trajectories[int(row)] for row in row_B]
+        return Frames(self.inputs_BTCS[row_B], self.targets_BTCS[row_B], names, constants)
 
 
 @dataclass(frozen=True)
@@ -99,18 +105,17 @@ def score(
     *,
     channels: Sequence[str],
     scaling: Scaling,
-    space: Space,
+    space: Space | None,
     keep_rows: bool = False,
 ) -> dict[str, Scores]:
     """Predict as many steps as each batch has targets, by every model, and score them against the targets.
 
     Figures: vrmse, nrmse, pearson_r, linfinity; on even grids spectral_mse_bin_0 to spectral_nmse_bin_2, on others
-    vrmse_area, which weighs points by their share of space. Points that are no number in a window do not count.
-    With `keep_rows` each window's figures are kept too.
+    vrmse_area, which weighs points by their share of space; vrmse alone where `space` is None. Points that are no
+    number in a window do not count. With `keep_rows` each window's figures are kept too.
     """
     found = {name: Scores(Means(channels)) for name in models}
-    for frames in batches:
-        mask_S = frames.mask_S()
+    for frames, mask_S in (group for batch in batches for group in batch.by_mask()):
         for name, step_for in models.items():
             step = step_for(frames, mask_S)
             steps = frames.targets_BTCS.shape[1]
@@ -125,9 +130,14 @@ def score(
     return found
 
 
-def frame_figures(x_BTCS: Tensor, y_BTCS: Tensor, mask_S: Tensor | None, space: Space) -> dict[str, Tensor]:
-    """Return the figures of predicted frames against true ones, each (B, T, C)."""
-    plain = Region(mask_S=mask_S)
+def frame_figures(x_BTCS: Tensor, y_BTCS: Tensor, mask_S: Tensor | None, space: Space | None) -> dict[str, Tensor]:
+    """Return the figures of predicted frames against true ones, each (B, T, C), worked out in float64.
+
+    Physical units may be such that squares are no numbers in float32.
+    """
+    x_BTCS, y_BTCS, plain = x_BTCS.double(), y_BTCS.double(), Region(mask_S=mask_S)
+    if space is None:
+        return frame_scores(x_BTCS, y_BTCS, x_BTCS.ndim - 3, ["vrmse"], plain)
     if space.weights_S is None:
         return frame_scores(x_BTCS, y_BTCS, space.dims, [*_POINTWISE, "spectral"], plain)
     weighted = frame_scores(x_BTCS, y_BTCS, space.dims, ["vrmse"], Region(space.weights_S, mask_S))

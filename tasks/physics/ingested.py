@@ -38,25 +38,25 @@ class Ingested:
 
     def files(self, split: str) -> list[Path]:
         """Return the files of a split. Raises ValueError naming what there is where it has none."""
+        return sorted(self._path(row) for row in self._rows(split))
+
+    def _path(self, row: Mapping[str, Any]) -> Path:
         lies_in: dict[str, Path | None] = {**self.roots, "curated": self.curated, "remote": None}
-        paths = []
-        for row in self._rows(split):
-            root = lies_in[row["root"]]
-            if root is None:
-                raise ValueError(f"{row['path']} is remote, and training reads local files: set ingest_well.repack")
-            paths.append(root / row["path"])
-        return sorted(paths)
+        root = lies_in[row["root"]]
+        if root is None:
+            raise ValueError(f"{row['path']} is remote, and training reads local files: set ingest_well.repack")
+        return root / row["path"]
 
     def field_order(self, split: str) -> list[str]:
         """Return the order in which fields are read, the same for all splits of a data set."""
         order: list[str] = self._rows(split)[0]["field_order"]
         return order
 
-    def _rows(self, split: str) -> list[dict[str, Any]]:
-        """Return the rows of the files of a split. Raises ValueError naming what there is where it has none."""
+    def _rows(self, split: str | None = None) -> list[dict[str, Any]]:
+        """Return the rows of a split's files, or of all. Raises ValueError naming what there is where it has none."""
         table = read_table(self.curated / "files.parquet", FILES)
         rows = table.select(["dataset", "split", "root", "path", "field_order"]).to_pylist()
-        found = [row for row in rows if row["dataset"] == self.name and row["split"] == split]
+        found = [row for row in rows if row["dataset"] == self.name and split in (None, row["split"])]
         if not found:
             there = sorted({f"{row['dataset']}/{row['split']}" for row in rows})
             raise ValueError(
@@ -90,11 +90,35 @@ class Ingested:
         return Scaling(shifts["fields"], found.scales["fields"], shifts.get("deltas"), found.scales.get("deltas"))
 
     def space(self, windows: WellWindows) -> Space:
-        """Return the grid of the first file. Raises ValueError where it varies between trajectories."""
-        first = windows.files[0]
-        if any(grid.ndim == 2 for grid in first.coordinates):
-            raise ValueError(f"{first.path}: its grid varies between trajectories, which evaluation does not take")
-        return space_of(first.dimensions, first.coordinates, first.grid_type)
+        """Return the grid that all files have. Raises ValueError naming a file whose grid varies, or is another."""
+        spaces: list[Space] = []
+        for file in windows.files:
+            if any(grid.ndim == 2 for grid in file.coordinates):
+                raise ValueError(f"{file.path}: its grid varies between trajectories, which evaluation does not take")
+            spaces.append(space_of(file.dimensions, file.coordinates, file.grid_type))
+            first, last = spaces[0].weights_S, spaces[-1].weights_S
+            same = first is last if first is None or last is None else torch.allclose(first, last, rtol=1e-6, atol=0)
+            if not same:
+                raise ValueError(
+                    f"{file.path}: its points share space otherwise than those of {windows.files[0].path}: figures are "
+                    f"of one grid; make it a data set of its own (another dataset_name, another folder)"
+                )
+        return spaces[0]
+
+    def frames(
+        self, windows: WellWindows, wanted: Sequence[int], batch_size: int, device: torch.device | None = None
+    ) -> Iterator[Frames]:
+        """Yield some windows, in physical units, as evaluation takes them.
+
+        A window is named by its trajectory: ROOT/PATH#NUMBER, by which it is found in catalog.parquet.
+        """
+        names = {str(self._path(row)): f"{row['root']}/{row['path']}" for row in self._rows()}
+        for first in range(0, len(wanted), batch_size):
+            numbers = list(wanted[first : first + batch_size])
+            batch = {name: values.to(device) for name, values in windows.batch(numbers).items()}
+            where = [windows.index.window(number) for number in numbers]
+            trajectories = [f"{names[windows.files[one.file].path]}#{one.trajectory}" for one in where]
+            yield Frames(batch["input"], batch["target"], trajectories, batch.get("constants"))
 
     def check(self) -> None:
         """Raise ValueError where there are no statistics: the training split was not ingested."""
@@ -104,18 +128,6 @@ class Ingested:
 def spread(total: int, count: int) -> list[int]:
     """Return `count` of the numbers below `total`, evenly spread from the first to the last; all where it has less."""
     return np.unique(np.linspace(0, total - 1, min(count, total)).astype(int)).tolist()
-
-
-def frames_of(
-    windows: WellWindows, wanted: Sequence[int], batch_size: int, device: torch.device | None = None
-) -> Iterator[Frames]:
-    """Yield some windows, in physical units, as evaluation takes them; each is named FILE#TRAJECTORY."""
-    for first in range(0, len(wanted), batch_size):
-        numbers = list(wanted[first : first + batch_size])
-        batch = {name: values.to(device) for name, values in windows.batch(numbers).items()}
-        where = [windows.index.window(number) for number in numbers]
-        names = [f"{Path(windows.files[one.file].path).stem}#{one.trajectory}" for one in where]
-        yield Frames(batch["input"], batch["target"], names, batch.get("constants"))
 
 
 def ingested(stage: Stage, own: OwnPhysics, dataset: str) -> Ingested:

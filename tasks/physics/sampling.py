@@ -28,7 +28,8 @@ def window_batches(windows: WellWindows, batch_size: int, seed: int, *, by_file:
 def one_file_a_batch(
     files: np.ndarray, batch_size: int, order: Callable[[int], np.ndarray]
 ) -> Callable[[int], np.ndarray]:
-    """Return an order whose full batches are each of one file; what is left over of each file comes last.
+    """Return an order whose full batches are each of one file; what is left over of the files comes last,
+    mixed, so that no file's windows are always those that fill no batch.
 
     `files` is the number of each window's file, (windows,); `order` gives an epoch's permutation of the windows, by
     which windows follow one another within a file, and full batches one another.
@@ -45,6 +46,7 @@ def one_file_a_batch(
             rest.append(of_file[cut:])
         place = np.argsort(shuffle)  # a full batch stands where its first window does
         full.sort(key=lambda batch: int(place[batch[0]]))
-        return np.concatenate([*full, *rest])
+        last = np.concatenate(rest)
+        return np.concatenate([*full, last[np.argsort(place[last])]])
 
     return grouped

@@ -5,7 +5,7 @@ and gives the next one; training looks at its network alone, whose input and tar
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 import torch
@@ -115,8 +115,19 @@ def saved_config(design: Design) -> dict[str, Any]:
 
 
 def from_config(config: Mapping[str, Any]) -> Surrogate:
-    """Return the surrogate of a `saved_config`, weights and normalisation still to be loaded."""
-    return Surrogate(Design(**{name: value for name, value in config.items() if name != "build"}))
+    """Return the surrogate of a `saved_config`, weights and normalisation still to be loaded.
+
+    Raises ValueError naming what the config lacks or has too much.
+    """
+    given = {name: value for name, value in config.items() if name != "build"}
+    wanted = {one.name for one in fields(Design)}
+    if given.keys() != wanted:
+        lacks, more = sorted(wanted - given.keys()), sorted(given.keys() - wanted)
+        raise ValueError(
+            f"config.json is not of a surrogate: it lacks {', '.join(lacks) or 'nothing'}, has besides "
+            f"{', '.join(more) or 'nothing'}: train it again"
+        )
+    return Surrogate(Design(**given))
 
 
 def training_loss(surrogate: Surrogate, batch: Mapping[str, Tensor]) -> Tensor:
@@ -134,6 +145,11 @@ def training_loss(surrogate: Surrogate, batch: Mapping[str, Tensor]) -> Tensor:
     counts_BCS = batch["mask"][:, 0]
     off_BCS = torch.where(counts_BCS, off_BCS, torch.zeros_like(off_BCS))  # before the square: NaN has no gradient so
     return (off_BCS**2).sum() / counts_BCS.sum().clamp(min=1)
+
+
+def points_that_count(batch: Mapping[str, Tensor]) -> int:
+    """Return how many numbers `training_loss` is the mean over: a part of a batch weighs as much."""
+    return int(batch["mask"][:, 0].sum()) if "mask" in batch else batch["target"][:, 0].numel()
 
 
 def _along(values: Tensor, like: Tensor, axis: int) -> Tensor:

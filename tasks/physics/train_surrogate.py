@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from tasks.keys import StoredFunction
 from tasks.learning.checkpoints import Checkpoints, checkpoint_key
@@ -20,11 +20,13 @@ from tasks.learning.models import save_model
 from tasks.learning.parallel import beside
 from tasks.learning.pyfunc import EXAMPLE
 from tasks.learning.shown import shown
+from tasks.physics.comparison import write_curve
 from tasks.physics.evaluation import SURROGATE, score, step_for
-from tasks.physics.ingested import Ingested, OwnPhysics, frames_of, ingested, spread
+from tasks.physics.ingested import Ingested, OwnPhysics, ingested, spread
+from tasks.physics.networks import checked_config, parameter_count
 from tasks.physics.normalisation import Kind
 from tasks.physics.sampling import window_batches
-from tasks.physics.surrogate import Design, Surrogate, saved_config, training_loss
+from tasks.physics.surrogate import Design, Surrogate, points_that_count, saved_config, training_loss
 from tasks.physics.training_pictures import curves_figure
 from tasks.physics.window_index import Request
 from tasks.physics.windows import PERIODIC, WellWindows, boundary_codes
@@ -54,6 +56,13 @@ class TrainSurrogate(StrictModel):
     learning: Regime
     networks: dict[str, Network]
 
+    @field_validator("networks")
+    @classmethod
+    def _each_config_is_its_networks(cls, networks: dict[str, Network]) -> dict[str, Network]:
+        for name, network in networks.items():
+            checked_config(name, network.config)
+        return networks
+
 
 class Params(StrictModel):
     own: OwnPhysics
@@ -80,6 +89,7 @@ def run(stage: Stage, params: Params) -> Report:
     np.save(out / EXAMPLE, _example(data, chosen))
     report = stage.out(f"data/reports/train_surrogate/{stage.member}")
     report.mkdir(parents=True)
+    write_curve(report / "curve.csv", [row for row in trained.validations if row["vrmse"] is not None])
     curves_figure(trained, stage.member, report / "curves.png")
     stage.figure(report / "curves.png", "curves.png")
     stage.metrics(_figures(trained, surrogate, len(windows)))
@@ -114,6 +124,12 @@ class Training:
 
 def _design(name: str, network: Network, chosen: TrainSurrogate, windows: WellWindows) -> Design:
     codes = boundary_codes(windows.files[0])
+    for file in windows.files[1:]:
+        if not np.array_equal(boundary_codes(file), codes):
+            raise ValueError(
+                f"{file.path}: its boundaries are others than those of {windows.files[0].path}, and a surrogate is of "
+                f"one kind: make it a data set of its own (another dataset_name, another folder)"
+            )
     return Design(
         network=name,
         network_config=network.config,
@@ -143,7 +159,7 @@ def _task(data: Ingested, chosen: TrainSurrogate, design: Design, windows: WellW
 
     def loss(model: torch.nn.Module, batch: Mapping[str, torch.Tensor]) -> Loss:
         assert isinstance(model, Surrogate)
-        return Loss(training_loss(model, batch))
+        return Loss(training_loss(model, batch), weight=points_that_count(batch))
 
     batches = window_batches(windows, chosen.batch_size, config.seed, by_file=chosen.by_file)
     return Task(built, batches, loss, validate)
@@ -152,13 +168,13 @@ def _task(data: Ingested, chosen: TrainSurrogate, design: Design, windows: WellW
 def _validation(data: Ingested, chosen: TrainSurrogate) -> Callable[[torch.nn.Module], dict[str, float]]:
     """Return what is asked of a model on the validation split: one-step VRMSE, as evaluate_surrogate has it."""
     windows = data.windows("valid", Request(steps_input=chosen.frames), kind=chosen.normalisation, normalised=False)
-    space, wanted = data.space(windows), spread(len(windows), chosen.valid_windows)
+    wanted = spread(len(windows), chosen.valid_windows)
 
     def validate(model: torch.nn.Module) -> dict[str, float]:
         assert isinstance(model, Surrogate)
-        batches = frames_of(windows, wanted, chosen.batch_size, next(model.parameters()).device)
+        batches = data.frames(windows, wanted, chosen.batch_size, next(model.parameters()).device)
         models = {SURROGATE: step_for(model)}
-        found = score(models, batches, channels=windows.channels, scaling=model.scaling, space=space)
+        found = score(models, batches, channels=windows.channels, scaling=model.scaling, space=None)
         vrmse = found[SURROGATE].means.overall("vrmse", slice(0, 1))
         assert vrmse is not None
         return {"vrmse": vrmse}
@@ -178,14 +194,14 @@ def _figures(trained: Trained, model: torch.nn.Module, windows: int) -> dict[str
     losses = [row["loss"] for row in trained.curve if row["loss"] is not None]
     last = {"loss_last": losses[-1]} if losses else {}
     return {
-        "valid": {f"{name}_one_step": value for name, value in trained.best.items()},
+        "valid": {f"{name}_one_step_sample": value for name, value in trained.best.items()},
         "train": {
             **last,
             "best_step": trained.best_step,
             "steps": trained.steps,
             "skipped_steps": trained.skipped,
             "windows": windows,
-            "parameters": sum(parameter.numel() for parameter in model.parameters()),
+            "parameters": parameter_count(model),
         },
     }
 

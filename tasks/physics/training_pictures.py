@@ -6,7 +6,7 @@ from tasks.learning.loop import Trained
 
 
 def curves_figure(trained: Trained, name: str, path: Path) -> None:
-    """Draw training loss and validation VRMSE over steps, both on logarithmic axes."""
+    """Draw training loss and validation VRMSE over steps, with logarithmic y axes."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 

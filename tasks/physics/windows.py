@@ -118,8 +118,7 @@ class WellWindows(Dataset[Batch]):
         self._twins = [_first_alike(self.files, number) for number in range(len(self.files))]
         self.index = WindowIndex(self.files, self.request, seed)
         self.steps_output = self.index.steps_output
-        if augmentation is not None:
-            augmentation.check(self.files)
+        self._allowed = augmentation.allowed(self.files) if augmentation is not None else None
 
     def __len__(self) -> int:
         return len(self.index)
@@ -142,8 +141,8 @@ class WellWindows(Dataset[Batch]):
         batch: Batch = self._well(windows, source, target) if self.layout == "well" else {}
         if self.layout == "channels_first":
             batch = {"input": source, "target": target, **self._beside(windows)}
-            if self.augmentation is not None:
-                self.augmentation.apply(batch, self, asked)
+            if self.augmentation is not None and self._allowed is not None:
+                self.augmentation.apply(batch, self, asked, self._allowed)
         if self.request.delta:
             _to_deltas(source, target)
         missing = torch.isnan(target) if self.mask_nan else None

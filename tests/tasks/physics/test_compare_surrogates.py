@@ -112,8 +112,27 @@ def test_a_curve_is_read_as_it_was_written(tmp_path: Path) -> None:
 def test_an_evaluation_that_lacks_something_is_named(tmp_path: Path) -> None:
     write_curve(tmp_path / "curve.csv", curve("fno"))
     (tmp_path / "fno.json").write_text(json.dumps({"vrmse": TEST["fno"]}))
-    with pytest.raises(ValueError, match=r"fno\.json: no figures of valid.*dvc repro evaluate_surrogate@fno"):
+    with pytest.raises(ValueError, match=r"fno\.json: no figures of valid.*dvc repro .*evaluate_surrogate@fno"):
         read_candidate("fno", tmp_path / "fno.json", tmp_path / "curve.csv")
+    (tmp_path / "fno.json").write_text('{"vrmse": {')
+    with pytest.raises(ValueError, match=r"fno\.json: Expecting property name.*evaluate_surrogate@fno"):
+        read_candidate("fno", tmp_path / "fno.json", tmp_path / "curve.csv")
+    (tmp_path / "fno.json").write_text(json.dumps(figures("fno")))
+    for cut in ("step,vrmse\n0,\n", "step,vrmse\n0\n", "step,vrmse\n"):
+        (tmp_path / "curve.csv").write_text(cut)
+        with pytest.raises(ValueError, match=r"curve\.csv: .*evaluate_surrogate@fno"):
+            read_candidate("fno", tmp_path / "fno.json", tmp_path / "curve.csv")
+
+
+def test_a_figure_that_is_no_number_is_told_as_that_and_the_best_of_the_others_is_bold() -> None:
+    some = candidates()
+    some[0] = Candidate(some[0].name, figures(some[0].name, vrmse={"one_step": float("nan")}), some[0].curve)
+    best = champion(some, "6_12")
+    lines = markdown(some, best).splitlines()
+    assert "| validation, 6:12 |" in lines[4]
+    row = next(line for line in lines if line.startswith(f"| {some[0].name} "))
+    assert "| no number |" in row
+    assert sum("**" in line.split("|")[2] for line in lines[6 : 6 + len(some)]) == 1
 
 
 # --- the stage ---

@@ -193,11 +193,40 @@ def test_points_that_are_no_number_do_not_count() -> None:
     assert found["persistence"].means.overall("vrmse") == pytest.approx(wanted.item(), rel=1e-9)
 
 
-def test_windows_with_different_masks_cannot_share_a_batch() -> None:
+def test_windows_with_different_masks_are_scored_as_one_by_one() -> None:
     frames = windows(steps=3)[0]
     frames.inputs_BTCS[1, :, :, 0, 0] = torch.nan
-    with pytest.raises(ValueError, match="different masks"):
-        frames.mask_S()
+    one_by_one = [
+        Frames(frames.inputs_BTCS[row : row + 1], frames.targets_BTCS[row : row + 1], [f"t{row}"]) for row in range(2)
+    ]
+    ours = scored(steps=3, batches=[frames], keep_rows=True)
+    theirs = scored(steps=3, batches=one_by_one, keep_rows=True)
+
+    def by_place(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        return sorted(rows, key=lambda row: (row["trajectory"], row["step"], row["channel"]))
+
+    for name, scores in ours.items():
+        assert scores.windows == 2
+        assert by_place(scores.rows) == by_place(theirs[name].rows)
+        assert np.isfinite(scores.means.overall("vrmse"))
+    masks = {of.trajectories[0]: mask_S for of, mask_S in frames.by_mask()}
+    assert masks["t0"] is None
+    assert not masks["t1"][0, 0]
+
+
+def test_figures_of_fields_whose_squares_are_no_numbers_in_float32() -> None:
+    unit = 1e20
+    batches = [
+        Frames((of.inputs_BTCS * unit).float(), (of.targets_BTCS * unit).float(), of.trajectories)
+        for of in windows(steps=3)
+    ]
+    models = with_baselines(step_for(Damped()))
+    scaling = Scaling(SCALING.shift_C * unit, SCALING.scale_C * unit)
+    space = space_of(["x", "y"], [EVEN, EVEN], "cartesian")
+    ours = score(models, batches, channels=CHANNELS, scaling=scaling, space=space)["persistence"].means
+    plain = scored(steps=3, batches=windows(steps=3))["persistence"].means
+    for name in ("vrmse", "nrmse", "pearson_r", "spectral_nmse_bin_2"):
+        assert ours.overall(name) == pytest.approx(plain.overall(name), rel=1e-5)
 
 
 def test_a_surrogate_that_blows_up_is_counted_and_its_figures_are_very_large_numbers() -> None:

@@ -6,8 +6,11 @@ import h5py
 import numpy as np
 import pytest
 
+from tasks.physics.catalog import CATALOG
 from tasks.physics.ingested import Ingested
 from tasks.physics.window_index import Request
+from tasks.physics.windows import WellWindows
+from tasks.tables import read_table
 from tests.tasks.physics import well_files
 from tests.tasks.physics.corruptions import strings
 from tests.tasks.physics.desk import Desk
@@ -63,3 +66,29 @@ def test_a_split_without_files_is_told_with_what_there_is(desk: Desk) -> None:
     desk.ingest()
     with pytest.raises(ValueError, match=r"no file of noise/valid: there are noise/train"):
         ingested(desk).files("valid")
+
+
+def test_windows_are_named_by_where_the_catalog_finds_their_trajectories(desk: Desk) -> None:
+    folder = desk.root / "data/own/physics"
+    for place, name in enumerate(("one/train/sim.hdf5", "two/train/sim.hdf5")):  # the same name twice
+        well_files.write_random(folder / name, seed=place)
+    desk.ingest()
+    data = ingested(desk)
+    windows = data.windows("train", Request(1, 1), kind="zscore", normalised=False)
+    names = {name for batch in data.frames(windows, range(len(windows)), 5) for name in batch.trajectories}
+    rows = read_table(desk.curated / "catalog.parquet", CATALOG).to_pylist()
+    assert names == {f"{row['root']}/{row['path']}#{row['trajectory']}" for row in rows}
+    assert len(names) == 4
+
+
+def test_files_that_share_space_otherwise_are_not_scored_as_one(desk: Desk) -> None:
+    folder = desk.root / "data/own/physics/test"
+    well_files.write_random(folder / "a.hdf5", seed=0)
+    well_files.write_random(folder / "b.hdf5", seed=1, nonuniform=("y",))
+    desk.ingest()
+    data = ingested(desk)
+    windows = data.windows("test", Request(1, 1), kind="zscore", normalised=False)
+    with pytest.raises(ValueError, match=r"b\.hdf5: its points share space otherwise than those of .*a\.hdf5"):
+        data.space(windows)
+    both_even = WellWindows([folder / "a.hdf5"], Request(1, 1))
+    assert data.space(both_even).weights_S is None

@@ -55,10 +55,18 @@ def test_batches_by_file_are_of_one_file_but_for_what_is_left_over(windows: Well
     assert all(len(found) == 1 for found in of_files)  # 4 + 2 + 5 full ones
     assert sorted(min(found) for found in of_files) == [0] * 4 + [1] * 2 + [2] * 5
     assert [min(found) for found in of_files] != sorted(min(found) for found in of_files)
-    assert set(files[first[44:]].tolist()) == {1}
+    left_out = {file for epoch in range(20) for file in files[order(epoch)[44:]].tolist()}
+    assert left_out == {1}  # the one file whose windows do not fill batches
+
+
+def test_no_file_alone_gives_the_windows_that_fill_no_batch() -> None:
+    files = np.repeat([0, 1, 2], 6)
+    order = one_file_a_batch(files, 4, shuffled(18, seed=0))
+    left_out = np.bincount([file for epoch in range(60) for file in files[order(epoch)[16:]]], minlength=3)
+    assert left_out.min() > 20  # of 120; 40 are expected
 
 
 def test_files_with_less_than_a_batch_are_mixed_at_the_end() -> None:
     files = np.array([0, 1, 1, 1, 2])
     found = one_file_a_batch(files, 3, lambda epoch: np.array([4, 3, 2, 1, 0]))(0)
-    assert found.tolist() == [3, 2, 1, 0, 4]
+    assert found.tolist() == [3, 2, 1, 4, 0]

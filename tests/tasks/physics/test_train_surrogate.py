@@ -4,13 +4,17 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import h5py
+import numpy as np
 import pytest
 import torch
 from dvc.utils.serialize import load_yaml
+from pydantic import ValidationError
 
 from tasks.learning.parallel import beside
 from tasks.physics.ingested import Ingested
-from tasks.physics.train_surrogate import Training, TrainSurrogate
+from tasks.physics.train_surrogate import Training, TrainSurrogate, _design
+from tasks.physics.windows import WellWindows
 from tests.conftest import REPOSITORY
 from tests.tasks.physics import well_files
 from tests.tasks.physics.desk import Desk
@@ -51,6 +55,36 @@ def test_a_batch_that_processes_cannot_share_is_told(data: Ingested) -> None:
     training = Training("unet", chosen(micro_batches=1), data, "cpu")
     with pytest.raises(ValueError, match="micro_batches=1 for 2 processes: make it"), beside(2, training.follow):
         training.run()
+
+
+def test_files_of_other_boundaries_are_not_trained_as_one(data: Ingested, tmp_path: Path) -> None:
+    other = tmp_path / "desk/data/own/physics/train/walls.hdf5"
+    well_files.write_random(other, sizes=(16, 16), trajectories=2, steps=6, seed=5, kinds="WALL")
+    windows = WellWindows([*data.files("train"), other])
+    with pytest.raises(ValueError, match=r"walls\.hdf5: its boundaries are others than those of"):
+        _design("unet", chosen().networks["unet"], chosen(), windows)
+
+
+def test_validation_takes_windows_whose_masks_differ(data: Ingested, tmp_path: Path) -> None:
+    """Files with holes at other places are admitted: each window is scored where it is a number."""
+    for name, row in (("hole_a", 2), ("hole_b", 9)):
+        path = tmp_path / f"desk/data/own/physics/valid/{name}.hdf5"
+        well_files.write_random(path, sizes=(16, 16), trajectories=1, steps=6, seed=row)
+        with h5py.File(path, "r+") as file:
+            for field in ("t0_fields/density", "t0_fields/pressure", "t1_fields/velocity", "t2_fields/C"):
+                file[field][:, :, row, 3] = np.nan
+    desk = Desk(tmp_path / "desk")
+    desk.ingest()
+    assert len(data.files("valid")) == 3
+    trained, _ = Training("unet", chosen(), data, "cpu").run()
+    assert np.isfinite(trained.best["vrmse"])
+
+
+def test_a_network_that_cannot_be_built_is_refused_with_the_parameters() -> None:
+    wrong = chosen().model_dump()
+    wrong["networks"]["unet"]["config"]["width"] = 0
+    with pytest.raises(ValidationError, match=r"unet: width: Input should be greater than or equal to 1, got 0"):
+        TrainSurrogate.model_validate(wrong)
 
 
 def _fail() -> None:
