@@ -4,7 +4,6 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 import pytest
 import torch
@@ -13,6 +12,7 @@ from pydantic import ValidationError
 
 from tasks.learning.parallel import beside
 from tasks.physics.ingested import Ingested
+from tasks.physics.schema import NewField
 from tasks.physics.train_surrogate import Training, TrainSurrogate, _design
 from tasks.physics.windows import WellWindows
 from tests.conftest import REPOSITORY
@@ -65,17 +65,21 @@ def test_files_of_other_boundaries_are_not_trained_as_one(data: Ingested, tmp_pa
         _design("unet", chosen().networks["unet"], chosen(), windows)
 
 
-def test_validation_takes_windows_whose_masks_differ(data: Ingested, tmp_path: Path) -> None:
+def test_validation_takes_windows_whose_masks_differ(tmp_path: Path) -> None:
     """Files with holes at other places are admitted: each window is scored where it is a number."""
-    for name, row in (("hole_a", 2), ("hole_b", 9)):
-        path = tmp_path / f"desk/data/own/physics/valid/{name}.hdf5"
-        well_files.write_random(path, sizes=(16, 16), trajectories=1, steps=6, seed=row)
-        with h5py.File(path, "r+") as file:
-            for field in ("t0_fields/density", "t0_fields/pressure", "t1_fields/velocity", "t2_fields/C"):
-                file[field][:, :, row, 3] = np.nan
-    desk = Desk(tmp_path / "desk")
+    desk = Desk(tmp_path / "holes")
+    for place, (split, row) in enumerate((("train", 2), ("valid", 2), ("valid", 9))):
+        rng = np.random.default_rng(place)
+        mask = np.zeros((16, 16), np.float32)
+        mask[row : row + 3, 3] = 1
+        values = rng.standard_normal((2, 6, 16, 16)).astype(np.float32)
+        values[:, :, mask == 1] = np.nan
+        fields = [NewField("mask", 0, mask, False, False), NewField("A", 0, values)]
+        path = desk.root / f"data/own/physics/{split}/hole_{row}.hdf5"
+        well_files.write_random(path, sizes=(16, 16), steps=6, fields=fields)
     desk.ingest()
-    assert len(data.files("valid")) == 3
+    data = Ingested("noise", desk.curated, {"own": desk.root / "data/own/physics"})
+    assert len(data.files("valid")) == 2
     trained, _ = Training("unet", chosen(), data, "cpu").run()
     assert np.isfinite(trained.best["vrmse"])
 
