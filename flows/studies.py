@@ -22,6 +22,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from flows.graph import Project, ProjectError
+from flows.runner import DVC_PATIENCE_S, start_supervised
 from tasks import lineage
 from tasks.keys import StoredFunction
 
@@ -30,6 +31,7 @@ log = logging.getLogger("headrace")
 FOLDER = "studies/metrics"
 _COPIES = Path(".dvc/tmp/studies")
 _OWN = Path("data/own")
+_STDOUT = 1
 _MATCHED = ("target", "parameters", "versions", "data")  # what a finished cell must have in common with what would run
 
 
@@ -203,10 +205,12 @@ def _versions(modules: Iterable[str]) -> dict[str, str]:
 def _repro(root: Path, copy: Path, cell: Cell) -> None:
     paths = [str(copy), *filter(None, [os.environ.get("PYTHONPATH")])]
     env = {**os.environ, "HEADRACE_HOME": str(root), "PYTHONPATH": os.pathsep.join(paths)}
-    done = subprocess.run([sys.executable, "-m", "dvc", "repro", cell.target], cwd=copy, env=env, check=False)
-    if done.returncode:
+    command = [sys.executable, "-m", "dvc", "repro", cell.target]
+    with start_supervised(command, cwd=copy, env=env, patience_s=DVC_PATIENCE_S, output=_STDOUT) as process:
+        code = process.wait()  # where this process ends, the command and all that it started end too
+    if code:
         raise ProjectError(
-            f"{cell.path}: '{cell.target}' failed with exit code {done.returncode}, see above; "
+            f"{cell.path}: '{cell.target}' failed with exit code {code}, see above; "
             "what is finished is stored, run it again to go on"
         )
 

@@ -1,8 +1,11 @@
 """Studies: a cell runs the real stages with other parameters, in a copy, once; what it found is read beside claims."""
 
 import json
+import os
 import shutil
+import signal
 import subprocess
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,6 +18,8 @@ from scipy import stats
 from flows.effects import Against, Effect, estimate, figures_by_setting, judge, read_effects
 from flows.graph import ProjectError
 from flows.studies import Cell, run_cell
+from tests.conftest import REPOSITORY
+from tests.flows.processes import gone
 from tests.flows.projects import PYTHON, commit, git, init, write
 
 CELL = Cell("sums", {"data": "big", "seed": "2"}, "judge", ("studies/big.yaml",), ("add.seed=2",))
@@ -186,6 +191,24 @@ def test_what_cannot_be_run_is_told_and_leaves_no_figures(root: Path) -> None:
         assert "another process runs this cell" in told()
 
 
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
+def test_a_killed_cell_leaves_no_process_and_runs_again(root: Path, how: signal.Signals, tmp_path: Path) -> None:
+    judge, began = (root / "judge.py").read_text(), tmp_path / "began"
+    (root / "judge.py").write_text(f"import time\nopen({str(began)!r}, 'w').close()\ntime.sleep(100)\n{judge}")
+    command = [PYTHON, "-m", "flows.cli", "cell", "sums", "data=big", "seed=2", "--run", "judge"]
+    command += ["--with", "studies/big.yaml", "--set", "add.seed=2"]
+    env = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
+    with subprocess.Popen(command, cwd=root, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        while not began.exists():
+            assert process.poll() is None
+            time.sleep(0.05)
+        process.send_signal(how)
+        process.wait()
+    assert gone(root)
+    (root / "judge.py").write_text(judge)
+    assert run_cell(root, CELL)
+
+
 def test_a_damaged_file_of_figures_is_made_anew(root: Path) -> None:
     write(root, {str(CELL.path): '{"figures": {'})
     assert run_cell(root, CELL)
@@ -251,7 +274,6 @@ def test_every_cell_of_every_study_names_what_there_is() -> None:
     import shlex
 
     from flows.graph import Project
-    from tests.conftest import REPOSITORY
 
     nodes = Project.open(REPOSITORY).nodes
     found: dict[str, list[dict[str, str]]] = {}
