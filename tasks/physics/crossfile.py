@@ -32,7 +32,8 @@ class Item:
     path: str
     location: str
     bytes: int
-    origin: str = ""
+    identity: tuple[int, ...] | None = None  # of a local file before it was hashed
+    version: str = ""  # of a listed one, as its server tells
     licence: str = "unstated"
     credit: str = ""
     url: str = ""

@@ -13,7 +13,7 @@ import numpy as np
 
 from tasks.keys import canonical_json, key_of
 from tasks.physics.findings import Finding
-from tasks.physics.opening import is_remote, open_well
+from tasks.physics.opening import identity_of, is_remote, open_well
 from tasks.physics.records import EXAMINE, REPACK, examined_value, moments_table, picture_table
 from tasks.physics.repack import repack
 from tasks.physics.schema import WellFile
@@ -25,15 +25,21 @@ from tasks.workers import reporter
 
 @dataclass(frozen=True)
 class Job:
-    """One file for a worker. `identity` is that of the local file when it was hashed."""
+    """One file for a worker: `identity` of one that was hashed, or `listed` of one from the listing, tell a change."""
 
     file_id: str
     location: str  # a path, or an fsspec URL
     store_url: str
     repack: str = "none"
     scratch: str = ""  # a folder for the file while it is written anew
-    identity: tuple[int, ...] = ()
-    listed: tuple[int, str] = (0, "")  # bytes and version of a remote file
+    identity: tuple[int, ...] | None = None
+    listed: tuple[int, str] | None = None  # bytes and version
+
+    @property
+    def bytes(self) -> int:
+        """How many bytes the file has."""
+        (size, *_) = self.identity or self.listed or (0,)
+        return int(size)
 
 
 def examined_key(file_id: str) -> str:
@@ -49,12 +55,6 @@ def repacked_key(file_id: str, layout: str) -> str:
 def remote_id(url: str, size: int, version: str) -> str:
     """Return what stands for the content of a remote file: a hash of where it lies and which version it is."""
     return hashlib.sha256(canonical_json([url, size, version]).encode()).hexdigest()
-
-
-def identity_of(path: str | Path) -> tuple[int, ...]:
-    """Return what shows that a local file was changed."""
-    stat = Path(path).stat()
-    return stat.st_size, stat.st_ino, stat.st_dev, stat.st_mtime_ns
 
 
 def stored(store: Store, file_id: str, layout: str = "none") -> tuple[Record | None, Record | None]:
@@ -95,7 +95,7 @@ def examine_file(job: Job) -> int:
         value = examined_value(found, scalars)
         with store.writer() as writer:
             writer.put(EXAMINE.name, EXAMINE.version, {}, job.file_id, value, blobs if not found.rejected else [])
-        done += job.identity[0] if job.identity else job.listed[0]
+        done += job.bytes
         if found.rejected:
             return done
     elif examined.value["facts"] is None:
@@ -103,7 +103,7 @@ def examine_file(job: Job) -> int:
     if job.repack != "none" and repacked is None:
         _repack(job, store)
         _check_unchanged(job)
-        done += job.identity[0] if job.identity else job.listed[0]
+        done += job.bytes
     return done
 
 
@@ -132,13 +132,13 @@ def _refuse_passing_trouble(location: str, findings: Sequence[Finding]) -> None:
 
 
 def _check_unchanged(job: Job) -> None:
-    if is_remote(job.location):
+    if job.listed is not None:
         from tasks.physics.listing import describe
 
         now = describe(job.location)
         if (now.bytes, now.version) != job.listed:
             raise Reject("changed", f"{job.location}: it is not what was listed: run 'headrace sources refresh'")
-    elif identity_of(job.location) != job.identity:
+    elif identity_of(Path(job.location).stat()) != job.identity:
         raise Reject("changed", f"{job.location}: it was written to meanwhile: run it again when it is whole")
 
 

@@ -16,11 +16,11 @@ from tasks import sources
 from tasks.content import HashMemory, content_hash
 from tasks.physics.catalog import CATALOG, FILES, WARNINGS, catalog_rows, channels, storage_of
 from tasks.physics.crossfile import Item, Judged, judge_together, judged
-from tasks.physics.examination import Job, examine_file, identity_of, is_done, remote_id, stored
+from tasks.physics.examination import Job, examine_file, is_done, remote_id, stored
 from tasks.physics.listing import PATH as LISTING
 from tasks.physics.listing import SUFFIXES, read_listing
 from tasks.physics.moments import Moments, merged
-from tasks.physics.opening import has_signature
+from tasks.physics.opening import has_signature, identity_of
 from tasks.physics.records import EXAMINE, REPACK, facts_of, moments_of, picture_of
 from tasks.physics.repack import packed_fields
 from tasks.physics.schema import read_layout
@@ -114,14 +114,9 @@ def _items(stage: Stage, params: Params) -> list[Item]:
                 continue  # of two sources that overlap
             seen.add(one.url)
             file_id = remote_id(one.url, one.bytes, one.version)
-            item = Item(file_id, "remote", one.url, one.url, one.bytes, one.version)
-            items.append(_with_terms(item, source))
+            terms = source.model_dump(exclude={"location"})
+            items.append(Item(file_id, "remote", one.url, one.url, one.bytes, version=one.version, **terms))
     return sorted(items, key=lambda one: one.order)
-
-
-def _with_terms(item: Item, source: WellSource) -> Item:
-    terms = {"licence": source.licence, "credit": source.credit, "url": source.url}
-    return Item(item.file_id, item.root, item.path, item.location, item.bytes, item.origin, **terms)
 
 
 def _local(stage: Stage, folder: Path, root: str, memory: HashMemory) -> Iterator[Item]:
@@ -133,9 +128,9 @@ def _local(stage: Stage, folder: Path, root: str, memory: HashMemory) -> Iterato
                 stage.log.info("%s: left out, no HDF5 file by name or content", file)
             continue
         path = file.relative_to(folder).as_posix()
-        file_id, size = content_hash(file, memory), file.stat().st_size
+        identity = identity_of(file.stat())
         terms = {"licence": RAW_LICENCE, "credit": RAW_CREDIT} if root == "raw" else {}
-        yield Item(file_id, root, path, str(file), size, root, **terms)
+        yield Item(content_hash(file, memory), root, path, str(file), identity[0], identity, **terms)
 
 
 # --- the work ---------------------------------------------------------------------------------------------------
@@ -152,9 +147,8 @@ def _examine_missing(
             continue
         if is_done(stored(stage.store, one.file_id, layout), layout):
             continue
-        identity = identity_of(one.location) if one.root != "remote" else ()
-        listed = (one.bytes, one.origin) if one.root == "remote" else (0, "")
-        jobs[one.file_id] = Job(one.file_id, one.location, stage.store.url, layout, scratch, identity, listed)
+        listed = (one.bytes, one.version) if one.root == "remote" else None
+        jobs[one.file_id] = Job(one.file_id, one.location, stage.store.url, layout, scratch, one.identity, listed)
     names = {one.file_id: one.path for one in items}
     failed: dict[str, Reject] = {}
     done = {"files": 0, "bytes": 0}
@@ -280,7 +274,7 @@ def _file_row(
     names += ["uniform_grid", "uniform_time", "time_first", "time_last", "fields", "scalars"]
     return {
         **place,
-        "origin": item.path if place["root"] == "curated" else item.origin,
+        "origin": item.path if place["root"] == "curated" else item.version or item.root,
         "licence": item.licence,
         "credit": item.credit,
         "url": item.url,

@@ -1,6 +1,7 @@
 """Opening a file of The Well, here or at any address that fsspec reads; what is no whole HDF5 file is told apart."""
 
 import contextlib
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -44,6 +45,11 @@ def open_well(location: str) -> Iterator[h5py.File]:
 def is_remote(location: str) -> bool:
     """Say whether this is an address for fsspec and no path."""
     return "://" in location or "::" in location
+
+
+def identity_of(stat: os.stat_result) -> tuple[int, ...]:
+    """Return what shows that a local file was changed: its size, which comes first, inode, device and time."""
+    return stat.st_size, stat.st_ino, stat.st_dev, stat.st_mtime_ns
 
 
 def has_signature(path: Path) -> bool:

@@ -19,6 +19,7 @@ from typing import Any
 import h5py
 import numpy as np
 
+from tasks.physics.opening import identity_of
 from tasks.physics.schema import ORDERS, LayoutError, Stored, Variable, WellFile, attribute, read_layout, texts
 
 FLOAT = np.dtype("<f4")
@@ -126,7 +127,7 @@ class Reader:
             raise ValueError(f"max_open is {max_open}: at least one file must be open to be read")
         self.layouts = [one if isinstance(one, WellFile) else _parsed(one) for one in files]
         self.max_open, self.cache_bytes = max_open, cache_bytes
-        self._stamps = [_stamp_of(Path(layout.path).stat()) for layout in self.layouts]
+        self._identities = [identity_of(Path(layout.path).stat()) for layout in self.layouts]
         self._start()
 
     def _start(self) -> None:
@@ -235,7 +236,7 @@ class Reader:
             oldest.close()
         path = self.layouts[number].path
         with Path(path).open("rb") as file:
-            if _stamp_of(os.fstat(file.fileno())) != self._stamps[number]:
+            if identity_of(os.fstat(file.fileno())) != self._identities[number]:
                 remedy = "make the data set again"
                 raise LayoutError("it changed since it was listed", at=path, remedy=remedy, code="changed")
             self._open[number] = _Open(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
@@ -264,7 +265,7 @@ class Reader:
         frames = opened.frames.get(key)
         if frames is None:
             frames = opened.frames[key] = self._all_frames(number, opened, at)
-        if opened.mapped.size() < self._stamps[number][0]:  # to touch what is gone would end the process
+        if opened.mapped.size() < self._identities[number][0]:  # to touch what is gone would end the process
             remedy = "fetch or write it again"
             raise LayoutError(
                 "it was cut while it was read", at=self.layouts[number].path, remedy=remedy, code="truncated"
@@ -350,10 +351,6 @@ def _packed_fields(file: h5py.File, path: str, layout: WellFile) -> Iterator[Var
         axes = (*before[before[0] == 1 :], *space, *(len(space),) * order)
         yield Variable(name, path, order, axes, FLOAT.str, before[0] > 1, moving, tuple(full), offset)
         offset += len(space) ** order * math.prod(space) * FLOAT.itemsize
-
-
-def _stamp_of(stat: os.stat_result) -> tuple[int, int]:
-    return stat.st_size, stat.st_mtime_ns
 
 
 def _parsed(path: str | Path) -> WellFile:

@@ -2,6 +2,7 @@
 
 import functools
 import http.server
+import os
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -111,6 +112,24 @@ def test_remote_files_are_ingested_in_place_and_repacked(server: tuple[str, Path
     assert examine(f"{address}/noise/data/train/{train.name}").moments == examine(str(train)).moments
     desk.ingest(sources=[terms], repack="contiguous")
     assert {row["root"] for row in rows(desk, "files")} == {"curated"}
+
+
+@pytest.mark.parametrize("address", ["{folder}", "file://{folder}"])
+def test_a_folder_of_this_machine_is_a_source_and_a_file_that_changed_there_is_told(
+    server: tuple[str, Path], tmp_path: Path, address: str
+) -> None:
+    _, folder = server
+    source = address.format(folder=folder / "noise/data/*/*.hdf5")
+    desk = Desk(tmp_path / "desk")
+    write_listing(desk.root / "data/listings/physics.csv", [(source, one) for one in list_source(source)])
+    terms = {"location": source, "licence": "CC-BY-4.0", "credit": "the authors", "url": ""}
+    report = desk.ingest(sources=[terms])
+    assert (report.kept, report.rejected) == (3, {})
+    assert {row["root"] for row in rows(desk, "files")} == {"remote"}
+    train = folder / "noise/data/train/noise_Re_100.hdf5"
+    os.utime(train, (1, 1))
+    report = desk.ingest(sources=[terms], repack="contiguous")
+    assert (report.kept, report.rejected) == (2, {"changed": 1})
 
 
 def test_a_remote_file_that_changed_since_it_was_listed_is_rejected(server: tuple[str, Path], tmp_path: Path) -> None:
