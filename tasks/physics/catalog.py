@@ -3,13 +3,13 @@
 files.parquet has a row a file, catalog.parquet a row a trajectory, warnings.parquet a row a warning.
 """
 
-import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
+from tasks.physics.schema import channels
 from tasks.physics.statistics import SHARED, FieldMoments, Trajectory
 
 
@@ -66,15 +66,6 @@ CATALOG = pa.schema(
 WARNINGS = pa.schema([*_PLACE, *(_column(name, pa.string()) for name in ("code", "object", "what", "remedy"))])
 
 
-def channels(facts: Mapping[str, Any]) -> dict[str, list[str]]:
-    """Return the names of the channels of each field: velocity -> velocity_x, velocity_y."""
-    found = {}
-    for one in facts["fields"]:
-        suffixes = ["".join(which) for which in itertools.product(facts["dimensions"], repeat=one["order"])]
-        found[one["name"]] = [f"{one['name']}_{suffix}" if suffix else one["name"] for suffix in suffixes]
-    return found
-
-
 def storage_of(fields: Sequence[Mapping[str, Any]]) -> str:
     """Say how the fields of a file lie in it: contiguous, chunked, or the filters that compress them."""
     filters = sorted({name for one in fields for name in one["filters"]})
@@ -93,7 +84,7 @@ def catalog_rows(
     by_trajectory: dict[int, list[FieldMoments]] = {}
     for one in moments:
         by_trajectory.setdefault(one.trajectory, []).append(one)
-    names = channels(facts)
+    names = {one["name"]: channels(one["name"], one["order"], facts["dimensions"]) for one in facts["fields"]}
     place_of_field = {one["name"]: number for number, one in enumerate(facts["fields"])}
     rows = []
     for trajectory in trajectories:

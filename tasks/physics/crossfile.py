@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
 
-from tasks.physics.findings import Finding
+from tasks.physics.findings import Finding, Findings
 from tasks.physics.schema import ORDERS
 
 SPLITS = ("train", "valid", "test")
+NEAR = 1e-4  # of an axis' length: so near are coordinates that are the same
 _SPELT = {
     "train": "train",
     "training": "train",
@@ -56,7 +57,7 @@ class Judged:
 
     item: Item
     value: Mapping[str, Any]  # as the store has it: findings, facts, trajectories
-    findings: list[Finding]
+    findings: Findings
 
     @property
     def facts(self) -> Mapping[str, Any]:
@@ -64,33 +65,23 @@ class Judged:
         return facts
 
     @property
-    def rejected(self) -> list[Finding]:
-        return [one for one in self.findings if one.severity == "reject"]
-
-    @property
-    def warnings(self) -> list[Finding]:
-        return [one for one in self.findings if one.severity == "warn"]
-
-    def reject(self, code: str, at: str, what: str, remedy: str) -> None:
-        self.findings.append(Finding("reject", code, at, what, remedy))
-
-    def warn(self, code: str, at: str, what: str, remedy: str) -> None:
-        self.findings.append(Finding("warn", code, at, what, remedy))
+    def rejected(self) -> bool:
+        return self.findings.rejected
 
 
 def judged(item: Item, value: Mapping[str, Any], max_frozen_share: float) -> Judged:
     """Return a file with its own findings; one that is frozen for more than a share of its steps is rejected."""
-    found = Judged(item, value, [Finding(**one) for one in value["findings"]])
+    found = Judged(item, value, Findings([Finding(**one) for one in value["findings"]]))
     if value["facts"] is None:
         return found
     steps = max(1, found.facts["trajectories"] * (found.facts["steps"] - 1))
     share = sum(one["frozen_steps"] for one in value["trajectories"]) / steps
     if share > max_frozen_share:
         what = f"{share:.1%} of all frames are equal to the one before, more than max_frozen_share allows"
-        found.reject("frozen", "/", what, "simulate it again, or raise ingest_well.max_frozen_share")
+        found.findings.reject("frozen", "/", what, "simulate it again, or raise ingest_well.max_frozen_share")
     if not item.split:
         remedy = "taken as train; put it into a folder named train, valid or test"
-        found.warn("no_split", "/", "no folder of its path names a split", remedy)
+        found.findings.warn("no_split", "/", "no folder of its path names a split", remedy)
     return found
 
 
@@ -116,12 +107,33 @@ def _duplicate_files(files: Sequence[Judged]) -> None:
         if kept is not one:
             other = f"{kept.item.path} ({kept.item.split or 'train'})"
             code = "duplicate_file" if kept.item.order[0] == one.item.order[0] else "leak"
-            one.reject(code, "/", f"the same bytes as {other}", "remove one of the two")
+            one.findings.reject(code, "/", f"the same bytes as {other}", "remove one of the two")
 
 
 def _most(files: Sequence[Judged], key: Callable[[Judged], Any]) -> Any:
     """Return what most files have; of two that are as frequent, what the first file has."""
     return Counter(key(one) for one in files).most_common(1)[0][0]
+
+
+def _same_grid(one: Judged, other: Judged) -> bool:
+    """Say whether two files have the same coordinates, but for their rounding."""
+    for own, others in zip(one.facts["grid"], other.facts["grid"], strict=True):
+        apart = NEAR * ((max(others) - min(others)) or abs(max(others)))
+        if len(own) != len(others) or any(abs(a - b) > apart for a, b in zip(own, others, strict=True)):
+            return False
+    return True
+
+
+def _most_alike(files: Sequence[Judged], alike: Callable[[Judged, Judged], bool]) -> Judged:
+    """Return the first of the files that most are like."""
+    heads: list[Judged] = []
+    count: Counter[int] = Counter()
+    for one in files:
+        place = next((place for place, head in enumerate(heads) if alike(one, head)), len(heads))
+        if place == len(heads):
+            heads.append(one)
+        count[place] += 1
+    return heads[count.most_common(1)[0][0]]
 
 
 def _signature(one: Judged) -> dict[str, Any]:
@@ -145,7 +157,7 @@ def _unlike_fields(files: Sequence[Judged]) -> None:
         for (name, own), most in zip(_signature(one).items(), common, strict=True):
             if own != most:
                 what = f"{name}: {own or 'none'}, where most files of the data set have {most or 'none'}"
-                one.reject(
+                one.findings.reject(
                     "fields_differ", "/", what, "give it a @dataset_name of its own, or write it like the others"
                 )
 
@@ -161,29 +173,31 @@ def _field_order(files: Sequence[Judged]) -> list[str]:
         if order(one) != common:
             what = f"lists its fields as {', '.join(order(one))}, most others as {', '.join(common)}"
             remedy = "read by name here; The Well's loader would swap channels: write @field_names alike"
-            one.warn("field_order", "/", what, remedy)
+            one.findings.warn("field_order", "/", what, remedy)
     return list(common)
 
 
 def _unlike_grids(files: Sequence[Judged]) -> None:
-    checks = {
-        "coordinates_differ": ("/dimensions", "grid", "coordinates"),
-        "boundaries_differ": ("/boundary_conditions", "boundary_keys", "boundary conditions"),
-        "parameters_differ": ("/@simulation_parameters", "parameters", "names of parameters"),
+    """Warn of coordinates, boundary conditions and names of parameters that most files do not have."""
+    checks: dict[str, tuple[str, str, Callable[[Judged, Judged], bool]]] = {
+        "coordinates_differ": ("/dimensions", "coordinates", _same_grid),
+        "boundaries_differ": (
+            "/boundary_conditions",
+            "boundary conditions",
+            lambda one, other: bool(one.facts["boundary_keys"] == other.facts["boundary_keys"]),
+        ),
+        "parameters_differ": (
+            "/@simulation_parameters",
+            "names of parameters",
+            lambda one, other: set(one.facts["parameters"]) == set(other.facts["parameters"]),
+        ),
     }
-    for code, (at, name, called) in checks.items():
-
-        def key(one: Judged, name: str = name) -> tuple[Any, ...]:
-            value = one.facts[name]
-            if name == "parameters":
-                return tuple(sorted(value))
-            return tuple(sorted(value.items()) if isinstance(value, dict) else value)
-
-        common = _most(files, key) if files else ()
+    for code, (at, called, alike) in checks.items():
+        common = _most_alike(files, alike) if files else None
         for one in files:
-            if key(one) != common:
+            if common is not None and not alike(one, common):
                 remedy = "read as its own; The Well's loader takes those of the first file for all"
-                one.warn(code, at, f"its {called} are not those of most files of the data set", remedy)
+                one.findings.warn(code, at, f"its {called} are not those of most files of the data set", remedy)
 
 
 def _leaks(files: Sequence[Judged]) -> None:
@@ -198,9 +212,9 @@ def _leaks(files: Sequence[Judged]) -> None:
             what = f"trajectory {trajectory['number']} is also in {kept.item.path}"
             if here != there:
                 remedy = f"take it out of one of the two: {here} must hold nothing of {there}"
-                one.reject("leak", "/", f"{what}, which is in {there}", remedy)
+                one.findings.reject("leak", "/", f"{what}, which is in {there}", remedy)
             else:
-                one.warn("repeated_trajectory", "/", what, "both are kept; remove one")
+                one.findings.warn("repeated_trajectory", "/", what, "both are kept; remove one")
         if not one.rejected:
             for trajectory in one.value["trajectories"]:
                 first.setdefault(trajectory["content_hash"], one)

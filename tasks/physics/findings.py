@@ -56,8 +56,16 @@ class Findings:
             return None
 
     @property
+    def rejects(self) -> list[Finding]:
+        return [one for one in self.found if one.severity == "reject"]
+
+    @property
+    def warnings(self) -> list[Finding]:
+        return [one for one in self.found if one.severity == "warn"]
+
+    @property
     def rejected(self) -> bool:
-        return any(one.severity == "reject" for one in self.found)
+        return bool(self.rejects)
 
 
 @dataclass

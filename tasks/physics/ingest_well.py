@@ -14,7 +14,7 @@ from pydantic import Field
 
 from tasks import sources
 from tasks.content import HashMemory, content_hash
-from tasks.physics.catalog import CATALOG, FILES, WARNINGS, catalog_rows, channels, storage_of
+from tasks.physics.catalog import CATALOG, FILES, WARNINGS, catalog_rows, storage_of
 from tasks.physics.crossfile import Item, Judged, judge_together, judged
 from tasks.physics.examination import Job, examine_file, is_done, remote_id, stored
 from tasks.physics.listing import PATH as LISTING
@@ -23,7 +23,7 @@ from tasks.physics.moments import Moments, merged
 from tasks.physics.opening import has_signature, identity_of
 from tasks.physics.records import EXAMINE, REPACK, facts_of, moments_of, picture_of
 from tasks.physics.repack import packed_fields
-from tasks.physics.schema import read_layout
+from tasks.physics.schema import channels, read_layout
 from tasks.physics.statistics import FieldMoments, Trajectory, totals
 from tasks.physics.stats_file import stats_text
 from tasks.physics.well_pictures import draw_frames, draw_ranges
@@ -187,7 +187,7 @@ def _judge(
 
 def _reject_of(one: Judged) -> Reject:
     """Return all that is wrong with a file as one reject, by its first fault."""
-    faults = one.rejected
+    faults = one.findings.rejects
     return Reject(faults[0].code, f"{one.item.path}: " + " | ".join(str(fault) for fault in faults))
 
 
@@ -215,7 +215,7 @@ def _write_tables(stage: Stage, out: Path, kept: Sequence[Judged], orders: Mappi
             catalog.write(catalog_rows(place, facts, trajectories, moments))
             count += len(trajectories)
             rows.append(_file_row(one, place, facts, orders[facts["dataset"]], layout))
-            for finding in one.warnings:
+            for finding in one.findings.warnings:
                 told = {"code": finding.code, "object": finding.at, "what": finding.what, "remedy": finding.remedy}
                 warnings.append({**_place(one), **told})
                 stage.log.warning("%s: %s", one.item.path, finding)
@@ -284,7 +284,7 @@ def _file_row(
         "parameters": sorted(facts["parameters"].items()),
         "boundaries": sorted(facts["boundaries"].items()),
         "field_order": order,
-        "warnings": len(one.warnings),
+        "warnings": len(one.findings.warnings),
     }
 
 
@@ -302,12 +302,12 @@ def _write_dataset(stage: Stage, folder: Path, name: str, files: Sequence[Judged
         moments = _moments(stage, examined)
         frames.append((Path(one.item.path).name, picture_of(stage.store.read_table_blob(examined.blobs[1]))))
         label = ", ".join(f"{key} {value:g}" for key, value in sorted(one.facts["parameters"].items()))
-        names = channels(one.facts)
         for field in one.facts["fields"]:
             whole = totals(moments, field["name"], one.facts["trajectories"])
             if _place(one)["split"] == "train":
                 training.setdefault(field["name"], []).append(whole)
-            for (values, _), channel in zip(whole, names[field["name"]], strict=True):
+            names = channels(field["name"], field["order"], one.facts["dimensions"])
+            for (values, _), channel in zip(whole, names, strict=True):
                 by_set.setdefault(label, {}).setdefault(channel, []).append(values)
     if training:
         text = stats_text(files[0].facts["fields"], _merged(training), params.ingest_well.stats_digits)
@@ -347,7 +347,7 @@ def _figures(
         **{f"rejected_{reason}": count for reason, count in sorted(reasons.items())},
         "bytes": sum(one.item.bytes for one in kept),
         "trajectories": trajectories,
-        "warnings": sum(len(one.warnings) for one in kept),
+        "warnings": sum(len(one.findings.warnings) for one in kept),
         **{f"files_{split}": count for split, count in sorted(splits.items())},
     }
 

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-CURVED = ("spherical", "equiangular", "log-spherical")  # grid types in which coordinates are no lengths
+from tasks.physics.schema import CURVED
+
 _RADII, _LOG_RADII = ("r", "radius"), ("log_r", "logr", "log_radius")
 _COLATITUDES, _LATITUDES = ("theta", "colatitude"), ("lat", "latitude")
 _LONGITUDES = ("phi", "lon", "longitude")
@@ -17,7 +18,7 @@ _LONGITUDES = ("phi", "lon", "longitude")
 def is_uniform(dimensions: Sequence[str], coordinates: Sequence[np.ndarray], grid_type: str) -> bool:
     """Say whether all points weigh the same, which is also where a Fourier transform over the grid has a meaning."""
     return grid_type not in CURVED and all(
-        _evenly_spaced(_checked(d, x)) for d, x in zip(dimensions, coordinates, strict=True)
+        evenly_spaced(_checked(d, x)) for d, x in zip(dimensions, coordinates, strict=True)
     )
 
 
@@ -47,7 +48,7 @@ def axis_weights(points: np.ndarray) -> np.ndarray:
     points; the first and last reach as far beyond their point as to their inner edge.
     """
     points = np.asarray(points, np.float64)
-    if _evenly_spaced(points):
+    if evenly_spaced(points):
         return np.ones(len(points))
     count = len(points)
     unit = (points - (points[0] + points[-1]) / 2) / ((points[-1] - points[0]) / 2)  # from -1 to 1
@@ -68,12 +69,14 @@ def _checked(name: str, points: np.ndarray) -> np.ndarray:
     return points
 
 
-def _evenly_spaced(points: np.ndarray) -> bool:
-    steps = np.diff(points)
-    if len(steps) < 2:
+def evenly_spaced(points: np.ndarray) -> bool:
+    """Say whether coordinates or times (length,) or (B, length) are a step apart, but for float32's rounding."""
+    steps = np.diff(points, axis=-1)
+    if steps.shape[-1] < 2:
         return True
+    step = steps.mean(axis=-1, keepdims=True)
     rounding = 4 * np.finfo(np.float32).eps * np.abs(points).max()  # files keep coordinates as float32
-    return bool(np.all(np.abs(steps - steps.mean()) <= 1e-4 * np.abs(steps.mean()) + rounding))
+    return bool(np.all(np.abs(steps - step) <= 1e-4 * np.abs(step) + rounding))
 
 
 def _edges(points: np.ndarray) -> np.ndarray:

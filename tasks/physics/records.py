@@ -10,25 +10,23 @@ import pyarrow as pa
 
 from tasks.keys import StoredFunction
 from tasks.physics.moments import Moments
-from tasks.physics.schema import Variable, WellFile
+from tasks.physics.quadrature import evenly_spaced
+from tasks.physics.schema import Boundary, Variable, WellFile
 from tasks.physics.statistics import Examined, FieldMoments
 
-EXAMINE = StoredFunction("physics.examine", "1", "tasks.physics.examination", ("h5py", "hdf5plugin", "numpy", "xxhash"))
+EXAMINE = StoredFunction("physics.examine", "2", "tasks.physics.examination", ("h5py", "hdf5plugin", "numpy", "xxhash"))
 REPACK = StoredFunction("physics.repack", "1", "tasks.physics.examination", ("h5py", "hdf5plugin", "numpy"))
 
 
-def _column(name: str, kind: pa.DataType) -> pa.Field:
-    return pa.field(name, kind, nullable=False)
+OUTLINE = 256  # numbers at most that are kept of an axis, to compare grids by
 
-
-_MOMENTS = pa.schema(
-    [_column("trajectory", pa.int64()), _column("field", pa.string()), _column("component", pa.int64())]
-    + [
-        _column(f"{kind}_{name}", pa.int64() if name == "count" else pa.float64())
-        for kind in ("values", "deltas")
-        for name in ("count", "mean", "m2", "low", "high")
-    ]
-)
+_NUMBERS = ("count", "mean", "m2", "low", "high")
+_COLUMNS = {"trajectory": pa.int64(), "field": pa.string(), "component": pa.int64()} | {
+    f"{kind}_{name}": pa.int64() if name == "count" else pa.float64()
+    for kind in ("values", "deltas")
+    for name in _NUMBERS
+}
+_MOMENTS = pa.schema([pa.field(name, kind, nullable=False) for name, kind in _COLUMNS.items()])
 
 
 # --- of one file, for the store ---------------------------------------------------------------------------------
@@ -45,18 +43,15 @@ def facts_of(layout: WellFile, scalars: Mapping[str, np.ndarray]) -> dict[str, A
         "dimensions": list(layout.dimensions),
         "resolution": list(layout.resolution),
         "extent": [[float(grid.min()), float(grid.max())] for grid in layout.coordinates],
-        "grid": [_grid_key(grid) for grid in layout.coordinates],
-        "uniform_grid": all(_uniform(grid) for grid in layout.coordinates),
-        "uniform_time": _uniform(layout.time),
+        "grid": [outline(grid) for grid in layout.coordinates],
+        "uniform_grid": all(evenly_spaced(grid) for grid in layout.coordinates),
+        "uniform_time": evenly_spaced(layout.time),
         "time_first": float(time.min()),
         "time_last": float(time.max()),
         "parameters": dict(layout.parameters),
         "scalar_values": {name: [float(one) for one in np.ravel(values)] for name, values in scalars.items()},
         "boundaries": {one.name: one.kind for one in layout.boundaries},
-        "boundary_keys": {
-            one.name: hashlib.sha256(one.mask.tobytes() + " ".join(one.dimensions).encode()).hexdigest()[:16]
-            for one in layout.boundaries
-        },
+        "boundary_keys": {one.name: _boundary_key(one) for one in layout.boundaries},
         "fields": [_variable(one) for one in layout.fields],
         "scalars": [_variable(one) for one in layout.scalars],
     }
@@ -68,16 +63,17 @@ def _variable(one: Variable) -> dict[str, Any]:
     return plain | {"shape": list(one.shape), "space": list(one.space), "filters": list(one.filters), "chunks": chunks}
 
 
-def _uniform(grid: np.ndarray) -> bool:
-    steps = np.diff(grid, axis=-1)
-    return bool(steps.size == 0 or np.allclose(steps, steps.mean(), rtol=1e-3, atol=0))
+def _boundary_key(one: Boundary) -> str:
+    """Return what two conditions have alike that are the same: kind, dimensions and faces."""
+    said = " ".join((one.kind, *one.dimensions)).encode()
+    return hashlib.sha256(said + b"\n" + one.mask.tobytes()).hexdigest()[:16]
 
 
-def _grid_key(grid: np.ndarray) -> str:
-    """Return a text that is the same for coordinates that differ by rounding only."""
-    low, high = float(grid.min()), float(grid.max())
-    places = np.rint((grid - low) / ((high - low) or 1) * 1e4).astype(np.int64)
-    return f"{low:.4g} {high:.4g} {hashlib.sha256(places.tobytes()).hexdigest()[:16]}"
+def outline(grid: np.ndarray) -> list[float]:
+    """Return the coordinates of an axis, of a long one means over neighbours: enough to compare it with others."""
+    points = grid.ravel()
+    ends = np.linspace(0, len(points), min(len(points), OUTLINE) + 1).astype(int)
+    return [float(part.mean()) for part in np.split(points, ends[1:-1])]
 
 
 def moments_table(moments: Sequence[FieldMoments]) -> pa.Table:
@@ -93,14 +89,13 @@ def moments_table(moments: Sequence[FieldMoments]) -> pa.Table:
 
 def moments_of(table: pa.Table) -> list[FieldMoments]:
     """Return moments as `moments_table` kept them."""
-    names = ("count", "mean", "m2", "low", "high")
     return [
         FieldMoments(
             row["trajectory"],
             row["field"],
             row["component"],
-            Moments(*(row[f"values_{name}"] for name in names)),
-            Moments(*(row[f"deltas_{name}"] for name in names)),
+            Moments(*(row[f"values_{name}"] for name in _NUMBERS)),
+            Moments(*(row[f"deltas_{name}"] for name in _NUMBERS)),
         )
         for row in table.to_pylist()
     ]

@@ -21,7 +21,8 @@ from tasks.physics.extents import extent_fault
 ORDERS = ("t0_fields", "t1_fields", "t2_fields")
 KINDS = ("WALL", "OPEN", "PERIODIC")  # of boundary conditions; their place is the code that the loader gives
 Stored = Literal["full", "single", "dropped"]  # an axis of a field
-GRIDS = ("cartesian", "spherical", "equiangular", "log-spherical")
+CURVED = ("spherical", "equiangular", "log-spherical")  # grid types in which coordinates are no lengths
+GRIDS = ("cartesian", *CURVED)
 
 
 class LayoutError(ValueError):
@@ -30,6 +31,12 @@ class LayoutError(ValueError):
     def __init__(self, what: str, *, at: str, remedy: str, code: str = "layout"):
         super().__init__(f"{at}: {what}; {remedy}" if remedy else f"{at}: {what}")
         self.what, self.at, self.remedy, self.code = what, at, remedy, code
+
+
+def channels(name: str, order: int, dimensions: Sequence[str]) -> tuple[str, ...]:
+    """Return a name for each component of a field, in row-major order: velocity_x, D_xy; of a scalar its own."""
+    suffixes = ("".join(which) for which in itertools.product(dimensions, repeat=order))
+    return tuple(f"{name}_{suffix}" if suffix else name for suffix in suffixes)
 
 
 @dataclass(frozen=True)
@@ -61,10 +68,7 @@ class Variable:
 
     def channels(self, dimensions: Sequence[str]) -> tuple[str, ...]:
         """Return a name for each component: velocity_x, D_xy; of a scalar field its own."""
-        suffixes = [""]
-        for _ in range(self.order):
-            suffixes = [suffix + dimension for suffix in suffixes for dimension in dimensions]
-        return tuple(f"{self.name}_{suffix}" if suffix else self.name for suffix in suffixes)
+        return channels(self.name, self.order, dimensions)
 
 
 @dataclass(frozen=True)
@@ -319,7 +323,7 @@ def _boundaries(file: h5py.File, dimensions: Sequence[str]) -> Iterator[Boundary
         group = member(owner, name, h5py.Group, at="/boundary_conditions")
         kind = text(attribute(group, "bc_type", at=at), at=f"{at}@bc_type").upper()
         if kind not in KINDS:
-            raise LayoutError(f"@bc_type is {kind!r}", at=at, remedy=f"one of {', '.join(KINDS)}", code="boundary")
+            raise LayoutError(f"@bc_type is {kind!r}", at=at, remedy=f"one of {', '.join(KINDS)}", code="boundary_type")
         on = texts(attribute(group, "associated_dims", at=at), at=f"{at}@associated_dims")
         fields = texts(group.attrs.get("associated_fields", ()), at=f"{at}@associated_fields")
         mask = values(group, "mask", at=at).astype(bool)

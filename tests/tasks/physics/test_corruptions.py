@@ -38,7 +38,7 @@ def test_what_cannot_be_used_is_rejected_with_object_fault_and_remedy(case: Case
     path = made(case, tmp_path)
     examined = examine(str(path))
     item = Item("0" * 64, "own", "train/case.hdf5", str(path), path.stat().st_size)
-    found = judged(item, examined_value(examined, {}), max_frozen_share=0.95).rejected
+    found = judged(item, examined_value(examined, {}), max_frozen_share=0.95).findings.rejects
     assert (case.code, case.at) in {(one.code, one.at) for one in found}, [str(one) for one in found]
     for one in found:
         assert one.at.startswith("/")

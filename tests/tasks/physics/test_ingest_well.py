@@ -3,6 +3,7 @@
 import hashlib
 import shutil
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import h5py
@@ -158,11 +159,11 @@ def codes(desk: Desk) -> tuple[set[tuple[str, str]], set[tuple[str, str]]]:
     return rejected, {(row["code"], row["path"]) for row in rows(desk, "warnings")}
 
 
-def three_files(desk: Desk) -> list[Path]:
-    """Write three training files of one data set; the last is for spoiling."""
+def three_files(desk: Desk, **options: Any) -> list[Path]:
+    """Write three training files of one data set; the last is for spoiling. `options` go to `write_random`."""
     paths = [desk.root / "data/own/physics/train" / f"{name}.hdf5" for name in "abc"]
     for seed, path in enumerate(paths):
-        well_files.write_random(path, seed=seed)
+        well_files.write_random(path, seed=seed, **options)
     return paths
 
 
@@ -204,6 +205,26 @@ def test_other_coordinates_boundaries_and_parameters_are_told(desk: Desk) -> Non
     name = "train/c.hdf5"
     wanted = {("coordinates_differ", name), ("boundaries_differ", name), ("parameters_differ", name)}
     assert codes(desk) == (set(), wanted)
+
+
+def test_a_boundary_of_another_kind_is_told(desk: Desk) -> None:
+    path = three_files(desk)[-1]
+    with h5py.File(path, "r+") as file:
+        file["boundary_conditions/y_periodic"].attrs["bc_type"] = "WALL"
+    desk.ingest()
+    assert codes(desk) == (set(), {("boundaries_differ", "train/c.hdf5")})
+
+
+@pytest.mark.parametrize(("moved", "told"), [(1e-6, False), (1e-3, True)])
+def test_coordinates_that_differ_by_rounding_are_the_same(desk: Desk, moved: float, told: bool) -> None:
+    """33 points: each second one lies on the half of a ten thousandth of the axis."""
+    path = three_files(desk, sizes=(4, 33))[-1]
+    with h5py.File(path, "r+") as file:
+        wanted = file["dimensions/y"][()].astype(np.float64)
+        wanted[17] += moved
+        rewrite(file, "dimensions/y", wanted)
+    desk.ingest()
+    assert codes(desk) == (set(), {("coordinates_differ", "train/c.hdf5")} if told else set())
 
 
 def test_a_trajectory_in_two_splits_is_found_by_its_content_however_it_is_stored(desk: Desk) -> None:

@@ -7,7 +7,7 @@ from numpy.polynomial import polynomial
 from scipy import integrate
 
 from tasks.physics import metrics
-from tasks.physics.quadrature import axis_weights, is_uniform, point_weights
+from tasks.physics.quadrature import axis_weights, evenly_spaced, is_uniform, point_weights
 
 ROOTS = (1 - np.cos(np.pi * (np.arange(32) + 0.5) / 32)) / 2 * 3.0 + 1.0  # Chebyshev points on [1, 4]
 EXTREMA = (1 - np.cos(np.pi * np.arange(33) / 32)) / 2 * 3.0 + 1.0
@@ -131,3 +131,10 @@ def test_area_weighted_vrmse_is_the_integral_of_the_error_over_the_variance() ->
     assert found.item() * np.sqrt(count / (count - 1)) == pytest.approx(wanted, rel=1e-6)
     plain = metrics.vrmse(y + torch.from_numpy(error(*grid)), y, 2).item()
     assert abs(plain - wanted) > 0.05 * wanted
+
+
+def test_times_of_several_trajectories_are_even_if_each_trajectory_has_one_step() -> None:
+    time = np.arange(101, dtype=np.float32) * np.float32(0.1)
+    assert evenly_spaced(np.stack([time, 3 * time]))
+    assert not evenly_spaced(np.stack([time, time**2]))
+    assert evenly_spaced(time[:1])
