@@ -39,6 +39,21 @@ class SourceError(ValueError):
     """A source that cannot be had; the message names it, the reason and the remedy."""
 
 
+def without_credentials(location: str) -> str:
+    """Return an address as it is. Raises ValueError, which does not repeat it, where it lets in whoever reads it."""
+    for part in location.split("::"):  # fsspec chains addresses
+        address = urllib.parse.urlsplit(part)
+        if "@" in address.netloc:
+            raise ValueError("no user or password here, it would be recorded; fsspec reads them from its settings")
+        for name, _ in urllib.parse.parse_qsl(address.query, keep_blank_values=True):
+            if name.lower().replace("-", "_") in _CREDENTIALS:
+                raise ValueError(
+                    f"no '{name}=' here, it would be recorded: give an address without it, and the credential in "
+                    f"fsspec's settings (~/.config/fsspec) or the environment variables of its service"
+                )
+    return location
+
+
 class _Source(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -76,20 +91,7 @@ class UrlSource(_Source):
     kind: Literal["url"]
     location: str = Field(min_length=1)
 
-    @field_validator("location")
-    @classmethod
-    def _no_password(cls, location: str) -> str:
-        for part in location.split("::"):  # fsspec chains addresses
-            address = urllib.parse.urlsplit(part)
-            if "@" in address.netloc:
-                raise ValueError("no user or password here, it would be recorded; fsspec reads them from its settings")
-            for name, _ in urllib.parse.parse_qsl(address.query, keep_blank_values=True):
-                if name.lower().replace("-", "_") in _CREDENTIALS:
-                    raise ValueError(
-                        f"no '{name}=' here, it would be recorded: give an address without it, and the credential in "
-                        f"fsspec's settings (~/.config/fsspec) or the environment variables of its service"
-                    )
-        return location
+    _no_password = field_validator("location")(without_credentials)
 
     @property
     def origin(self) -> str:

@@ -8,13 +8,12 @@ import csv
 import io
 import os
 import sys
-import urllib.parse
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tasks.sources import SourceError
+from tasks.sources import SourceError, without_credentials
 from tasks.tables import write_whole
 
 SUFFIXES = (".hdf5", ".h5", ".hdf", ".he5")
@@ -75,10 +74,10 @@ def _filesystem(location: str) -> tuple[Any, str]:
 
     if location.startswith("hf://") and os.environ.get("HF_HUB_OFFLINE") == "1":
         raise SourceError(f"{location}: set HF_HUB_OFFLINE=0, which keeps the Hub's library from the network")
-    if "@" in urllib.parse.urlsplit(location).netloc:
-        raise SourceError(
-            "no user or password in an address, it would be recorded: fsspec reads them from its settings"
-        )
+    try:
+        without_credentials(location)
+    except ValueError as error:
+        raise SourceError(f"an address of ingest_well.sources: {error}") from error
     try:
         return fsspec.core.url_to_fs(location)
     except (ValueError, ImportError) as error:

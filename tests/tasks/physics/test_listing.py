@@ -8,7 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
+from tasks.physics.ingest_well import WellSource
 from tasks.physics.listing import Listed, list_source, read_listing, write_listing
 from tasks.physics.statistics import examine
 from tasks.sources import SourceError
@@ -72,11 +74,19 @@ def test_what_cannot_be_listed_is_named_with_a_remedy(tmp_path: Path) -> None:
         f"{tmp_path}/nothing/*.hdf5": "no file there ends in",
         "gopher://somewhere/a.hdf5": "no address that fsspec opens",
         "https://me:secret@somewhere/a.hdf5": "no user or password",
+        "simplecache::https://me:secret@somewhere/a.hdf5": "no user or password",
+        "https://somewhere/a.hdf5?X-Amz-Signature=secret": "no 'X-Amz-Signature='",
         "http://127.0.0.1:1/a.hdf5": "check address and network",
     }.items():
         with pytest.raises(SourceError, match=told) as caught:
             list_source(location)
         assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("location", ["s3://me:secret@bucket/a", "https://somewhere/a.h5?token=secret"])
+def test_a_source_with_a_credential_is_refused_where_parameters_are_read(location: str) -> None:
+    with pytest.raises(ValidationError, match="it would be recorded"):
+        WellSource(location=location, licence="x", credit="y", url="z")
 
 
 def test_the_hub_needs_the_network_that_its_library_is_kept_from(monkeypatch: pytest.MonkeyPatch) -> None:
