@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from tasks import sources
 from tasks.content import HashMemory, content_hash
@@ -27,7 +27,7 @@ from tasks.physics.schema import channels, read_layout
 from tasks.physics.statistics import FieldMoments, Trajectory, totals
 from tasks.physics.stats_file import stats_text
 from tasks.physics.well_pictures import draw_frames, draw_ranges
-from tasks.sources import link_or_copy, linked_folders, own_files
+from tasks.sources import link_or_copy, linked_folders, own_files, without_credentials
 from tasks.stage import Plan, Report, Stage, StageError, StrictModel, stage_main
 from tasks.store import Record
 from tasks.tables import REJECTED, Reject, TableWriter, read_overrides, rejected_row, write_table
@@ -47,6 +47,8 @@ class WellSource(StrictModel):
     licence: str = Field(min_length=1)
     credit: str = Field(min_length=1, description="the line that must go with every copy")
     url: str = Field(description="home page of the work")
+
+    _no_password = field_validator("location")(without_credentials)
 
 
 class IngestWell(StrictModel):
@@ -176,7 +178,9 @@ def _judge(
         elif one.file_id in failed:
             reject = failed[one.file_id]
             told = reject.detail if one.path in reject.detail else f"{one.path}: {reject.detail}"
-            rows.append(_rejected_row(one, Reject(reject.reason, told, reject.score, reject.value), stage))
+            rows.append(
+                _rejected_row(one, Reject(reject.reason, told, reject.score, reject.value, reject.threshold), stage)
+            )
         else:
             record, _ = stored(store, one.file_id)
             if record is None:
@@ -321,7 +325,7 @@ def _write_dataset(stage: Stage, folder: Path, name: str, files: Sequence[Judged
     draw_ranges(name, ranges, folder / "ranges.png")
     draw_frames(name, frames, folder / "frames.png")
     for picture in ("ranges.png", "frames.png"):
-        stage.figure(folder / picture, f"{name}_{picture}")
+        stage.artifact(folder / picture, f"figures/{name}")
 
 
 def _merged(

@@ -28,6 +28,7 @@ class Desk:
         self.knobs = SimpleNamespace(max_reject_fraction=max_reject_fraction)
         self.figures: dict[str, Any] = {}
         self.worked_on: list[str] = []
+        self.artifacts: list[str] = []  # of all runs
         self.excluded = ""  # lines of data/exclude.csv
         self._reverse = reverse  # work in another order, as more workers would
         for folder in ("data/raw/well", "data/own/physics", "data/listings"):
@@ -48,8 +49,9 @@ class Desk:
     def timing(self, figures: Mapping[str, float]) -> None:
         assert all(isinstance(value, int | float) for value in figures.values())
 
-    def figure(self, figure: Path, name: str) -> None:
-        assert figure.exists()
+    def artifact(self, path: Path, folder: str = "") -> None:
+        assert path.exists()
+        self.artifacts.append(f"{folder}/{path.name}")
 
     def map(self, fn: Any, items: Iterable[tuple[str, Any]], **_: Any) -> Iterator[Outcome]:
         items = list(items)

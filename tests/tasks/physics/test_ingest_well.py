@@ -11,9 +11,11 @@ import numpy as np
 import pytest
 import yaml
 
+from tasks.physics import ingest_well
 from tasks.physics.catalog import CATALOG, FILES, WARNINGS
+from tasks.physics.examination import Job
 from tasks.physics.schema import read_layout
-from tasks.tables import REJECTED, read_table
+from tasks.tables import REJECTED, Reject, read_table
 from tests.tasks.physics import well_files
 from tests.tasks.physics.corruptions import rewrite, strings
 from tests.tasks.physics.desk import Desk
@@ -137,6 +139,31 @@ def test_too_many_bad_files_fail_the_stage(tmp_path: Path) -> None:
         path.write_text("gone")
     with pytest.raises(AssertionError, match="3 of 6"):
         desk.ingest()
+
+
+def test_a_file_that_takes_too_long_is_rejected_with_the_limit(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = next(iter(well_files.write_dataset(desk.root / RAW)))
+    late = hashlib.sha256(path.read_bytes()).hexdigest()
+    examine_file = ingest_well.examine_file
+
+    def slow(job: Job) -> int:
+        if job.file_id == late:
+            raise Reject("timeout", "longer than it may take", "seconds", 700.0, 600.0)
+        return examine_file(job)
+
+    monkeypatch.setattr(ingest_well, "examine_file", slow)
+    desk.ingest()
+    (row,) = rows(desk, "rejected")
+    wanted = ("timeout", "seconds", 700.0, 600.0)
+    assert (row["reason"], row["score"], row["value"], row["threshold"]) == wanted
+
+
+def test_pictures_of_each_data_set_are_kept_under_its_name(desk: Desk) -> None:
+    for name in ("noise", "other"):
+        well_files.write_random(desk.root / f"data/own/physics/{name}/train/a.hdf5", dataset_name=name)
+    desk.ingest()
+    pictures = {f"figures/{name}/{picture}.png" for name in ("noise", "other") for picture in ("frames", "ranges")}
+    assert set(desk.artifacts) == pictures
 
 
 def test_an_excluded_file_is_left_out_with_its_reason(desk: Desk) -> None:
