@@ -35,7 +35,9 @@ _PLACE = [_column(name, pa.string()) for name in ("file_id", "dataset", "split",
 
 FILES = pa.schema(
     _PLACE  # root: raw, own, remote or curated: what `path` is relative to; remote: an address
-    + [_column(name, pa.string()) for name in ("origin", "licence", "credit", "url", "storage")]
+    + [_column(name, pa.string()) for name in ("origin_id", "origin_root", "origin_path")]  # what it was repacked from
+    + [_column("version", pa.string())]  # of a listed file, as its server tells
+    + [_column(name, pa.string()) for name in ("licence", "credit", "url", "storage")]
     + [_column(name, pa.int64()) for name in ("bytes", "trajectories", "steps")]
     + [_column("grid_type", pa.string()), _column("dimensions", _some(pa.string()))]
     + [_column("resolution", _some(pa.int64())), _column("extent", _some(_some(pa.float64())))]
@@ -63,6 +65,7 @@ CATALOG = pa.schema(
     + [_column("statistics", _some(_STATISTICS))]
 )
 
+# of files as they were given: origin_id of FILES is the file_id here
 WARNINGS = pa.schema([*_PLACE, *(_column(name, pa.string()) for name in ("code", "object", "what", "remedy"))])
 
 
@@ -131,10 +134,12 @@ def _parameters_of(facts: Mapping[str, Any], number: int) -> list[tuple[str, flo
 
 
 def _spans(facts: Mapping[str, Any], number: int) -> Iterator[dict[str, Any]]:
-    seen = set()
+    """Yield where a trajectory lies of each array: a field, or all fields that are packed into one."""
+    arrays: dict[str, list[Mapping[str, Any]]] = {}
     for one in facts["fields"]:
-        if one["offset"] is None or not one["sample_varying"] or one["path"] in seen:
-            continue
-        seen.add(one["path"])  # packed: one array has several fields
-        size = int(np.prod(one["shape"][1:], dtype=np.int64)) * np.dtype(one["dtype"]).itemsize
-        yield {"field": one["path"].rpartition("/")[2], "offset": one["offset"] + number * size, "bytes": size}
+        if one["offset"] is not None and one["sample_varying"]:
+            arrays.setdefault(one["path"], []).append(one)
+    for path, fields in arrays.items():
+        sizes = (int(np.prod(one["shape"][1:], dtype=np.int64)) * np.dtype(one["dtype"]).itemsize for one in fields)
+        size, offset = sum(sizes), min(one["offset"] for one in fields)
+        yield {"field": path.rpartition("/")[2], "offset": offset + number * size, "bytes": size}

@@ -26,12 +26,14 @@ from tasks.physics.evaluation import (
     step_for,
     with_baselines,
 )
-from tasks.physics.ingested import Ingested, OwnPhysics, ingested, spread
+from tasks.physics.ingested import Ingested, ingested
 from tasks.physics.metrics import EPS
 from tasks.physics.movies import Film, write_film, write_still
 from tasks.physics.normalisation import Kind
 from tasks.physics.rollout import Scaling, rollout
+from tasks.physics.roots import OwnPhysics
 from tasks.physics.surrogate import Surrogate, from_config
+from tasks.physics.well_pictures import spread
 from tasks.physics.window_index import Request
 from tasks.physics.windows import WellWindows
 from tasks.progress import Progress

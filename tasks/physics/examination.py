@@ -3,24 +3,28 @@
 import contextlib
 import hashlib
 import os
+import platform
 import tempfile
-from collections.abc import Sequence
+import time
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import numpy as np
+import psutil
 
 from tasks.keys import canonical_json, key_of
 from tasks.physics.findings import Finding
-from tasks.physics.opening import identity_of, is_remote, open_well
+from tasks.physics.opening import identity_of, is_remote
 from tasks.physics.records import EXAMINE, REPACK, examined_value, moments_table, picture_table
 from tasks.physics.repack import repack
-from tasks.physics.schema import WellFile
-from tasks.physics.statistics import examine
+from tasks.physics.statistics import Examined, examine
+from tasks.places import ABANDONED_AFTER_S
 from tasks.store import Record, Store
 from tasks.tables import Reject
 from tasks.workers import reporter
+
+Stored = tuple[Record | None, Record | None]  # of a file: its examination, and the file written anew
+_PARTIAL, _SUFFIX = "repack.", ".hdf5.partial"  # between them: machine, process, chance
 
 
 @dataclass(frozen=True)
@@ -57,22 +61,33 @@ def remote_id(url: str, size: int, version: str) -> str:
     return hashlib.sha256(canonical_json([url, size, version]).encode()).hexdigest()
 
 
-def stored(store: Store, file_id: str, layout: str = "none") -> tuple[Record | None, Record | None]:
-    """Return what the store has of a file whole: its examination, and the file written anew; None for what is due."""
-    examined = _whole(store, store.get(EXAMINE.name, examined_key(file_id)))
-    if layout == "none" or (examined is not None and examined.value["facts"] is None):
-        return examined, None
-    return examined, _whole(store, store.get(REPACK.name, repacked_key(file_id, layout)))
+def stored(store: Store, file_ids: Iterable[str], layout: str = "none") -> dict[str, Stored]:
+    """Return what the store has of each file whole: its examination, and the file written anew; None for what is due.
+
+    Each segment of the store is opened once, whatever the number of files.
+    """
+    ids = list(dict.fromkeys(file_ids))
+    examined = _whole(store, EXAMINE.name, {one: examined_key(one) for one in ids})
+    sound = [one for one in ids if (found := examined[one]) is None or found.value["facts"] is not None]
+    keys = {one: repacked_key(one, layout) for one in sound} if layout != "none" else {}
+    repacked = _whole(store, REPACK.name, keys)
+    return {one: (examined[one], repacked.get(one)) for one in ids}
 
 
-def is_done(records: tuple[Record | None, Record | None], layout: str) -> bool:
+def is_done(records: Stored, layout: str) -> bool:
     """Say whether nothing is left to do for a file with these records."""
     examined, repacked = records
     return examined is not None and (layout == "none" or examined.value["facts"] is None or repacked is not None)
 
 
-def _whole(store: Store, record: Record | None) -> Record | None:
-    return record if record is not None and all(store.has_blob(name) for name in record.blobs) else None
+def _whole(store: Store, function: str, keys: Mapping[str, str]) -> dict[str, Record | None]:
+    """Return the record of each key, None where there is none or one of its blobs is gone."""
+    found = store.get_many(function, keys.values()) if keys else {}
+    records = {name: found.get(key) for name, key in keys.items()}
+    return {
+        name: record if record is not None and all(store.has_blob(blob) for blob in record.blobs) else None
+        for name, record in records.items()
+    }
 
 
 def examine_file(job: Job) -> int:
@@ -81,47 +96,66 @@ def examine_file(job: Job) -> int:
     Raises Reject for a file that is no longer what was listed. What is wrong with it is kept as its result.
     """
     store = Store(job.store_url)
-    examined, repacked = stored(store, job.file_id, job.repack)
+    examined, repacked = stored(store, [job.file_id], job.repack)[job.file_id]
     done = 0
     _check_unchanged(job)
     if examined is None:
-        report = reporter()
-        found = examine(job.location, report)
-        _check_unchanged(job)
-        if is_remote(job.location):
-            _refuse_passing_trouble(job.location, found.findings)
-        scalars = _scalar_values(job.location, found.layout) if found.layout is not None else {}
-        blobs = [store.table_blob(moments_table(found.moments)), store.table_blob(picture_table(found.thumbnail))]
-        value = examined_value(found, scalars)
-        with store.writer() as writer:
-            writer.put(EXAMINE.name, EXAMINE.version, {}, job.file_id, value, blobs if not found.rejected else [])
         done += job.bytes
-        if found.rejected:
+        if _examine(job, store).rejected:
             return done
     elif examined.value["facts"] is None:
         return done
     if job.repack != "none" and repacked is None:
         _repack(job, store)
-        _check_unchanged(job)
         done += job.bytes
     return done
+
+
+def _examine(job: Job, store: Store) -> Examined:
+    found = examine(job.location, reporter())
+    _check_unchanged(job)
+    if is_remote(job.location):
+        _refuse_passing_trouble(job.location, found.findings)
+    blobs = []
+    if not found.rejected:
+        blobs = [store.table_blob(moments_table(found.moments)), store.table_blob(picture_table(found.thumbnail))]
+    with store.writer() as writer:
+        writer.put(EXAMINE.name, EXAMINE.version, {}, job.file_id, examined_value(found), blobs)
+    return found
 
 
 def _repack(job: Job, store: Store) -> None:
     folder = Path(job.scratch)
     folder.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(suffix=".hdf5.partial", dir=folder)
+    handle, name = tempfile.mkstemp(prefix=f"{_PARTIAL}{platform.node()}.{os.getpid()}.", suffix=_SUFFIX, dir=folder)
     os.close(handle)
     partial = Path(name)
     try:
         repack(job.location, partial, job.repack)  # type: ignore[arg-type]
+        _check_unchanged(job)
+        size = partial.stat().st_size
         with partial.open("rb") as file:
             blob = store.put_blob(file)
         with store.writer() as writer:
-            size = partial.stat().st_size
             writer.put(REPACK.name, REPACK.version, {"layout": job.repack}, job.file_id, {"bytes": size}, [blob])
     finally:
         partial.unlink(missing_ok=True)
+
+
+def sweep_scratch(folder: Path) -> int:
+    """Remove what killed workers left half written; return how many files. One of another machine is given a day."""
+    swept = 0
+    for partial in folder.glob(f"{_PARTIAL}*{_SUFFIX}"):
+        host, _, rest = partial.name.removeprefix(_PARTIAL).removesuffix(_SUFFIX).rpartition(".")[0].rpartition(".")
+        with contextlib.suppress(FileNotFoundError):  # it was finished, or swept by somebody else
+            if host == platform.node() and rest.isdigit():
+                abandoned = not psutil.pid_exists(int(rest))
+            else:
+                abandoned = time.time() - partial.stat().st_mtime > ABANDONED_AFTER_S
+            if abandoned:
+                partial.unlink()
+                swept += 1
+    return swept
 
 
 def _refuse_passing_trouble(location: str, findings: Sequence[Finding]) -> None:
@@ -140,11 +174,3 @@ def _check_unchanged(job: Job) -> None:
             raise Reject("changed", f"{job.location}: it is not what was listed: run 'headrace sources refresh'")
     elif identity_of(Path(job.location).stat()) != job.identity:
         raise Reject("changed", f"{job.location}: it was written to meanwhile: run it again when it is whole")
-
-
-def _scalar_values(location: str, layout: WellFile) -> dict[str, np.ndarray]:
-    """Return the values of the scalars that do not vary in time."""
-    with contextlib.ExitStack() as stack:
-        wanted = [one for one in layout.scalars if not one.time_varying]
-        file: Any = stack.enter_context(open_well(location)) if wanted else {}
-        return {one.name: np.asarray(file[one.path][()], np.float64) for one in wanted}

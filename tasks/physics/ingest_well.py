@@ -12,34 +12,28 @@ from typing import Any, Literal
 
 from pydantic import Field, field_validator
 
-from tasks import sources
 from tasks.content import HashMemory, content_hash
 from tasks.physics.catalog import CATALOG, FILES, WARNINGS, catalog_rows, storage_of
 from tasks.physics.crossfile import Item, Judged, judge_together, judged
-from tasks.physics.examination import Job, examine_file, is_done, remote_id, stored
+from tasks.physics.curated import can_link, expected_bytes, put_copy, write_cards
+from tasks.physics.examination import Job, Stored, examine_file, is_done, remote_id, stored, sweep_scratch
 from tasks.physics.listing import PATH as LISTING
 from tasks.physics.listing import SUFFIXES, read_listing
 from tasks.physics.moments import Moments, merged
 from tasks.physics.opening import has_signature, identity_of
-from tasks.physics.records import EXAMINE, REPACK, facts_of, moments_of, picture_of
-from tasks.physics.repack import packed_fields
-from tasks.physics.schema import channels, read_layout
+from tasks.physics.records import EXAMINE, REPACK, moments_of, picture_of
+from tasks.physics.roots import CURATED, RAW, OwnPhysics
+from tasks.physics.schema import channels
 from tasks.physics.statistics import FieldMoments, Trajectory, totals
 from tasks.physics.stats_file import stats_text
 from tasks.physics.well_pictures import draw_frames, draw_ranges
-from tasks.sources import link_or_copy, linked_folders, own_files, without_credentials
+from tasks.sources import downloads_folder, linked_folders, own_files, without_credentials
 from tasks.stage import Plan, Report, Stage, StageError, StrictModel, stage_main
-from tasks.store import Record
+from tasks.store import Record, Store
 from tasks.tables import REJECTED, Reject, TableWriter, read_overrides, rejected_row, write_table
+from tasks.workers import default_workers
 
-RAW = "data/raw/well"
-OUT = "data/curated/well"
 RAW_LICENCE, RAW_CREDIT = "CC0-1.0", "simulated by Headrace"  # of what simulate_well makes
-REPACKED_SHARE = 1.2  # of a file's size, for the disk that writing it anew takes
-
-
-class OwnPhysics(StrictModel):
-    physics: str = Field(description="folder with files of your own in The Well's layout, read in place")
 
 
 class WellSource(StrictModel):
@@ -66,43 +60,64 @@ class Params(StrictModel):
 def run(stage: Stage, params: Params) -> Report:
     """Examine what is not stored yet, in worker processes, then judge all files together and write the tables."""
     excluded = read_overrides(stage.dep("data/exclude.csv"))
-    items = _items(stage, params)
-    layout = params.ingest_well.repack
-    failed = _examine_missing(stage, items, excluded, layout)
-    files, rejected = _judge(stage, items, failed, excluded, params.ingest_well)
+    store, layout = stage.store, params.ingest_well.repack
+    items = _items(stage, store, params)
+    failed = _examine_missing(stage, store, items, excluded, layout)
+    known = stored(store, (one.file_id for one in items), layout)
+    files, rejected = _judge(stage, items, known, failed, excluded, params.ingest_well)
     orders = judge_together(files)
     kept = sorted((one for one in files if not one.rejected), key=lambda one: one.item.order)
     rejected += [_rejected_row(one.item, _reject_of(one), stage) for one in files if one.rejected]
-    out = stage.out(OUT)
+    out = stage.out(CURATED)
     out.mkdir(parents=True, exist_ok=True)
-    trajectories = _write_tables(stage, out, kept, orders, layout)
+    rows = _write_tables(stage, store, out, kept, known, orders, layout)
     for name in sorted(orders):
-        _write_dataset(stage, out / name, name, [one for one in kept if one.facts["dataset"] == name], params)
+        own = [one for one in kept if one.facts["dataset"] == name]
+        _write_dataset(stage, store, out / name, name, own, known, params)
+        if own and layout != "none":
+            write_cards(out / name, name, [row for row in rows if row["dataset"] == name])
     write_table(
         out / "rejected.parquet", sorted(rejected, key=lambda row: (row["parent_id"], row["item_id"])), REJECTED
     )
     reasons = Counter(row["reason"] for row in rejected)
-    stage.metrics({"ingest": _figures(items, kept, trajectories, reasons)})
+    stage.metrics({"ingest": _figures(items, kept, reasons)})
     stage.check_rejects("file", len(items), len(rejected))
-    return Report("file", len(items), len(kept), dict(reasons), OUT)
+    return Report("file", len(items), len(kept), dict(reasons), CURATED)
 
 
 def plan(stage: Stage, params: Params) -> Plan:
     """Count the files that are still to be looked at, and the disk that writing them anew takes."""
-    items = _items(stage, params)
-    layout = params.ingest_well.repack
-    todo = [one for one in items if not is_done(stored(stage.store, one.file_id, layout), layout)]
-    needed = sum(one.bytes for one in todo) * REPACKED_SHARE if layout != "none" else 0
+    store, layout = stage.store, params.ingest_well.repack
+    items = _items(stage, store, params)
+    known = stored(store, (one.file_id for one in items), layout)
+    todo = [one for one in items if not is_done(known[one.file_id], layout)]
     notes = (f"{sum(one.bytes for one in todo) / 1e6:.1f} MB to read",) if todo else ()
-    return Plan("file", len(todo), len(items) - len(todo), disk_needed_bytes=int(needed), notes=notes)
+    needed = _disk_needed(stage, items, known, layout) if layout != "none" else 0
+    return Plan("file", len(todo), len(items) - len(todo), disk_needed_bytes=needed, notes=notes)
+
+
+def _disk_needed(stage: Stage, items: Sequence[Item], known: Mapping[str, Stored], layout: str) -> int:
+    """Return the bytes of all new files: in the store, being written, and in the out where that cannot link to it."""
+    there, new = [], {}
+    for one in items:
+        examined, repacked = known[one.file_id]
+        if repacked is not None:
+            there.append(int(repacked.value["bytes"]))
+        elif one.file_id not in new and (examined is None or examined.value["facts"] is not None):
+            remote = one.root == "remote"
+            new[one.file_id] = expected_bytes(one.location, one.bytes, remote=remote, examined=examined, layout=layout)
+    workers = stage.knobs.workers or default_workers()
+    writing = sum(sorted(new.values())[-workers:])  # beside the copy that the store keeps
+    kept = sum(new.values())
+    return kept + writing + (0 if can_link(stage.store, stage.root) else kept + sum(there))
 
 
 # --- what there is ----------------------------------------------------------------------------------------------
 
 
-def _items(stage: Stage, params: Params) -> list[Item]:
+def _items(stage: Stage, store: Store, params: Params) -> list[Item]:
     """Return all files: made here, your own, and remote ones as they were listed; sorted."""
-    memory = HashMemory(stage.store)
+    memory = HashMemory(store)
     items = [
         *_local(stage, stage.dep(RAW), "raw", memory),
         *_local(stage, stage.dep(params.own.physics), "own", memory),
@@ -139,18 +154,18 @@ def _local(stage: Stage, folder: Path, root: str, memory: HashMemory) -> Iterato
 
 
 def _examine_missing(
-    stage: Stage, items: Sequence[Item], excluded: Mapping[str, str], layout: str
+    stage: Stage, store: Store, items: Sequence[Item], excluded: Mapping[str, str], layout: str
 ) -> dict[str, Reject]:
     """Examine each file that the store does not hold whole; return those that could not be, by id."""
     jobs: dict[str, Job] = {}
-    scratch = str(sources.downloads_folder(stage.root))
+    scratch = downloads_folder(stage.root)
+    sweep_scratch(scratch)
+    known = stored(store, (one.file_id for one in items), layout)
     for one in items:
-        if one.file_id in excluded or one.file_id in jobs:
-            continue
-        if is_done(stored(stage.store, one.file_id, layout), layout):
+        if one.file_id in excluded or one.file_id in jobs or is_done(known[one.file_id], layout):
             continue
         listed = (one.bytes, one.version) if one.root == "remote" else None
-        jobs[one.file_id] = Job(one.file_id, one.location, stage.store.url, layout, scratch, one.identity, listed)
+        jobs[one.file_id] = Job(one.file_id, one.location, store.url, layout, str(scratch), one.identity, listed)
     names = {one.file_id: one.path for one in items}
     failed: dict[str, Reject] = {}
     done = {"files": 0, "bytes": 0}
@@ -160,17 +175,21 @@ def _examine_missing(
         done["files"] += bool(outcome.value)
         done["bytes"] += outcome.value or 0
     stage.timing({f"ingest/examined_{name}": count for name, count in done.items()})
-    stage.store.compact(EXAMINE.name)
+    store.compact(EXAMINE.name)
     if layout != "none":
-        stage.store.compact(REPACK.name)
+        store.compact(REPACK.name)
     return failed
 
 
 def _judge(
-    stage: Stage, items: Sequence[Item], failed: Mapping[str, Reject], excluded: Mapping[str, str], params: IngestWell
+    stage: Stage,
+    items: Sequence[Item],
+    known: Mapping[str, Stored],
+    failed: Mapping[str, Reject],
+    excluded: Mapping[str, str],
+    params: IngestWell,
 ) -> tuple[list[Judged], list[dict[str, Any]]]:
     """Return the files that were examined with what was found of each, and rows of those that were not."""
-    store = stage.store
     files, rows = [], []
     for one in items:
         if one.file_id in excluded:
@@ -182,7 +201,7 @@ def _judge(
                 _rejected_row(one, Reject(reject.reason, told, reject.score, reject.value, reject.threshold), stage)
             )
         else:
-            record, _ = stored(store, one.file_id)
+            record, _ = known[one.file_id]
             if record is None:
                 raise StageError(f"{one.path}: its result is not in the store: run the stage again")
             files.append(judged(one, record.value, params.max_frozen_share))
@@ -202,30 +221,38 @@ def _rejected_row(item: Item, reject: Reject, stage: Stage) -> dict[str, Any]:
 # --- what comes out ---------------------------------------------------------------------------------------------
 
 
-def _write_tables(stage: Stage, out: Path, kept: Sequence[Judged], orders: Mapping[str, list[str]], layout: str) -> int:
-    """Write files, catalog and warnings; return the number of trajectories."""
-    count = 0
-    rows, warnings = [], []
-    taken: dict[str, Judged] = {}
+def _write_tables(
+    stage: Stage,
+    store: Store,
+    out: Path,
+    kept: Sequence[Judged],
+    known: Mapping[str, Stored],
+    orders: Mapping[str, list[str]],
+    layout: str,
+) -> list[dict[str, Any]]:
+    """Write files, catalog and warnings; return the rows of files."""
+    rows: list[dict[str, Any]] = []
+    warnings = []
     with TableWriter(out / "catalog.parquet", CATALOG) as catalog:
         for one in kept:
-            place, facts = _place(one), dict(one.facts)
-            if layout != "none":
-                place, facts = _repacked(stage, out, one, facts, layout, taken)
-            examined, _ = stored(stage.store, one.item.file_id)
+            examined, repacked = known[one.item.file_id]
             assert examined is not None, "what is kept was examined"
-            moments = _moments(stage, examined)
+            place, facts, size = _place(one), one.facts, one.item.bytes
+            if layout != "none":
+                assert repacked is not None, "what is kept was written anew"
+                copy = put_copy(store, repacked, one, out, {row["path"] for row in rows})
+                place |= {"root": "curated", "path": copy.path, "file_id": copy.file_id}
+                facts, size = copy.facts, copy.bytes
             trajectories = [Trajectory(**row) for row in one.value["trajectories"]]
-            catalog.write(catalog_rows(place, facts, trajectories, moments))
-            count += len(trajectories)
-            rows.append(_file_row(one, place, facts, orders[facts["dataset"]], layout))
+            catalog.write(catalog_rows(place, facts, trajectories, _moments(store, examined)))
+            rows.append(_file_row(one, place, facts, size, orders[facts["dataset"]], layout))
             for finding in one.findings.warnings:
                 told = {"code": finding.code, "object": finding.at, "what": finding.what, "remedy": finding.remedy}
                 warnings.append({**_place(one), **told})
                 stage.log.warning("%s: %s", one.item.path, finding)
     write_table(out / "files.parquet", rows, FILES)
     write_table(out / "warnings.parquet", warnings, WARNINGS)
-    return count
+    return rows
 
 
 def _place(one: Judged) -> dict[str, str]:
@@ -240,50 +267,25 @@ def _place(one: Judged) -> dict[str, str]:
     }
 
 
-def _moments(stage: Stage, examined: Record) -> list[FieldMoments]:
-    return moments_of(stage.store.read_table_blob(examined.blobs[0]))
-
-
-def _repacked(
-    stage: Stage, out: Path, one: Judged, facts: dict[str, Any], layout: str, taken: dict[str, Judged]
-) -> tuple[dict[str, str], dict[str, Any]]:
-    """Put the file that was written anew into the out; return its place, and its facts with offsets of the new one."""
-    _, record = stored(stage.store, one.item.file_id, layout)
-    assert record is not None, "what is kept was written anew"
-    place = _place(one)
-    stem = Path(one.item.path).stem
-    path = f"{place['dataset']}/data/{place['split']}/{stem}.hdf5"
-    if path in taken:  # of another root or folder
-        path = f"{place['dataset']}/data/{place['split']}/{stem}_{one.item.file_id[:8]}.hdf5"
-    taken[path] = one
-    target = out / path
-    source = stage.store.blob_path(record.blobs[0])
-    if source is not None:
-        link_or_copy(source, target)
-    else:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with stage.store.open_blob(record.blobs[0]) as blob, target.open("wb") as file:
-            while chunk := blob.read(1 << 20):
-                file.write(chunk)
-    fields = packed_fields(target, facts) if layout == "packed" else facts_of(read_layout(target), {})["fields"]
-    facts = facts | {"fields": fields}
-    return place | {"root": "curated", "path": path}, facts
+def _moments(store: Store, examined: Record) -> list[FieldMoments]:
+    return moments_of(store.read_table_blob(examined.blobs[0]))
 
 
 def _file_row(
-    one: Judged, place: Mapping[str, str], facts: Mapping[str, Any], order: list[str], layout: str
+    one: Judged, place: Mapping[str, str], facts: Mapping[str, Any], size: int, order: list[str], layout: str
 ) -> dict[str, Any]:
     item = one.item
     names = ["trajectories", "steps", "grid_type", "dimensions", "resolution", "extent"]
     names += ["uniform_grid", "uniform_time", "time_first", "time_last", "fields", "scalars"]
     return {
         **place,
-        "origin": item.path if place["root"] == "curated" else item.version or item.root,
+        **{f"origin_{name}": value for name, value in (("id", item.file_id), ("root", item.root), ("path", item.path))},
+        "version": item.version,
         "licence": item.licence,
         "credit": item.credit,
         "url": item.url,
         "storage": "packed" if layout == "packed" else storage_of(facts["fields"]),
-        "bytes": item.bytes,
+        "bytes": size,
         **{name: facts[name] for name in names},
         "parameters": sorted(facts["parameters"].items()),
         "boundaries": sorted(facts["boundaries"].items()),
@@ -292,7 +294,15 @@ def _file_row(
     }
 
 
-def _write_dataset(stage: Stage, folder: Path, name: str, files: Sequence[Judged], params: Params) -> None:
+def _write_dataset(
+    stage: Stage,
+    store: Store,
+    folder: Path,
+    name: str,
+    files: Sequence[Judged],
+    known: Mapping[str, Stored],
+    params: Params,
+) -> None:
     """Write stats.yaml over the training files, and pictures of all."""
     if not files:
         return
@@ -301,10 +311,10 @@ def _write_dataset(stage: Stage, folder: Path, name: str, files: Sequence[Judged
     by_set: dict[str, dict[str, list[Moments]]] = {}
     frames = []
     for one in files:
-        examined, _ = stored(stage.store, one.item.file_id)
+        examined, _ = known[one.item.file_id]
         assert examined is not None, "what is kept was examined"
-        moments = _moments(stage, examined)
-        frames.append((Path(one.item.path).name, picture_of(stage.store.read_table_blob(examined.blobs[1]))))
+        moments = _moments(store, examined)
+        frames.append((Path(one.item.path).name, picture_of(store.read_table_blob(examined.blobs[1]))))
         label = ", ".join(f"{key} {value:g}" for key, value in sorted(one.facts["parameters"].items()))
         for field in one.facts["fields"]:
             whole = totals(moments, field["name"], one.facts["trajectories"])
@@ -341,16 +351,14 @@ def _merged(
     }
 
 
-def _figures(
-    items: Sequence[Item], kept: Sequence[Judged], trajectories: int, reasons: Mapping[str, int]
-) -> dict[str, float]:
+def _figures(items: Sequence[Item], kept: Sequence[Judged], reasons: Mapping[str, int]) -> dict[str, float]:
     splits = Counter(_place(one)["split"] for one in kept)
     return {
         "in": len(items),
         "kept": len(kept),
         **{f"rejected_{reason}": count for reason, count in sorted(reasons.items())},
         "bytes": sum(one.item.bytes for one in kept),
-        "trajectories": trajectories,
+        "trajectories": sum(one.facts["trajectories"] for one in kept),
         "warnings": sum(len(one.findings.warnings) for one in kept),
         **{f"files_{split}": count for split, count in sorted(splits.items())},
     }

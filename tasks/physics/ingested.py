@@ -5,22 +5,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from pydantic import Field
 
 from tasks.physics.catalog import FILES
 from tasks.physics.evaluation import Frames, Space, space_of
 from tasks.physics.normalisation import Kind, Normalisation, normalisation, read_statistics
 from tasks.physics.rollout import Scaling
+from tasks.physics.roots import CURATED, RAW, OwnPhysics
 from tasks.physics.window_index import Request
 from tasks.physics.windows import WellWindows
-from tasks.stage import Stage, StrictModel
+from tasks.stage import Stage
 from tasks.tables import read_table
-
-
-class OwnPhysics(StrictModel):
-    physics: str = Field(description="folder of files in The Well's layout, read in place")
 
 
 @dataclass(frozen=True)
@@ -125,12 +120,7 @@ class Ingested:
         read_statistics(self.statistics)
 
 
-def spread(total: int, count: int) -> list[int]:
-    """Return `count` of the numbers below `total`, evenly spread from the first to the last; all where it has less."""
-    return np.unique(np.linspace(0, total - 1, min(count, total)).astype(int)).tolist()
-
-
 def ingested(stage: Stage, own: OwnPhysics, dataset: str) -> Ingested:
     """Return a data set as the stage's deps have it."""
-    roots = {"raw": stage.dep("data/raw/well"), "own": stage.dep(own.physics)}
-    return Ingested(dataset, stage.dep("data/curated/well"), roots)
+    roots = {"raw": stage.dep(RAW), "own": stage.dep(own.physics)}
+    return Ingested(dataset, stage.dep(CURATED), roots)

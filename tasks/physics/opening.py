@@ -3,6 +3,7 @@
 import contextlib
 import os
 import re
+import traceback
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
@@ -56,6 +57,12 @@ def has_signature(path: Path) -> bool:
     """Say whether a local file begins as HDF5 does."""
     with path.open("rb") as file:
         return file.read(len(_SIGNATURE)) == _SIGNATURE
+
+
+def told_by_hdf5(error: BaseException) -> bool:
+    """Say whether an error came out of h5py, as it tells of damaged metadata, and not from code of ours."""
+    frames = traceback.walk_tb(error.__traceback__)
+    return any(str(frame.f_globals.get("__name__")).partition(".")[0] == "h5py" for frame, _ in frames)
 
 
 def _remote(location: str) -> Any:

@@ -113,9 +113,9 @@ def picture_of(table: pa.Table) -> np.ndarray:
     return np.asarray(table.column("row").to_pylist(), np.float32)
 
 
-def examined_value(examined: Examined, scalars: Mapping[str, np.ndarray]) -> dict[str, Any]:
+def examined_value(examined: Examined) -> dict[str, Any]:
     """Return what the store keeps of an examined file, besides its tables."""
-    facts = facts_of(examined.layout, scalars) if examined.layout is not None else None
+    facts = facts_of(examined.layout, examined.scalars) if examined.layout is not None else None
     return {
         "findings": [one.as_dict() for one in examined.findings],
         "facts": facts,

@@ -1,10 +1,10 @@
 """Write a file of The Well anew, in a layout that is read faster, frame by frame so that memory does not grow.
 
 contiguous: each field in one piece, as float32. frames: a chunk for each frame, compressed by Blosc (LZ4, shuffled).
-packed: the fields that vary in time as one array (trajectory, time, channel, *space), channels first.
+packed: as tasks.physics.packed has it; @channels names the channels of an array, @field_names the fields that they
+come from.
 """
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,12 +13,11 @@ import hdf5plugin
 import numpy as np
 
 from tasks.physics.opening import open_well
+from tasks.physics.packed import PACKED, PACKED_CONSTANTS
 from tasks.physics.schema import ORDERS, Variable, WellFile, read_layout
 from tasks.physics.sweep import frames_of, plan_of
 
 Layout = Literal["contiguous", "frames", "packed"]
-PACKED = "packed/fields"  # in the file; @channels names its channels, @field_names the fields that they come from
-CONSTANTS = "packed/constants"  # (trajectory or 1, channel, *space), where there are fields that do not vary in time
 
 
 def repack(location: str, target: Path, layout: Layout) -> None:
@@ -44,19 +43,6 @@ def repack(location: str, target: Path, layout: Layout) -> None:
                     _write_field(file[variable.path], variable, declared, made, layout)
         if layout == "packed":
             _write_packed(file, out, declared)
-
-
-def packed_fields(path: Path, facts: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Return the fields of a packed file as its table row has them: the array, of which each has some channels."""
-    fields = []
-    with h5py.File(path) as file:
-        for one in facts["fields"]:
-            data = file[PACKED if one["time_varying"] else CONSTANTS]
-            where = {"path": data.name.lstrip("/"), "shape": list(data.shape), "offset": data.id.get_offset()}
-            space = ["full"] * len(one["space"])
-            plain = {"dtype": "<f4", "chunks": None, "filters": [], "space": space}
-            fields.append({**one, **where, **plain, "sample_varying": one["time_varying"] or data.shape[0] > 1})
-    return fields
 
 
 def _write_field(data: h5py.Dataset, variable: Variable, declared: WellFile, group: h5py.Group, layout: Layout) -> None:
@@ -101,7 +87,7 @@ def _write_packed(file: h5py.File, out: h5py.File, declared: WellFile) -> None:
     samples = any(one.sample_varying for one in still)
     for path, fields, before in (
         (PACKED, moving, (declared.trajectories, declared.steps)),
-        (CONSTANTS, still, (declared.trajectories if samples else 1,)),
+        (PACKED_CONSTANTS, still, (declared.trajectories if samples else 1,)),
     ):
         if not fields:
             continue

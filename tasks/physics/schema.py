@@ -169,7 +169,7 @@ def member(owner: Any, name: str, kind: type, *, at: str) -> Any:
 def whole(owner: Any, name: str, *, at: str) -> int:
     """Return an attribute that is a whole number. Raises LayoutError where it is missing or is none."""
     found = np.asarray(attribute(owner, name, at=at))
-    if found.size != 1 or found.dtype.kind not in "iuf" or found.ravel()[0] != np.floor(found.ravel()[0]):
+    if found.size != 1 or found.dtype.kind not in "iuf" or found.ravel()[0] % 1 != 0:  # of Inf it is NaN
         raise LayoutError(f"@{name} is {found!r:.60}, no whole number", at=at, remedy="write one", code="attribute")
     return int(found.ravel()[0])
 
@@ -311,7 +311,7 @@ def _scalar(file: h5py.File, name: str) -> Variable:
 
 def _storage(data: h5py.Dataset) -> dict[str, Any]:
     filters = data.id.get_create_plist()
-    names = tuple(filters.get_filter(number)[3].decode() for number in range(filters.get_nfilters()))
+    names = tuple(filters.get_filter(number)[3].decode(errors="replace") for number in range(filters.get_nfilters()))
     plain = data.chunks is None and not data.external and not data.is_virtual
     return {"offset": data.id.get_offset() if plain else None, "chunks": data.chunks, "filters": names}
 

@@ -14,7 +14,9 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from tasks.physics import gray_scott, shear_flow
-from tasks.physics.simulation_card import SPLITS, card_text, metadata_text
+from tasks.physics.metadata_card import metadata_text
+from tasks.physics.schema import read_layout
+from tasks.physics.simulation_card import SPLITS, card_text
 from tasks.physics.simulation_job import STORED, Job, simulate_job
 from tasks.stage import Plan, Report, Stage, StageError, StrictModel, stage_main
 from tasks.store import Record, Store
@@ -229,7 +231,7 @@ def _describe(stage: Stage, params: SimulateWell, folder: Path, jobs: Sequence[J
 
     dataset = folder.name
     files = {split: [folder / "data" / split / f"{j.stem}.hdf5" for j in jobs if j.split == split] for split in SPLITS}
-    (folder / f"{dataset}.yaml").write_text(metadata_text(files))
+    (folder / f"{dataset}.yaml").write_text(metadata_text([read_layout(path) for path in files["train"]]))
     parameters = {"seed": params.seed, **getattr(params, dataset).model_dump()}
     (folder / "README.md").write_text(card_text(dataset, files, parameters))
     field = {"gray_scott_reaction_diffusion": "B", "shear_flow": "tracer"}[dataset]

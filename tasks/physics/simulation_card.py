@@ -1,4 +1,4 @@
-"""What describes a simulated data set: The Well's metadata card (DATASET.yaml) and a card for people (README.md).
+"""What describes a simulated data set to people: its card, README.md.
 
 Equal data sets have equal cards: no date, commit or host.
 """
@@ -31,44 +31,6 @@ _ABOUT = {
 }
 
 Files = Mapping[str, Sequence[Path]]  # of each split
-
-
-def metadata_text(files: Files) -> str:
-    """Return DATASET.yaml: the fields of The Well's `WellMetadata`, counted over the files of train."""
-    layouts = [read_layout(path) for path in files["train"]]
-    first = layouts[0]
-    names = {
-        constant: {order: _names(first, order, constant=constant) for order in (0, 1, 2)} for constant in (False, True)
-    }
-    values = {
-        "dataset_name": first.dataset_name,
-        "n_spatial_dims": len(first.dimensions),
-        "spatial_resolution": list(first.resolution),
-        "scalar_names": [],
-        "constant_scalar_names": [scalar.name for scalar in first.scalars],
-        "field_names": names[False],
-        "constant_field_names": names[True],
-        "boundary_condition_types": sorted({boundary.kind for boundary in first.boundaries}),
-        "n_files": len(layouts),
-        "n_trajectories_per_file": [layout.trajectories for layout in layouts],
-        "n_steps_per_trajectory": [layout.steps for layout in layouts],
-        "grid_type": first.grid_type,
-    }
-    return "".join(f"{name}: {_flow(value)}\n" for name, value in values.items())
-
-
-def _names(layout: WellFile, order: int, *, constant: bool) -> list[str]:
-    found = layout.constants() if constant else layout.of_time()
-    return [name for field in found if field.order == order for name in field.channels(layout.dimensions)]
-
-
-def _flow(value: Any) -> str:
-    """Return plain values as YAML on one line; keys may be numbers."""
-    if isinstance(value, dict):
-        return "{" + ", ".join(f"{key}: {_flow(one)}" for key, one in value.items()) + "}"
-    if isinstance(value, list):
-        return "[" + ", ".join(map(_flow, value)) + "]"
-    return str(value)
 
 
 def card_text(dataset: str, files: Files, parameters: Mapping[str, Any]) -> str:

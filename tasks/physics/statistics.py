@@ -4,10 +4,11 @@ Statistics are those of The Well's stats.yaml (its compute_statistics): populati
 steps in time. Memory does not grow with the file.
 """
 
+import contextlib
 import itertools
 import math
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 import h5py
@@ -17,7 +18,7 @@ import xxhash
 from tasks.physics.faults import inspect
 from tasks.physics.findings import Finding, Findings
 from tasks.physics.moments import Moments, merged
-from tasks.physics.opening import open_well
+from tasks.physics.opening import open_well, told_by_hdf5
 from tasks.physics.schema import LayoutError, Variable, WellFile, read_layout
 from tasks.physics.sweep import NotFinite, Sweep, not_finite, sweep
 
@@ -56,11 +57,23 @@ class Examined:
     layout: WellFile | None = None
     trajectories: list[Trajectory] = field(default_factory=list)
     moments: list[FieldMoments] = field(default_factory=list)
+    scalars: dict[str, np.ndarray] = field(default_factory=dict)  # float64, () or (B,): those that time does not change
     thumbnail: np.ndarray | None = None  # float32 (height, width)
 
     @property
     def rejected(self) -> bool:
         return any(one.severity == "reject" for one in self.findings)
+
+
+def declared(location: str) -> WellFile | None:
+    """Return what a file declares (a path, or an fsspec URL), None where its structure is not sound.
+
+    No field is read. Raises OSError with a number where the system cannot read it.
+    """
+    findings = Findings()
+    with _told(findings), open_well(location) as file:
+        return _structure(location, file, findings)
+    return None
 
 
 def examine(location: str, progress: Callable[[float], None] = lambda share: None) -> Examined:
@@ -69,22 +82,33 @@ def examine(location: str, progress: Callable[[float], None] = lambda share: Non
     Raises OSError with a number where the system cannot read it.
     """
     findings = Findings()
-    try:
-        with open_well(location) as file:
-            findings.found += inspect(file)
-            if findings.rejected:
-                return Examined(findings.found)
-            layout = read_layout(location, file)
+    with _told(findings), open_well(location) as file:
+        layout = _structure(location, file, findings)
+        if layout is not None:
             return _Pass(file, layout, findings, progress).run()
+    return Examined(findings.found)
+
+
+def _structure(location: str, file: h5py.File, findings: Findings) -> WellFile | None:
+    findings.found += inspect(file)
+    return None if findings.rejected else read_layout(location, file)
+
+
+@contextlib.contextmanager
+def _told(findings: Findings) -> Iterator[None]:
+    """Make a reject of what shows that a file is damaged; trouble of the system, and faults of our own, are raised."""
+    try:
+        yield
     except LayoutError as error:
         findings.error(error)
     except OSError as error:
         if error.errno is not None:
             raise
         findings.reject("damaged", "/", f"cannot be read ({error})", "fetch or write it again")
-    except (RuntimeError, KeyError, TypeError, UnicodeDecodeError) as error:  # how h5py tells of damaged metadata
+    except (RuntimeError, KeyError, TypeError, ValueError) as error:
+        if not told_by_hdf5(error):
+            raise
         findings.reject("damaged", "/", f"HDF5 cannot make sense of it ({error})", "fetch or write it again")
-    return Examined(findings.found)
 
 
 class _Pass:
@@ -98,22 +122,23 @@ class _Pass:
         self._moments: list[FieldMoments] = []
         self._told: dict[tuple[str, str, str], list[tuple[int, str, str]]] = defaultdict(list)
         self._masks = [one for one in layout.constants() if one.order == 0 and "mask" in one.name.lower()]
-        self._bytes = [math.prod(one.shape) for one in layout.fields]
+        self._sizes = [math.prod(one.shape) for one in layout.fields]
 
     def run(self) -> Examined:
         done = 0
-        for variable, size in zip(self._layout.fields, self._bytes, strict=True):
+        for variable, size in zip(self._layout.fields, self._sizes, strict=True):
             numbers = range(self._layout.trajectories) if variable.sample_varying else range(1)
             for number in numbers:
                 self._one(variable, number)
-                self._progress((done + size * (number + 1) / len(numbers)) / sum(self._bytes))
+                self._progress((done + size * (number + 1) / len(numbers)) / sum(self._sizes))
             done += size
         self._tell()
         if self._findings.rejected:
             return Examined(self._findings.found)
         trajectories = [self._trajectory(number) for number in range(self._layout.trajectories)]
         self._judge(trajectories)
-        return Examined(self._findings.found, self._layout, trajectories, self._moments, self._thumbnail())
+        found, layout = self._findings.found, self._layout
+        return Examined(found, layout, trajectories, self._moments, self._scalars(), self._thumbnail())
 
     def _one(self, variable: Variable, number: int) -> None:
         data = self._file[variable.path]
@@ -143,20 +168,19 @@ class _Pass:
             self._frames[trajectory][variable.name] = found.frames
 
     def _swept(self, data: h5py.Dataset, variable: Variable, number: int) -> Sweep:
-        try:
-            return sweep(data, variable, number)
-        except NotFinite:
-            keep = self._keep(data, variable, number)
-            if keep is None:
-                raise
+        keep = self._keep(data, variable, number) if self._masks else None
         found = sweep(data, variable, number, keep)
-        remedy = "left out of the statistics; a reader gives them as they are"
-        self._note("warn", "masked", f"/{variable.path}", number, f"NaN at {int((~keep).sum())} masked points", remedy)
+        if keep is not None:
+            what = f"NaN at {int((~keep).sum())} masked points"
+            remedy = "left out of the statistics; a reader gives them as they are"
+            self._note("warn", "masked", f"/{variable.path}", number, what, remedy)
         return found
 
     def _keep(self, data: h5py.Dataset, variable: Variable, number: int) -> np.ndarray | None:
         """Return where values count, if the first frame has NaN just where a mask has one of its two values."""
         bad = not_finite(data, variable, number)
+        if not bad.any():
+            return None
         for mask in self._masks:
             if 4 * math.prod(mask.shape) > MAX_MASK_BYTES or mask.space != variable.space:
                 continue
@@ -231,6 +255,10 @@ class _Pass:
                         remedy = "read as stored; correct the attribute"
                         self._findings.warn("not_symmetric", f"/{variable.path}", what, remedy)
                         return
+
+    def _scalars(self) -> dict[str, np.ndarray]:
+        wanted = [one for one in self._layout.scalars if not one.time_varying]
+        return {one.name: np.asarray(self._file[one.path][()], np.float64) for one in wanted}
 
     def _thumbnail(self) -> np.ndarray | None:
         """Return a small picture of the first field that varies in time, in the middle of time and of further axes."""

@@ -7,7 +7,7 @@ time, M grid points as stored, C components.
 import math
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import h5py
 import numpy as np
@@ -108,12 +108,14 @@ def sweep(data: h5py.Dataset, variable: Variable, trajectory: int, keep: np.ndar
     plan = plan_of(variable)
     hashes = [xxhash.xxh3_128() for _ in range(plan.total_steps)]
     values, deltas = _Sums(plan.components), _Sums(plan.components)
+    bad = np.zeros(plan.total_steps, bool)
     with np.errstate(all="ignore"):  # what is not finite is found below
         for first, end in plan.parts():
             kept = keep.reshape(plan.total_rows, plan.row_points)[first:end].ravel() if keep is not None else None
-            _sweep_rows(_read(data, variable, plan, trajectory, first, end), plan, kept, hashes, values, deltas)
-    if any(values.counts) and not (np.isfinite(values.low) & np.isfinite(values.high)).all():
-        raise NotFinite(_where(data, variable, plan, trajectory))
+            _sweep_rows(_read(data, variable, plan, trajectory, first, end), plan, kept, hashes, values, deltas, bad)
+    if bad.any():
+        what = f"NaN or Inf in {int(bad.sum())} of {plan.total_steps} frames, first at step {int(np.argmax(bad))}"
+        raise NotFinite(what)
     return Sweep(values.moments(), deltas.moments(), [one.digest() for one in hashes])
 
 
@@ -132,20 +134,12 @@ def frames_of(
 
 def not_finite(data: h5py.Dataset, variable: Variable, trajectory: int) -> np.ndarray:
     """Return where the first frame of a trajectory has NaN or Inf: bool over its grid points as stored."""
-    plan = plan_of(variable)
+    plan = replace(plan_of(variable), steps=1)
     parts = []
     for first, end in plan.parts():
         _, frames = next(_read(data, variable, plan, trajectory, first, end))
         parts.append(~np.isfinite(frames[1]).all(axis=1))
     return np.concatenate(parts)
-
-
-def _where(data: h5py.Dataset, variable: Variable, plan: Plan, trajectory: int) -> str:
-    bad = np.zeros(plan.total_steps, bool)
-    for first, end in plan.parts():
-        for begin, frames in _read(data, variable, plan, trajectory, first, end):
-            bad[begin : begin + len(frames) - 1] |= ~np.isfinite(frames[1:]).all(axis=(1, 2))
-    return f"NaN or Inf in {int(bad.sum())} of {plan.total_steps} frames, first at step {int(np.argmax(bad))}"
 
 
 def _sweep_rows(
@@ -155,8 +149,9 @@ def _sweep_rows(
     hashes: list["xxhash.xxh3_128"],
     values: _Sums,
     deltas: _Sums,
+    bad: np.ndarray,
 ) -> None:
-    """Take in the frames of some rows, as `_read` yields them."""
+    """Take in the frames of some rows, as `_read` yields them; mark those with NaN or Inf in `bad` (T)."""
     scratch = _Scratch()
     last: dict[tuple[int, int], float] = {}  # sum of the last row, by where it begins and component
     for begin, frames in read:
@@ -173,6 +168,7 @@ def _sweep_rows(
                 for component in range(plan.components):
                     rows = scratch.plane(block, component)
                     sums = scratch.values(rows[1:], component, values)
+                    bad[begin + top : begin + top + len(sums)] |= ~np.isfinite(sums)
                     if begin or top:
                         scratch.deltas(rows, sums[-1] - last[left, component], component, deltas)
                     elif len(rows) > 2:  # the first frame has none before it

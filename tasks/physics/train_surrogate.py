@@ -22,12 +22,14 @@ from tasks.learning.pyfunc import EXAMPLE
 from tasks.learning.shown import shown
 from tasks.physics.comparison import write_curve
 from tasks.physics.evaluation import SURROGATE, score, step_for
-from tasks.physics.ingested import Ingested, OwnPhysics, ingested, spread
+from tasks.physics.ingested import Ingested, ingested
 from tasks.physics.networks import checked_config, parameter_count
 from tasks.physics.normalisation import Kind
+from tasks.physics.roots import OwnPhysics
 from tasks.physics.sampling import window_batches
 from tasks.physics.surrogate import Design, Surrogate, points_that_count, saved_config, training_loss
 from tasks.physics.training_pictures import curves_figure
+from tasks.physics.well_pictures import spread
 from tasks.physics.window_index import Request
 from tasks.physics.windows import PERIODIC, WellWindows, boundary_codes
 from tasks.stage import Report, Stage, StrictModel, stage_main

@@ -11,11 +11,9 @@ MOST_FRAMES = 60
 _BLUE, _LIGHT = "#3b6ea5", "#b9cbe0"
 
 
-def _spread(items: Sequence[Any], most: int) -> list[Any]:
-    """Return all, or so many, evenly spaced."""
-    if len(items) <= most:
-        return list(items)
-    return [items[round(at * (len(items) - 1) / (most - 1))] for at in range(most)]
+def spread(total: int, count: int) -> list[int]:
+    """Return `count` of the numbers below `total`, evenly spread from the first to the last; all where it has less."""
+    return np.unique(np.linspace(0, total - 1, min(count, total)).astype(int)).tolist()
 
 
 def draw_ranges(title: str, sets: Mapping[str, Mapping[str, tuple[float, float, float, float]]], path: Path) -> None:
@@ -24,7 +22,8 @@ def draw_ranges(title: str, sets: Mapping[str, Mapping[str, tuple[float, float, 
     `sets` maps parameters, as text, to channel -> (low, high, mean, std).
     """
     plt = _pyplot()
-    names = _spread(sorted(sets), MOST_SETS)
+    every = sorted(sets)
+    names = [every[place] for place in spread(len(every), MOST_SETS)]
     channels = list(dict.fromkeys(channel for one in sets.values() for channel in one))
     size = (2 + 2.6 * len(channels), 1.1 + 0.3 * len(names))
     figure, axes = plt.subplots(1, len(channels), figsize=size, layout="constrained", sharey=True, squeeze=False)
@@ -50,7 +49,7 @@ def draw_ranges(title: str, sets: Mapping[str, Mapping[str, tuple[float, float, 
 def draw_frames(title: str, frames: Sequence[tuple[str, np.ndarray]], path: Path, *, columns: int = 6) -> None:
     """Draw a frame of each file (or of some, evenly spaced) under its name, each on its own scale."""
     plt = _pyplot()
-    shown = _spread(frames, MOST_FRAMES)
+    shown = [frames[place] for place in spread(len(frames), MOST_FRAMES)]
     columns = max(1, min(columns, len(shown)))
     lines = max(1, -(-len(shown) // columns))
     size = (1.9 * columns, 2.15 * lines + 0.4)

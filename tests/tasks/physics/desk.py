@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
-from tasks.physics.ingest_well import IngestWell, OwnPhysics, Params
-from tasks.report import Report
+from tasks.physics.ingest_well import IngestWell, Params
+from tasks.physics.roots import OwnPhysics
+from tasks.report import Plan, Report
 from tasks.store import Store
 from tasks.tables import Reject
 from tasks.workers import Outcome
@@ -25,7 +26,7 @@ class Desk:
         self.root = root
         self.store = Store(root / "data" / "store")
         self.log = logging.getLogger("headrace")
-        self.knobs = SimpleNamespace(max_reject_fraction=max_reject_fraction)
+        self.knobs = SimpleNamespace(max_reject_fraction=max_reject_fraction, workers=1)
         self.figures: dict[str, Any] = {}
         self.worked_on: list[str] = []
         self.artifacts: list[str] = []  # of all runs
@@ -72,13 +73,21 @@ class Desk:
         shutil.rmtree(self.curated, ignore_errors=True)
         self.worked_on.clear()
         (self.root / "data/exclude.csv").write_text(f"id,reason\n{self.excluded}")
-        defaults = {"sources": [], "repack": "none", "stats_digits": 17, "max_frozen_share": 0.95}
-        params = Params(own=OwnPhysics(physics="data/own/physics"), ingest_well=IngestWell(**(defaults | options)))
         with pytest.MonkeyPatch.context() as patched:
             if not pictures:
                 for name in ("draw_ranges", "draw_frames"):
                     patched.setattr(ingest_well, name, lambda title, content, path: path.touch())
-            return ingest_well.run(self, params)  # type: ignore[arg-type]
+            return ingest_well.run(self, self.params(**options))  # type: ignore[arg-type]
+
+    def plan(self, **options: Any) -> Plan:
+        """Say what `ingest` would do."""
+        from tasks.physics import ingest_well
+
+        return ingest_well.plan(self, self.params(**options))  # type: ignore[arg-type]
+
+    def params(self, **options: Any) -> Params:
+        defaults = {"sources": [], "repack": "none", "stats_digits": 17, "max_frozen_share": 0.95}
+        return Params(own=OwnPhysics(physics="data/own/physics"), ingest_well=IngestWell(**(defaults | options)))
 
     @property
     def curated(self) -> Path:

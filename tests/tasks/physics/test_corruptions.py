@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from tasks.physics.crossfile import Item, judged
+from tasks.physics.packed import PACKED, PACKED_CONSTANTS
 from tasks.physics.records import examined_value
-from tasks.physics.repack import CONSTANTS, PACKED, repack
+from tasks.physics.repack import repack
 from tasks.physics.schema import read_layout
 from tasks.physics.statistics import examine
 from tests.tasks.physics.corruptions import CASES, Case, base
@@ -38,7 +39,7 @@ def test_what_cannot_be_used_is_rejected_with_object_fault_and_remedy(case: Case
     path = made(case, tmp_path)
     examined = examine(str(path))
     item = Item("0" * 64, "own", "train/case.hdf5", str(path), path.stat().st_size)
-    found = judged(item, examined_value(examined, {}), max_frozen_share=0.95).findings.rejects
+    found = judged(item, examined_value(examined), max_frozen_share=0.95).findings.rejects
     assert (case.code, case.at) in {(one.code, one.at) for one in found}, [str(one) for one in found]
     for one in found:
         assert one.at.startswith("/")
@@ -119,7 +120,7 @@ def check_packed(path: Path, target: Path, wanted: dict[str, np.ndarray]) -> Non
     repack(str(path), target, "packed")
     layout = read_layout(path)
     with h5py.File(target) as file:
-        for name, fields in ((PACKED, list(layout.of_time())), (CONSTANTS, list(layout.constants()))):
+        for name, fields in ((PACKED, list(layout.of_time())), (PACKED_CONSTANTS, list(layout.constants()))):
             if not fields:
                 continue
             data = file[name]
@@ -146,5 +147,5 @@ def test_a_constant_that_is_the_same_for_all_has_one_row_in_the_packed_file(tmp_
         made.attrs.update(attributes | {"sample_varying": False})
     repack(str(tmp_path / "a.hdf5"), tmp_path / "b.hdf5", "packed")
     with h5py.File(tmp_path / "b.hdf5") as file:
-        assert file[CONSTANTS].shape == (1, 4, 8, 6)
-        np.testing.assert_array_equal(file[CONSTANTS][0, 0], values)
+        assert file[PACKED_CONSTANTS].shape == (1, 4, 8, 6)
+        np.testing.assert_array_equal(file[PACKED_CONSTANTS][0, 0], values)

@@ -6,7 +6,7 @@ import h5py
 import numpy as np
 import pytest
 
-from tasks.physics.reading import PACKED, PACKED_CONSTANTS
+from tasks.physics.packed import PACKED, PACKED_CONSTANTS
 from tasks.physics.schema import LayoutError
 from tasks.physics.window_index import Request
 from tasks.physics.windows import WellWindows

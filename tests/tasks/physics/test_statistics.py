@@ -11,10 +11,11 @@ import h5py
 import numpy as np
 import pytest
 
+from tasks.physics import statistics
 from tasks.physics import sweep as sweeping
-from tasks.physics.moments import Moments, merged
+from tasks.physics.moments import Moments, merged, merged_blocks
 from tasks.physics.schema import NewField, read_layout
-from tasks.physics.statistics import examine
+from tasks.physics.statistics import SHARED, examine, totals
 from tasks.physics.stats_file import stats_text
 from tests.conftest import REPOSITORY
 from tests.tasks.physics import well_files
@@ -125,6 +126,108 @@ def test_merging_does_not_depend_on_the_order_to_the_last_bit() -> None:
         assert merged(parts[place] for place in order) == first
 
 
+@pytest.mark.parametrize("offset", [0.0, 1e4])
+def test_merged_parts_of_any_size_are_what_numpy_says_of_all_numbers(offset: float) -> None:
+    rng = np.random.default_rng(5)
+    parts = [rng.normal(offset + 3 * place, 1 + place, size) for place, size in enumerate((1, 7, 5000, 2, 311))]
+    whole = np.concatenate(parts)
+    each = [Moments(len(one), one.mean(), ((one - one.mean()) ** 2).sum(), one.min(), one.max()) for one in parts]
+    counts, sums, m2 = zip(
+        *((one.count, part.sum(), one.m2) for one, part in zip(each, parts, strict=True)), strict=True
+    )
+    for found in (merged([Moments(), *each]), merged_blocks(counts, sums, m2, whole.min(), whole.max())):
+        assert (found.count, found.low, found.high) == (len(whole), whole.min(), whole.max())
+        assert found.mean == pytest.approx(whole.mean(), rel=1e-12)
+        assert found.std == pytest.approx(whole.std(), rel=1e-9)
+        assert found.rms == pytest.approx(np.sqrt((whole**2).mean()), rel=1e-12)
+    twice, again = each[2].times(3), np.repeat(parts[2], 3)
+    assert (twice.count, twice.mean, twice.low) == (15_000, pytest.approx(again.mean()), again.min())
+    assert twice.std == pytest.approx(again.std(), rel=1e-9)
+
+
+def test_a_field_that_all_trajectories_share_counts_once_for_each(tmp_path: Path) -> None:
+    rng = np.random.default_rng(6)
+    shared = rng.normal(3, 2, (5, 8, 6, 2)).astype(np.float32)
+    still = rng.normal(-1, 4, (8, 6)).astype(np.float32)
+    own = rng.normal(0, 1, (4, 5, 8, 6)).astype(np.float32)
+    fields = [
+        NewField("wind", 1, shared, sample_varying=False),
+        NewField("depth", 0, still, sample_varying=False, time_varying=False),
+        field(own, "own"),
+    ]
+    well_files.write_random(tmp_path / "a.hdf5", trajectories=4, steps=5, fields=fields)
+    moments = examine(str(tmp_path / "a.hdf5")).moments
+    assert {one.trajectory for one in moments if one.field != "own"} == {SHARED}
+    wind = np.broadcast_to(shared, (4, *shared.shape))
+    for (values, steps), of in zip(totals(moments, "wind", 4), np.moveaxis(wind, -1, 0), strict=True):
+        check([values], of)
+        check([steps], np.diff(of.astype(np.float64), axis=1))
+        assert (values.low, values.high) == (of.min(), of.max())
+    ((values, steps),) = totals(moments, "depth", 4)
+    check([values], np.broadcast_to(still, (4, 8, 6)))
+    assert steps.count == 0
+    ((values, _),) = totals(moments, "own", 4)
+    check([values], own)
+
+
+def test_a_fault_of_our_own_is_no_fault_of_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    well_files.write_random(tmp_path / "a.hdf5")
+    for name, error in (("sweep", KeyError("ours")), ("inspect", TypeError("ours")), ("totals", ValueError("ours"))):
+
+        def broken(*_: object, error: Exception = error) -> None:
+            raise error
+
+        with monkeypatch.context() as patched:
+            patched.setattr(statistics, name, broken)
+            with pytest.raises(type(error), match="ours"):
+                examine(str(tmp_path / "a.hdf5"))
+
+
+def test_flipped_bytes_in_the_metadata_are_told_or_read_and_never_an_error(tmp_path: Path) -> None:
+    path = tmp_path / "a.hdf5"
+    well_files.write_random(path, storage={"compression": "gzip", "chunks": True})
+    sound, rng = path.read_bytes(), np.random.default_rng(8)
+    rejected = 0
+    for _ in range(80):
+        data = bytearray(sound)
+        for place in rng.integers(96, len(data), 3):
+            data[place] ^= int(rng.integers(1, 256))
+        path.write_bytes(data)
+        rejected += examine(str(path)).rejected
+    assert rejected > 15
+
+
+def test_each_frame_is_read_once_and_the_file_is_opened_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "a.hdf5"
+    values = np.random.default_rng(2).standard_normal((2, 40, 64, 64)).astype(np.float32)
+    mask = np.zeros((64, 64), np.float32)
+    mask[10:40, 20:50] = 1
+    values[:, :, mask == 1] = np.nan
+    fields = [field(values, "p"), NewField("mask", 0, mask, sample_varying=False, time_varying=False)]
+    well_files.write_random(path, sizes=(64, 64), steps=40, fields=fields)
+    well_files.add_scalar(path, "start", np.arange(2.0), sample_varying=True, time_varying=False)
+    read, opened = [], []
+    read_at, open_file = sweeping._read_at, h5py.File
+
+    def counted(descriptor: int, frames: np.ndarray, *rest: object) -> None:
+        read.append(frames.nbytes)
+        read_at(descriptor, frames, *rest)  # type: ignore[arg-type]
+
+    class Counted(open_file):
+        def __init__(self, *arguments: object, **options: object) -> None:
+            opened.append(arguments)
+            super().__init__(*arguments, **options)
+
+    monkeypatch.setattr(sweeping, "_read_at", counted)
+    monkeypatch.setattr(h5py, "File", Counted)
+    examined = examine(str(path))
+    assert [one.code for one in examined.findings] == ["masked"]
+    assert examined.scalars["start"].tolist() == [0, 1]
+    first_frames = 3 * mask.nbytes  # to see where NaN may be: two of p, one of the mask
+    assert sum(read) == values.nbytes + mask.nbytes + first_frames
+    assert len(opened) == 1
+
+
 def test_stats_text_is_read_as_numbers_by_yaml_1_1(tmp_path: Path) -> None:
     import yaml
 
@@ -161,7 +264,7 @@ def test_a_file_larger_than_the_memory_allowed_is_examined(tmp_path: Path) -> No
     assert path.stat().st_size > 400 << 20
     script = """
         import resource, sys
-        from tasks.physics.statistics import examine
+        from tasks.physics.statistics import SHARED, examine, totals
         used = int(next(line for line in open("/proc/self/status") if line.startswith("VmData")).split()[1]) << 10
         resource.setrlimit(resource.RLIMIT_DATA, (used + (128 << 20),) * 2)
         found = examine(sys.argv[1])

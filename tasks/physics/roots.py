@@ -1,0 +1,12 @@
+"""Where files of The Well lie: simulated here, your own, and what ingest_well made of both."""
+
+from pydantic import Field
+
+from tasks.stage import StrictModel
+
+RAW = "data/raw/well"
+CURATED = "data/curated/well"
+
+
+class OwnPhysics(StrictModel):
+    physics: str = Field(description="folder with files of your own in The Well's layout, read in place")
