@@ -169,7 +169,7 @@ def member(owner: Any, name: str, kind: type, *, at: str) -> Any:
 def whole(owner: Any, name: str, *, at: str) -> int:
     """Return an attribute that is a whole number. Raises LayoutError where it is missing or is none."""
     found = np.asarray(attribute(owner, name, at=at))
-    if found.size != 1 or found.dtype.kind not in "iuf" or found.ravel()[0] % 1 != 0:  # of Inf it is NaN
+    if found.size != 1 or found.dtype.kind not in "iuf" or not float(found.ravel()[0]).is_integer():
         raise LayoutError(f"@{name} is {found!r:.60}, no whole number", at=at, remedy="write one", code="attribute")
     return int(found.ravel()[0])
 

@@ -9,9 +9,9 @@ import pytest
 from tasks.physics.crossfile import Item, judged
 from tasks.physics.packed import PACKED, PACKED_CONSTANTS
 from tasks.physics.records import examined_value
-from tasks.physics.repack import repack
+from tasks.physics.repack import Layout, repack
 from tasks.physics.schema import read_layout
-from tasks.physics.statistics import examine
+from tasks.physics.statistics import SHARED, examine
 from tests.tasks.physics.corruptions import CASES, Case, base
 
 
@@ -30,8 +30,11 @@ BAD = [case for case in CASES if case.verdict == "reject"]
 GOOD = [case for case in CASES if case.verdict != "reject"]
 
 
-def test_each_case_has_a_name_of_its_own() -> None:
+def test_each_case_has_a_name_of_its_own_and_is_another_file() -> None:
     assert len(set(named(CASES))) == len(CASES)
+    makes = [getattr(case.make, "func", case.make) for case in CASES]
+    given = [(getattr(case.make, "args", ()), case.options) for case in CASES]
+    assert len({repr(one) for one in zip(makes, given, strict=True)}) == len(CASES)
 
 
 @pytest.mark.parametrize("case", BAD, ids=named(BAD))
@@ -58,20 +61,54 @@ def test_what_is_accepted_has_the_values_of_h5py_and_what_is_odd_is_told(case: C
     else:
         assert (case.code, case.at) in found, [str(one) for one in examined.findings]
         assert all(one.what and one.remedy for one in examined.findings)
-    wanted = expected(path)
-    assert {one.field for one in examined.moments} == set(wanted)
+    wanted, points = expected(path), points_of_frames(path)
+    dims = len(examined.layout.dimensions) if examined.layout else 0
+    parts = {}
     for name, values in wanted.items():
-        own = [one for one in examined.moments if one.field == name]
-        dims = len(examined.layout.dimensions) if examined.layout else 0
         components = values.reshape(*values.shape[: 2 + dims], -1)
-        for one in own:
-            part = components[max(one.trajectory, 0), ..., one.component].astype(np.float64)
-            part = part[np.isfinite(part)]
-            assert (one.values.low, one.values.high) == (part.min(), part.max())
-            np.testing.assert_allclose(one.values.mean, part.mean(), rtol=1e-6, atol=1e-9 * part.std())
-            np.testing.assert_allclose(one.values.std, part.std(), rtol=1e-6, atol=1e-12 * abs(part).max())
-    check_contiguous(path, tmp_path / "contiguous.hdf5", wanted)
-    check_packed(path, tmp_path / "packed.hdf5", wanted)
+        shared, _ = points[name]
+        for number in [SHARED] if shared else range(len(values)):
+            for component in range(components.shape[-1]):
+                parts[name, number, component] = components[max(number, 0), ..., component].astype(np.float64)
+    told = [(one.field, one.trajectory, one.component) for one in examined.moments]
+    assert sorted(told) == sorted(parts)
+    for key, one in zip(told, examined.moments, strict=True):
+        part = parts[key][:, np.isfinite(parts[key][0])]
+        share = points[key[0]][1] / parts[key][0].size  # of the grid's points that are stored
+        assert one.values.count == part.size * share
+        assert (one.values.low, one.values.high) == (part.min(), part.max())
+        np.testing.assert_allclose(one.values.mean, part.mean(), rtol=1e-6, atol=1e-9 * part.std())
+        np.testing.assert_allclose(one.values.std, part.std(), rtol=1e-6, atol=1e-12 * abs(part).max())
+        steps = np.diff(part, axis=0)
+        assert one.deltas.count == steps.size * share
+        if steps.size:
+            np.testing.assert_allclose(one.deltas.mean, steps.mean(), rtol=1e-6, atol=1e-8 * steps.std())
+            np.testing.assert_allclose(one.deltas.std, steps.std(), rtol=1e-6, atol=1e-12 * abs(part).max())
+
+
+@pytest.mark.parametrize("layout", ["contiguous", "frames", "packed"])
+@pytest.mark.parametrize("case", GOOD, ids=named(GOOD))
+def test_what_is_accepted_and_written_anew_has_the_values_of_h5py(case: Case, layout: Layout, tmp_path: Path) -> None:
+    path, target = made(case, tmp_path), tmp_path / "new.hdf5"
+    repack(str(path), target, layout)
+    if layout == "packed":
+        check_packed(path, target, expected(path))
+    else:
+        check_fields(target, expected(path), layout)
+
+
+def points_of_frames(path: Path) -> dict[str, tuple[bool, int]]:
+    """Return for each field whether all trajectories share it, and how many points of a frame are stored."""
+    found = {}
+    with h5py.File(path) as file:
+        dims = len(file["dimensions"].attrs["spatial_dims"])
+        for order in range(3):
+            for name in map(_text, file[f"t{order}_fields"].attrs["field_names"]):
+                data = file[f"t{order}_fields"][name]
+                leading = int(data.attrs["sample_varying"]) + int(data.attrs["time_varying"])
+                points = int(np.prod(data.shape[leading:])) // dims**order
+                found[name] = not data.attrs["sample_varying"], points
+    return found
 
 
 def expected(path: Path) -> dict[str, np.ndarray]:
@@ -102,14 +139,18 @@ def _text(value: str | bytes) -> str:
     return value.decode() if isinstance(value, bytes) else value
 
 
-def check_contiguous(path: Path, target: Path, wanted: dict[str, np.ndarray]) -> None:
-    """A file written anew has no finding that the writing mends, loads, and has the same values, in one piece."""
-    repack(str(path), target, "contiguous")
-    layout = read_layout(target)
+def check_fields(target: Path, wanted: dict[str, np.ndarray], layout: str) -> None:
+    """A file written anew has the same values, in one piece or a chunk a frame, and no finding that writing mends."""
+    found = read_layout(target)
     again = expected(target)
-    for variable in layout.fields:
+    assert set(again) == set(wanted)
+    for variable in found.fields:
         np.testing.assert_array_equal(again[variable.name], wanted[variable.name])
-        assert variable.offset is not None
+        assert (variable.offset is None) == (layout == "frames")
+        if layout == "frames":
+            leading = variable.sample_varying + variable.time_varying
+            assert variable.chunks == (1,) * leading + variable.shape[leading:]
+            assert "blosc" in variable.filters
         assert variable.dtype == "<f4"
         assert "dropped" not in variable.space
     mended = {"byte_strings", "byte_order", "float64", "other_type", "soft_link", "unlisted"}
@@ -117,7 +158,6 @@ def check_contiguous(path: Path, target: Path, wanted: dict[str, np.ndarray]) ->
 
 
 def check_packed(path: Path, target: Path, wanted: dict[str, np.ndarray]) -> None:
-    repack(str(path), target, "packed")
     layout = read_layout(path)
     with h5py.File(target) as file:
         for name, fields in ((PACKED, list(layout.of_time())), (PACKED_CONSTANTS, list(layout.constants()))):

@@ -1,6 +1,7 @@
 """From folders to the catalog: what is kept, what is told, what a new file costs, and always the same bytes."""
 
 import hashlib
+import itertools
 import shutil
 from pathlib import Path
 from typing import Any
@@ -64,6 +65,20 @@ def test_stats_are_those_of_two_passes_in_float64_over_the_training_files(desk: 
     assert set(stats["mean_delta"]) == {"density", "pressure", "velocity", "C"}
 
 
+def test_a_field_that_trajectories_share_weighs_in_stats_by_their_number(desk: Desk) -> None:
+    parts = []
+    for number, trajectories in enumerate((4, 1)):
+        path = desk.root / RAW / f"train/{number}.hdf5"
+        values = well_files.write_random(path, trajectories=trajectories, seed=number)
+        parts.append(np.broadcast_to(values["gravity"] + 0.0, (trajectories, *values["gravity"].shape)))
+    desk.ingest()
+    stats = yaml.safe_load((desk.curated / "noise/stats.yaml").read_text())
+    whole = np.concatenate(parts).astype(np.float64)
+    np.testing.assert_allclose(stats["mean"]["gravity"], whole.mean(axis=(0, 1, 2)), rtol=1e-6)
+    np.testing.assert_allclose(stats["std"]["gravity"], whole.std(axis=(0, 1, 2)), rtol=1e-6)
+    np.testing.assert_allclose(stats["rms"]["gravity"], np.sqrt((whole**2).mean(axis=(0, 1, 2))), rtol=1e-6)
+
+
 def test_stats_yaml_is_what_the_wells_own_normalisation_reads(desk: Desk) -> None:
     from the_well.data.normalization import ZScoreNormalization
 
@@ -115,6 +130,52 @@ def test_the_catalog_answers_sql_and_its_spans_are_the_bytes_of_the_file(desk: D
         with h5py.File(file) as opened:
             values = opened["t1_fields/velocity"][trajectory]
         assert file.read_bytes()[offset : offset + size] == values.tobytes()
+
+
+def channels_of(file: h5py.File, trajectory: int) -> dict[str, tuple[np.ndarray, bool]]:
+    """Return by h5py alone each channel of a trajectory, float64 (T, *S), and whether it varies in time."""
+    found = {}
+    for order in range(3):
+        group = file[f"t{order}_fields"]
+        for name in group.attrs["field_names"]:
+            data, moving = group[name], bool(group[name].attrs["time_varying"])
+            values = (data[trajectory] if data.attrs["sample_varying"] else data[()]).astype(np.float64)
+            values = values if moving else values[None]
+            for which in itertools.product(range(2), repeat=order):
+                suffix = "".join("xy"[place] for place in which)
+                found[f"{name}_{suffix}" if suffix else name] = values[(..., *which)], moving
+    return found
+
+
+def test_statistics_and_parameters_of_the_catalog_are_those_of_each_trajectory(desk: Desk) -> None:
+    for path in well_files.write_dataset(desk.root / RAW, splits={"train": 3, "test": 2}):
+        with h5py.File(path) as file:
+            trajectories = int(file.attrs["n_trajectories"])
+        well_files.add_scalar(path, "start", np.arange(trajectories) + 0.5, sample_varying=True, time_varying=False)
+        well_files.add_scalar(path, "forcing", np.arange(7.0))
+    desk.ingest()
+    catalog = rows(desk, "catalog")
+    assert len(catalog) == 10
+    for row in catalog:
+        number = row["trajectory"]
+        with h5py.File(desk.root / RAW / row["path"]) as file:
+            wanted = {"Re": float(file.attrs["Re"]), "start": float(file["scalars/start"][number])}
+            channels = channels_of(file, number)
+        assert dict(row["parameters"]) == wanted
+        assert [one["channel"] for one in row["statistics"]] == list(channels)
+        for one in row["statistics"]:
+            values, moving = channels[one["channel"]]
+            steps = np.diff(values, axis=0)
+            assert (one["low"], one["high"]) == (values.min(), values.max())
+            assert one["channel"].startswith(one["field"])
+            for suffix, numbers in (("", values), ("_delta", steps)):
+                if suffix and not moving:
+                    assert {one[f"{kind}_delta"] for kind in ("mean", "std", "rms")} == {None}
+                    continue
+                root = np.sqrt((numbers**2).mean())
+                assert one[f"mean{suffix}"] == pytest.approx(numbers.mean(), rel=1e-6, abs=1e-7 * root)
+                assert one[f"std{suffix}"] == pytest.approx(numbers.std(), rel=1e-6)
+                assert one[f"rms{suffix}"] == pytest.approx(root, rel=1e-6)
 
 
 def test_a_bad_file_is_quarantined_with_name_object_and_remedy_and_the_others_go_on(desk: Desk) -> None:
