@@ -166,8 +166,12 @@ def _mask(group: h5py.Group, at: str, findings: Findings, declared: Declared) ->
     if mask.dtype.kind != "b":
         findings.warn("boundary_mask_type", f"{at}/mask", f"{mask.dtype} where booleans belong", "read as booleans")
     if not mask.any():
-        remedy = "the face is read as OPEN, as The Well's loader does (its issue 79); write True on the faces"
-        findings.warn("boundary_empty", f"{at}/mask", "False everywhere", remedy)
+        what = "False everywhere, so that it holds on no face"
+        remedy = (
+            "faces without a condition are read as OPEN, as The Well's loader reads them (the_well, issue 79); "
+            "write True at the end points where it holds"
+        )
+        findings.warn("boundary_empty", f"{at}/mask", what, remedy)
     _mask_values(group, at, int(mask.astype(bool).sum()), findings)
 
 
