@@ -137,10 +137,10 @@ def boundary_faults(owner: h5py.Group, findings: Findings, declared: Declared) -
             texts_of(group, "associated_fields", at, findings)
         else:
             findings.warn("flag", f"{at}@associated_fields", "is missing", "taken as all fields")
-        _mask(group, at, findings, declared)
+        _mask(group, at, kind, findings, declared)
 
 
-def _mask(group: h5py.Group, at: str, findings: Findings, declared: Declared) -> None:
+def _mask(group: h5py.Group, at: str, kind: str | None, findings: Findings, declared: Declared) -> None:
     on = texts_of(group, "associated_dims", at, findings)
     if any(one.at == f"{at}/mask" and one.severity == "reject" for one in findings.found):
         return
@@ -166,12 +166,11 @@ def _mask(group: h5py.Group, at: str, findings: Findings, declared: Declared) ->
     if mask.dtype.kind != "b":
         findings.warn("boundary_mask_type", f"{at}/mask", f"{mask.dtype} where booleans belong", "read as booleans")
     if not mask.any():
-        what = "False everywhere, so that it holds on no face"
-        remedy = (
-            "faces without a condition are read as OPEN, as The Well's loader reads them (the_well, issue 79); "
-            "write True at the end points where it holds"
-        )
-        findings.warn("boundary_empty", f"{at}/mask", what, remedy)
+        read = "read as OPEN where no other condition holds"
+        if kind is not None and kind.upper() == "PERIODIC":
+            read = "read as PERIODIC where no other condition holds; The Well's loader reads OPEN (the_well, issue 79)"
+        remedy = f"{read}: write True at the end points where it holds"
+        findings.warn("boundary_empty", f"{at}/mask", "False everywhere, so it holds on no face", remedy)
     _mask_values(group, at, int(mask.astype(bool).sum()), findings)
 
 

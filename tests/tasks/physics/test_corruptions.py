@@ -10,8 +10,9 @@ from tasks.physics.crossfile import Item, judged
 from tasks.physics.packed import PACKED, PACKED_CONSTANTS
 from tasks.physics.records import examined_value
 from tasks.physics.repack import Layout, repack
-from tasks.physics.schema import read_layout
+from tasks.physics.schema import KINDS, read_layout
 from tasks.physics.statistics import SHARED, examine
+from tasks.physics.windows import boundary_codes
 from tests.tasks.physics.corruptions import CASES, Case, base
 
 
@@ -189,3 +190,16 @@ def test_a_constant_that_is_the_same_for_all_has_one_row_in_the_packed_file(tmp_
     with h5py.File(tmp_path / "b.hdf5") as file:
         assert file[PACKED_CONSTANTS].shape == (1, 4, 8, 6)
         np.testing.assert_array_equal(file[PACKED_CONSTANTS][0, 0], values)
+
+
+@pytest.mark.parametrize("kind", ["PERIODIC", "WALL", "OPEN"])
+def test_what_is_told_of_an_empty_mask_is_how_windows_read_it(tmp_path: Path, kind: str) -> None:
+    base(tmp_path / "a.hdf5")
+    with h5py.File(tmp_path / "a.hdf5", "r+") as file:
+        file["boundary_conditions/x_periodic"].attrs["bc_type"] = kind
+        file["boundary_conditions/x_periodic/mask"][...] = False
+    told = next(one for one in examine(str(tmp_path / "a.hdf5")).findings if one.code == "boundary_empty")
+    codes = boundary_codes(read_layout(tmp_path / "a.hdf5"))[0]
+    assert told.remedy.startswith(f"read as {KINDS[int(codes[0])]} where no other condition holds")
+    as_the_well = boundary_codes(read_layout(tmp_path / "a.hdf5"), as_the_well=True)[0]
+    assert ("The Well's loader reads OPEN" in told.remedy) == (KINDS[int(as_the_well[0])] != KINDS[int(codes[0])])
