@@ -20,7 +20,7 @@ from tasks.physics.findings import Finding, Findings
 from tasks.physics.moments import Moments, merged
 from tasks.physics.opening import open_well, told_by_hdf5
 from tasks.physics.schema import LayoutError, Variable, WellFile, read_layout
-from tasks.physics.sweep import NotFinite, Sweep, not_finite, sweep
+from tasks.physics.sweep import NotFinite, Scratch, Sweep, not_finite, sweep
 
 SMALL_STD = 1e-4  # The Well's normalisation divides by no less
 MAX_MASK_BYTES = 256 << 20
@@ -122,6 +122,7 @@ class _Pass:
         self._moments: list[FieldMoments] = []
         self._told: dict[tuple[str, str, str], list[tuple[int, str, str]]] = defaultdict(list)
         self._masks = [one for one in layout.constants() if one.order == 0 and "mask" in one.name.lower()]
+        self._scratch = Scratch()
         self._sizes = [math.prod(one.shape) for one in layout.fields]
 
     def run(self) -> Examined:
@@ -169,7 +170,7 @@ class _Pass:
 
     def _swept(self, data: h5py.Dataset, variable: Variable, number: int) -> Sweep:
         keep = self._keep(data, variable, number) if self._masks else None
-        found = sweep(data, variable, number, keep)
+        found = sweep(data, variable, number, keep, self._scratch)
         if keep is not None:
             what = f"NaN at {int((~keep).sum())} masked points"
             remedy = "left out of the statistics; a reader gives them as they are"

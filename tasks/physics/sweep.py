@@ -87,7 +87,7 @@ class _Sums:
         self.counts: list[list[int]] = [[] for _ in range(components)]
         self.sums: list[list[float]] = [[] for _ in range(components)]
         self.m2: list[list[float]] = [[] for _ in range(components)]
-        self.low, self.high = np.full(components, np.inf), np.full(components, -np.inf)
+        self.low, self.high = [math.inf] * components, [-math.inf] * components
 
     def add(self, component: int, count: int, total: float, m2: float) -> None:
         self.counts[component].append(count)
@@ -96,15 +96,23 @@ class _Sums:
 
     def moments(self) -> list[Moments]:
         each = zip(self.counts, self.sums, self.m2, self.low, self.high, strict=True)
-        return [merged_blocks(counts, sums, m2, float(low), float(high)) for counts, sums, m2, low, high in each]
+        return [merged_blocks(counts, sums, m2, low, high) for counts, sums, m2, low, high in each]
 
 
-def sweep(data: h5py.Dataset, variable: Variable, trajectory: int, keep: np.ndarray | None = None) -> Sweep:
+def sweep(
+    data: h5py.Dataset,
+    variable: Variable,
+    trajectory: int,
+    keep: np.ndarray | None = None,
+    scratch: "Scratch | None" = None,
+) -> Sweep:
     """Read one trajectory of a field once (all of a field that does not vary by trajectory: give 0).
 
-    `keep` (grid points as stored) is True where values count: elsewhere all are NaN, in each frame. Raises NotFinite
-    for a NaN or Inf where values count, and for a value where none does; OSError where the file cannot be read.
+    `keep` (grid points as stored) is True where values count: elsewhere all are NaN, in each frame. `scratch` is
+    memory for many calls. Raises NotFinite for a NaN or Inf where values count, and for a value where none does;
+    OSError where the file cannot be read.
     """
+    scratch = scratch or Scratch()
     plan = plan_of(variable)
     hashes = [xxhash.xxh3_128() for _ in range(plan.total_steps)]
     values, deltas = _Sums(plan.components), _Sums(plan.components)
@@ -112,7 +120,8 @@ def sweep(data: h5py.Dataset, variable: Variable, trajectory: int, keep: np.ndar
     with np.errstate(all="ignore"):  # what is not finite is found below
         for first, end in plan.parts():
             kept = keep.reshape(plan.total_rows, plan.row_points)[first:end].ravel() if keep is not None else None
-            _sweep_rows(_read(data, variable, plan, trajectory, first, end), plan, kept, hashes, values, deltas, bad)
+            read = _read(data, variable, plan, trajectory, first, end, scratch)
+            _sweep_rows(read, plan, kept, hashes, values, deltas, bad, scratch)
     if bad.any():
         what = f"NaN or Inf in {int(bad.sum())} of {plan.total_steps} frames, first at step {int(np.argmax(bad))}"
         raise NotFinite(what)
@@ -126,9 +135,9 @@ def frames_of(
 
     Rows are those of the first axis of space that is not dropped.
     """
-    plan = plan_of(variable)
+    plan, scratch = plan_of(variable), Scratch()
     for first, end in plan.parts():
-        for step, frames in _read(data, variable, plan, trajectory, first, end):
+        for step, frames in _read(data, variable, plan, trajectory, first, end, scratch):
             yield step, (first, end), frames[1:]
 
 
@@ -137,7 +146,7 @@ def not_finite(data: h5py.Dataset, variable: Variable, trajectory: int) -> np.nd
     plan = replace(plan_of(variable), steps=1)
     parts = []
     for first, end in plan.parts():
-        _, frames = next(_read(data, variable, plan, trajectory, first, end))
+        _, frames = next(_read(data, variable, plan, trajectory, first, end, Scratch()))
         parts.append(~np.isfinite(frames[1]).all(axis=1))
     return np.concatenate(parts)
 
@@ -150,9 +159,9 @@ def _sweep_rows(
     values: _Sums,
     deltas: _Sums,
     bad: np.ndarray,
+    scratch: "Scratch",
 ) -> None:
     """Take in the frames of some rows, as `_read` yields them; mark those with NaN or Inf in `bad` (T)."""
-    scratch = _Scratch()
     last: dict[tuple[int, int], float] = {}  # sum of the last row, by where it begins and component
     for begin, frames in read:
         for number, frame in enumerate(frames[1:]):
@@ -168,7 +177,8 @@ def _sweep_rows(
                 for component in range(plan.components):
                     rows = scratch.plane(block, component)
                     sums = scratch.values(rows[1:], component, values)
-                    bad[begin + top : begin + top + len(sums)] |= ~np.isfinite(sums)
+                    if not math.isfinite(values.sums[component][-1]):
+                        bad[begin + top : begin + top + len(sums)] |= ~np.isfinite(sums)
                     if begin or top:
                         scratch.deltas(rows, sums[-1] - last[left, component], component, deltas)
                     elif len(rows) > 2:  # the first frame has none before it
@@ -176,13 +186,19 @@ def _sweep_rows(
                     last[left, component] = sums[-1]
 
 
-class _Scratch:
-    """Memory for the sums of a block, used again for each."""
+class Scratch:
+    """Memory for the frames that are read and the sums of a block, used again for each: new pages cost as much time."""
 
     def __init__(self) -> None:
         # not a multiple of 4 kB from each other, which would slow the CPU down
         self._single, self._step = np.empty(0, np.float32), np.empty(0, np.float32)
-        self._double, self._ones = np.empty(0), np.empty(0)
+        self._double, self._ones, self._frames = np.empty(0), np.empty(0), np.empty(0, np.float32)
+
+    def frames(self, shape: tuple[int, int, int]) -> np.ndarray:
+        """Return memory for frames (T, M, C) that are read."""
+        size = math.prod(shape)
+        self._frames = _at_least(self._frames, size, 0)
+        return self._frames[:size].reshape(shape)
 
     def plane(self, block: np.ndarray, component: int) -> np.ndarray:
         """Return a component of (T, M, C) as (T, M), its points side by side."""
@@ -201,15 +217,15 @@ class _Scratch:
         double = self._double[: rows.size]
         np.copyto(double.reshape(rows.shape), rows)
         sums = double.reshape(rows.shape) @ self._ones[: rows.shape[1]]
-        total = sums.sum()
+        total = float(np.add.reduce(sums))
         of_mean = total * total / rows.size
-        m2 = np.dot(double, double) - of_mean
+        m2 = float(np.dot(double, double)) - of_mean
         if of_mean > CENTRE * m2:
             double -= total / rows.size
-            m2 = np.dot(double, double)
+            m2 = float(np.dot(double, double))
         into.add(component, rows.size, total, m2)
-        into.low[component] = np.minimum(into.low[component], rows.min())  # NaN stays
-        into.high[component] = np.maximum(into.high[component], rows.max())
+        into.low[component] = min(into.low[component], float(np.minimum.reduce(rows, axis=None)))
+        into.high[component] = max(into.high[component], float(np.maximum.reduce(rows, axis=None)))
         return sums
 
     def deltas(self, rows: np.ndarray, total: float, component: int, into: _Sums) -> None:
@@ -227,9 +243,9 @@ class _Scratch:
         m2 = float(np.dot(step, step)) - of_mean
         if not of_mean < m2 < np.inf:
             exact = np.subtract(rows[1:], rows[:-1], dtype=np.float64).ravel()
-            total = exact.sum()
+            total = float(np.add.reduce(exact))
             exact -= total / count
-            m2 = np.dot(exact, exact)
+            m2 = float(np.dot(exact, exact))
         into.add(component, count, total, m2)
 
 
@@ -247,15 +263,16 @@ def _kept(frames: np.ndarray, keep: np.ndarray, begin: int) -> np.ndarray:
 
 
 def _read(
-    data: h5py.Dataset, variable: Variable, plan: Plan, trajectory: int, first: int, end: int
+    data: h5py.Dataset, variable: Variable, plan: Plan, trajectory: int, first: int, end: int, scratch: Scratch
 ) -> Iterator[tuple[int, np.ndarray]]:
     """Yield (step, frames) of the rows [first, end): frames float32 (1 + T, M, C), before them the last that was read.
 
-    The buffer is used again. What lies in the file as it is wanted is read at its offset, all else by HDF5.
+    They lie in `scratch`, which is used again. What lies in the file as it is wanted is read at its offset, all else by
+    HDF5.
     """
     leading = variable.sample_varying + variable.time_varying
     has_rows = len(variable.shape) - variable.order > leading
-    buffer = np.empty((1 + plan.steps, (end - first) * plan.row_points, plan.components), np.float32)
+    buffer = scratch.frames((1 + plan.steps, (end - first) * plan.row_points, plan.components))
     buffer[0] = 0
     descriptor = _descriptor(data, variable)
     frame = plan.total_rows * plan.row_points * plan.components * 4
