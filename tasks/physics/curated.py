@@ -1,13 +1,14 @@
 """Files of The Well that were written anew: the disk they take, where they go in the out, and the cards beside them."""
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from tasks.physics.crossfile import SPLITS, Judged
 from tasks.physics.metadata_card import metadata_text
+from tasks.physics.opening import is_remote
 from tasks.physics.packed import layout_of
 from tasks.physics.records import facts_of
 from tasks.physics.statistics import declared
@@ -42,11 +43,14 @@ def copy_bytes(facts: Mapping[str, Any], layout: str) -> int:
     return int(4 * values * OVERHEAD) + FIXED_BYTES
 
 
-def expected_bytes(location: str, size: int, *, remote: bool, examined: Record | None, layout: str) -> int:
-    """Return how many bytes a file that is still to be written anew will take at most; 0 for one that is not sound."""
+def expected_bytes(location: str, size: int, examined: Record | None, layout: str) -> int:
+    """Return how many bytes a file that is still to be written anew will take at most; 0 for one that is not sound.
+
+    Of a file at a server that was not examined it is guessed from its `size`: a plan asks no server.
+    """
     if examined is not None:
         return copy_bytes(examined.value["facts"], layout)
-    if remote:
+    if is_remote(location):
         return EXPANSION * size
     found = declared(location)
     return copy_bytes(facts_of(found, {}), layout) if found is not None else 0
@@ -62,7 +66,7 @@ def can_link(store: Store, root: Path) -> bool:
     return there.stat().st_dev == root.stat().st_dev
 
 
-def put_copy(store: Store, record: Record, one: Judged, out: Path, taken: Iterable[str]) -> Copy:
+def put_copy(store: Store, record: Record, one: Judged, out: Path, taken: Container[str]) -> Copy:
     """Put a file that was written anew into the out; `taken` are the paths of those before."""
     folder, stem = f"{one.facts['dataset']}/data/{one.item.split or 'train'}", Path(one.item.path).stem
     path = f"{folder}/{stem}.hdf5"

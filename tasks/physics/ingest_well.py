@@ -1,8 +1,8 @@
 """Take in files of The Well, made here, your own or remote: check them, index them: data/curated/well/.
 
 files.parquet (a row a file), catalog.parquet (a row a trajectory), warnings.parquet, rejected.parquet, and for each
-data set a folder with stats.yaml, as The Well has it, pictures and, where asked for, its files in a faster layout. A
-new file costs one file.
+data set a folder with stats.yaml, as The Well has it, pictures and, where asked for, its files in a faster layout, with
+cards. A new file costs one file.
 """
 
 from collections import Counter
@@ -104,8 +104,7 @@ def _disk_needed(stage: Stage, items: Sequence[Item], known: Mapping[str, Stored
         if repacked is not None:
             there.append(int(repacked.value["bytes"]))
         elif one.file_id not in new and (examined is None or examined.value["facts"] is not None):
-            remote = one.root == "remote"
-            new[one.file_id] = expected_bytes(one.location, one.bytes, remote=remote, examined=examined, layout=layout)
+            new[one.file_id] = expected_bytes(one.location, one.bytes, examined, layout)
     workers = stage.knobs.workers or default_workers()
     writing = sum(sorted(new.values())[-workers:])  # beside the copy that the store keeps
     kept = sum(new.values())
@@ -233,6 +232,7 @@ def _write_tables(
     """Write files, catalog and warnings; return the rows of files."""
     rows: list[dict[str, Any]] = []
     warnings = []
+    taken: set[str] = set()
     with TableWriter(out / "catalog.parquet", CATALOG) as catalog:
         for one in kept:
             examined, repacked = known[one.item.file_id]
@@ -240,7 +240,8 @@ def _write_tables(
             place, facts, size = _place(one), one.facts, one.item.bytes
             if layout != "none":
                 assert repacked is not None, "what is kept was written anew"
-                copy = put_copy(store, repacked, one, out, {row["path"] for row in rows})
+                copy = put_copy(store, repacked, one, out, taken)
+                taken.add(copy.path)
                 place |= {"root": "curated", "path": copy.path, "file_id": copy.file_id}
                 facts, size = copy.facts, copy.bytes
             trajectories = [Trajectory(**row) for row in one.value["trajectories"]]

@@ -113,6 +113,7 @@ def test_remote_files_are_ingested_in_place_and_repacked(server: tuple[str, Path
     desk = Desk(tmp_path / "desk")
     write_listing(desk.root / "data/listings/physics.csv", [(source, one) for one in list_source(source)])
     terms = {"location": source, "licence": "CC-BY-4.0", "credit": "the authors", "url": address}
+    guessed = desk.plan(sources=[terms], repack="contiguous").disk_needed_bytes
     report = desk.ingest(sources=[terms])
     assert (report.items_in, report.kept) == (3, 3)
     for row in rows(desk, "files"):
@@ -122,6 +123,8 @@ def test_remote_files_are_ingested_in_place_and_repacked(server: tuple[str, Path
     assert examine(f"{address}/noise/data/train/{train.name}").moments == examine(str(train)).moments
     desk.ingest(sources=[terms], repack="contiguous")
     assert {row["root"] for row in rows(desk, "files")} == {"curated"}
+    assert guessed > sum(row["bytes"] for row in rows(desk, "files"))
+    assert {row["origin_path"] for row in rows(desk, "files")} == {one.url for one in list_source(source)}
 
 
 @pytest.mark.parametrize("address", ["{folder}", "file://{folder}"])
