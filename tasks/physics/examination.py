@@ -145,11 +145,12 @@ def _repack(job: Job, store: Store) -> None:
 def sweep_scratch(folder: Path) -> int:
     """Remove what killed workers left half written; return how many files. One of another machine is given a day."""
     swept = 0
-    for partial in folder.glob(f"{_PARTIAL}*{_SUFFIX}"):
-        host, _, rest = partial.name.removeprefix(_PARTIAL).removesuffix(_SUFFIX).rpartition(".")[0].rpartition(".")
+    for partial in folder.glob(f"*{_SUFFIX}"):
+        owner, _, _ = partial.name.removeprefix(_PARTIAL).removesuffix(_SUFFIX).rpartition(".")
+        host, _, process = owner.rpartition(".")
         with contextlib.suppress(FileNotFoundError):  # it was finished, or swept by somebody else
-            if host == platform.node() and rest.isdigit():
-                abandoned = not psutil.pid_exists(int(rest))
+            if host == platform.node() and process.isdigit():
+                abandoned = not psutil.pid_exists(int(process))
             else:
                 abandoned = time.time() - partial.stat().st_mtime > ABANDONED_AFTER_S
             if abandoned:

@@ -187,9 +187,11 @@ def test_what_a_killed_worker_left_half_written_is_swept_when_the_stage_starts(d
     assert left.stat().st_size == 1000
     mine = scratch / f"repack.{platform.node()}.{os.getpid()}.x.hdf5.partial"
     others = {name: scratch / f"repack.{name}.machine.4.x.hdf5.partial" for name in ("new", "old")}
+    others["unnamed"] = scratch / "tmp_x1.hdf5.partial"
     for file in (mine, *others.values()):
         file.touch()
-    os.utime(others["old"], (1, time.time() - 100_000))
+    for name in ("old", "unnamed"):
+        os.utime(others[name], (1, time.time() - 100_000))
     desk.ingest(repack="packed")
     assert set(scratch.glob("*.partial")) == {mine, others["new"]}
 
