@@ -50,6 +50,9 @@ class Desk:
     def timing(self, figures: Mapping[str, float]) -> None:
         assert all(isinstance(value, int | float) for value in figures.values())
 
+    def figure(self, figure: Path, name: str) -> None:
+        assert figure.exists()
+
     def artifact(self, path: Path, folder: str = "") -> None:
         assert path.exists()
         self.artifacts.append(f"{folder}/{path.name}")
