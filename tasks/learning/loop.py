@@ -323,8 +323,10 @@ class _Run:
         return state
 
     def _numbers(self) -> dict[str, Any]:
-        names = ("step", "skipped", "stopped", "worse", "best_step", "best", "curve", "validations")
-        return {name: getattr(self, name) for name in (*names, "window", "window_steps")}
+        names = ("step", "skipped", "stopped", "worse", "best_step", "best", "curve", "validations", "window_steps")
+        # a figure may be what it likes, and JSON has no NaN and Inf
+        window = {name: value if math.isfinite(value) else str(value) for name, value in self.window.items()}
+        return {**{name: getattr(self, name) for name in names}, "window": window}
 
     def resume(self) -> None:
         """Go on from the newest checkpoint that is whole, if there is one."""
@@ -333,6 +335,7 @@ class _Run:
         if numbers is not None:
             for name, value in numbers.items():
                 setattr(self, name, value)
+            self.window = {name: float(value) for name, value in self.window.items()}
             self.resumed_from = self.step
             if saved:
                 self._restore(saved)

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import torch
 
 from tasks.learning.checkpoints import Checkpoints, checkpoint_key
 from tasks.learning.loop import Trained, train
-from tests.tasks.learning.small import BASE, KEY, TASK, EveryThird, config, processes, report, weights
+from tests.tasks.learning.small import BASE, KEY, TASK, EveryThird, config, odd_figures, processes, report, weights
 
 
 @pytest.fixture(scope="module")
@@ -55,6 +56,18 @@ def test_killed_while_writing(tmp_path: Path, uninterrupted: Trained, what: str,
     assert trained.resumed_from == state
     assert weights(trained.model) == weights(uninterrupted.model)
     assert report(trained) == report(uninterrupted)
+
+
+def test_a_figure_that_is_no_number_does_not_end_training_and_a_kill_does_not_lose_it(tmp_path: Path) -> None:
+    task, given = replace(TASK, loss=odd_figures), config(log_every_steps=4)
+    expected = train(task, given, device="cpu")
+    killed(tmp_path, "odd_step:6")  # the state of step 3 has sums of three steps
+    trained = train(task, given, device="cpu", checkpoints=EveryThird(str(tmp_path / "store"), KEY))
+    assert trained.resumed_from == 3
+    assert weights(trained.model) == weights(expected.model)
+    assert report(trained) == report(expected)
+    assert {row["never"] for row in trained.curve} == {None}
+    assert {row["third"] for row in trained.curve} == {1 / 3}
 
 
 def interrupted(store: Path, at: int) -> None:
@@ -144,8 +157,6 @@ def test_no_pickle_is_written(tmp_path: Path) -> None:
 
 
 def test_a_state_of_another_model_names_the_keys(tmp_path: Path) -> None:
-    from dataclasses import replace
-
     from tests.tasks.learning.small import Net
 
     class Other(Net):
