@@ -76,11 +76,11 @@ def run(stage: Stage, params: Params) -> Report:
     training = Training(stage.member, chosen, data, knobs.device)
     deps = {path: stage.dep_hash(path) for path in ("data/curated/well", "data/raw/well", params.own.physics)}
     key = checkpoint_key(stage.info.address, STORED.version, params.model_dump(), deps)
-    with beside(knobs.train_processes, training.follow):
+    with shown(stage.info.address) as progress, beside(knobs.train_processes, training.follow):
         trained, windows = training.run(
             checkpoints=Checkpoints(stage.store.url, key),
             sink=stage.tracker.metrics,
-            progress=shown(stage.info.address),
+            progress=progress,
         )
     surrogate = trained.model.cpu()
     assert isinstance(surrogate, Surrogate)
