@@ -96,6 +96,12 @@ def test_the_rate_rises_in_a_line_then_falls_as_half_a_cosine_to_its_floor() -> 
     assert all(a > b for a, b in itertools.pairwise(rates[3:]))
 
 
+def test_the_last_step_has_the_full_rate_where_warm_up_takes_all_others() -> None:
+    given = config(lr=2.0, warmup_steps=3, floor_share=0.25)
+    assert learning_rate(3, 4, given) == pytest.approx(2.0)
+    assert learning_rate(0, 1, config(lr=2.0, warmup_steps=0)) == pytest.approx(2.0)
+
+
 @pytest.mark.parametrize(("steps", "epochs", "expected"), [(7, 100, 7), (1000, 3, 30), (30, 3, 30)])
 def test_what_ends_first_counts(steps: int, epochs: int, expected: int) -> None:
     assert total_steps(config(max_steps=steps, max_epochs=epochs), 10) == expected
