@@ -307,6 +307,19 @@ def test_what_a_network_cannot_take_is_refused_with_the_remedy() -> None:
         small("fno")(noise(1, 3, 17, 16))
 
 
+@pytest.mark.parametrize("dimensions", [2, 3])
+def test_one_window_with_one_point_at_the_bottom_is_too_few_to_train_a_u_net(dimensions: int) -> None:
+    network, axes = small("unet", dimensions).train(), (16,) * dimensions
+    sizes = ", ".join(map(str, axes))
+    message = rf"one window of resolution \({sizes}\) has one point .* raise batch_size, or lower micro_batches"
+    with pytest.raises(ValueError, match=message):
+        network(noise(1, 3, *axes))
+    network(noise(2, 3, *axes))
+    network(noise(1, 3, *axes[:-1], 32))
+    network.eval()(noise(1, 3, *axes))  # its statistics are known
+    small("cnextunet", dimensions).train()(noise(1, 3, *axes))
+
+
 def test_odd_sizes_on_the_last_axis_are_taken_rightly() -> None:
     """Refused on the others: there neuraloperator 2.0 mixes modes. On the last a wave stays the wave that it was."""
     network: Any = linear_fourier("fno")

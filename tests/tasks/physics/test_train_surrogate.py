@@ -91,6 +91,13 @@ def test_a_network_that_cannot_be_built_is_refused_with_the_parameters() -> None
         TrainSurrogate.model_validate(wrong)
 
 
+def test_parts_that_a_u_net_cannot_be_trained_on_are_told_before_the_first_step(data: Ingested) -> None:
+    steps: list[int] = []
+    with pytest.raises(ValueError, match=r"resolution \(16, 16\) .* raise batch_size, or lower micro_batches"):
+        Training("unet", chosen(micro_batches=4), data, "cpu").run(progress=lambda step, total: steps.append(step))
+    assert steps == [0]
+
+
 def _fail() -> None:
     raise SystemExit(3)
 
