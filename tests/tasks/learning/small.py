@@ -95,6 +95,11 @@ def held_out(model: torch.nn.Module) -> dict[str, float]:
 TASK = Task(Net, batches(), squared, held_out)
 
 
+def follow() -> None:
+    """Train beside a process that has checkpoints."""
+    train(TASK, config(), device="cpu")
+
+
 class EveryThird(Checkpoints):
     """Writes a state at each third question, so that a test knows when; and a kill loses steps."""
 

@@ -1,8 +1,11 @@
 """A killed run goes on as if nothing had been: the same weights and figures to the last bit."""
 
+import itertools
 import json
 import os
 import signal
+import threading
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,10 +13,28 @@ from typing import Any
 import pytest
 import safetensors
 import torch
+from torch.optim.optimizer import register_optimizer_step_pre_hook
 
+from tasks.learning.batches import IndexBatches, shuffled, stacked
 from tasks.learning.checkpoints import Checkpoints, checkpoint_key
-from tasks.learning.loop import Trained, train
-from tests.tasks.learning.small import BASE, KEY, TASK, EveryThird, config, odd_figures, processes, report, weights
+from tasks.learning.exact import Interrupts
+from tasks.learning.loop import Loss, Task, Trained, train
+from tests.tasks.learning.small import (
+    BASE,
+    ITEMS,
+    KEY,
+    TASK,
+    EveryThird,
+    Net,
+    config,
+    data,
+    held_out,
+    odd_figures,
+    processes,
+    report,
+    squared,
+    weights,
+)
 
 
 @pytest.fixture(scope="module")
@@ -157,8 +178,6 @@ def test_no_pickle_is_written(tmp_path: Path) -> None:
 
 
 def test_a_state_of_another_model_names_the_keys(tmp_path: Path) -> None:
-    from tests.tasks.learning.small import Net
-
     class Other(Net):
         def __init__(self) -> None:
             super().__init__()
@@ -198,3 +217,160 @@ def test_checkpoints_lie_in_an_object_storage_too(uninterrupted: Trained) -> Non
     trained = train(TASK, config(), device="cpu", checkpoints=EveryThird(store, KEY))
     assert trained.resumed_from == 15
     assert weights(trained.model) == weights(uninterrupted.model)
+
+
+# --- Ctrl-C and SIGTERM ---
+
+
+@pytest.fixture
+def terminated_as_a_stage() -> Iterator[None]:
+    """Make SIGTERM what `stage_main` makes of it."""
+
+    def interrupt(number: int, frame: Any) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    yield
+    assert signal.getsignal(signal.SIGTERM) is interrupt
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    signal.signal(signal.SIGTERM, before)
+
+
+def train_signalled(store: Path, moment: str, nth: int, number: int = signal.SIGTERM, *, also_at: str = "") -> None:
+    """Train until this process is sent a signal at the `nth` time of a moment, and each time `also_at`."""
+    calls = 0
+
+    def hit(what: str) -> None:
+        nonlocal calls
+        calls += what == moment
+        if (what == moment and calls == nth) or (what == also_at and calls >= nth):
+            os.kill(os.getpid(), number)
+
+    class Watched(EveryThird):
+        def save(self, *args: Any) -> str:
+            hit("save")
+            return super().save(*args)
+
+        def save_best(self, *args: Any) -> None:
+            super().save_best(*args)
+            hit("save_best")
+
+        def finish(self, *args: Any) -> None:
+            hit("finish")
+            super().finish(*args)
+
+    class Read(IndexBatches):
+        def read(self, *args: Any) -> Any:
+            hit("read")
+            return super().read(*args)
+
+    def loss(model: torch.nn.Module, batch: Any) -> Loss:
+        found = squared(model, batch)  # which has moved the batch statistics
+        hit("loss")
+        return found
+
+    def validate(model: torch.nn.Module) -> dict[str, float]:
+        hit("validate")
+        return held_out(model)
+
+    def update(optimizer: Any, *_: Any) -> None:
+        hit("update")
+
+    hook = register_optimizer_step_pre_hook(update)
+    try:
+        train(
+            Task(Net, Read(stacked(data()), shuffled(ITEMS, 11), ITEMS, 8), loss, validate),
+            config(),
+            device="cpu",
+            checkpoints=Watched(str(store), KEY),
+            sink=lambda figures, step: hit("sink"),
+            progress=lambda step, total: hit("progress"),
+        )
+    finally:
+        hook.remove()
+
+
+@pytest.mark.parametrize(
+    ("moment", "nth", "kept"),
+    [
+        ("loss", 1, 0),
+        ("loss", 14, 6),  # the second part of step 7
+        ("read", 13, 6),
+        ("update", 7, 7),  # a step is taken whole
+        ("validate", 2, 8),  # and is judged by the next run
+        ("save_best", 2, 8),
+        ("sink", 3, 6),
+        ("progress", 8, 7),
+        ("save", 2, 6),
+        ("validate", 6, 23),
+        ("finish", 1, 23),
+    ],
+)
+@pytest.mark.usefixtures("terminated_as_a_stage")
+def test_a_run_that_is_told_to_end_loses_no_step(
+    tmp_path: Path, uninterrupted: Trained, caplog: pytest.LogCaptureFixture, moment: str, nth: int, kept: int
+) -> None:
+    caplog.set_level("INFO", "headrace")
+    with pytest.raises(KeyboardInterrupt):
+        train_signalled(tmp_path, moment, nth)
+    if moment == "finish":  # too late to stop it
+        assert [file.name[:4] for file in (tmp_path / "checkpoints" / KEY).iterdir()] == ["done"]
+    else:
+        assert f"interrupted: step {kept} of 23 is kept" in caplog.text
+    trained = train(TASK, config(), device="cpu", checkpoints=EveryThird(str(tmp_path), KEY))
+    assert (trained.resumed_from, trained.steps_run) == (kept, 23 - kept)
+    assert weights(trained.model) == weights(uninterrupted.model)
+    assert report(trained) == report(uninterrupted)
+
+
+@pytest.mark.usefixtures("terminated_as_a_stage")
+def test_ctrl_c_and_what_else_is_sent_while_the_state_is_written(tmp_path: Path, uninterrupted: Trained) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        train_signalled(tmp_path, "loss", 16, signal.SIGINT, also_at="save")
+    trained = train(TASK, config(), device="cpu", checkpoints=EveryThird(str(tmp_path), KEY))
+    assert trained.resumed_from == 7
+    assert weights(trained.model) == weights(uninterrupted.model)
+    assert report(trained) == report(uninterrupted)
+
+
+@pytest.mark.usefixtures("terminated_as_a_stage")
+def test_a_run_interrupted_at_every_turn_ends_as_if_it_had_not_been(tmp_path: Path, uninterrupted: Trained) -> None:
+    turns = 0
+    for moment in itertools.cycle(["update", "validate", "loss", "progress", "save_best"]):
+        turns += 1
+        try:
+            train_signalled(tmp_path, moment, 2)
+        except KeyboardInterrupt:
+            continue
+        break
+    assert turns > 5
+    trained = train(TASK, config(), device="cpu", checkpoints=EveryThird(str(tmp_path), KEY))
+    assert weights(trained.model) == weights(uninterrupted.model)
+    assert report(trained) == report(uninterrupted)
+
+
+def test_what_is_not_whole_is_not_interrupted_and_another_thread_takes_no_signals() -> None:
+    def interrupt_once(number: int) -> list[str]:
+        done = []
+        with pytest.raises(KeyboardInterrupt), Interrupts() as interrupts:
+            with interrupts.held():
+                os.kill(os.getpid(), number)
+                done.append("first")
+                with interrupts.held():
+                    done.append("inner")
+                done.append("last")
+            done.append("never")
+        return done
+
+    assert interrupt_once(signal.SIGINT) == ["first", "inner", "last"]
+    before = signal.getsignal(signal.SIGINT)
+    seen: list[Any] = []
+
+    def elsewhere() -> None:
+        with Interrupts() as interrupts, interrupts.held():
+            seen.append(signal.getsignal(signal.SIGINT))
+
+    thread = threading.Thread(target=elsewhere)
+    thread.start()
+    thread.join()
+    assert seen == [before]
