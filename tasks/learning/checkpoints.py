@@ -34,11 +34,22 @@ def checkpoint_key(address: str, version: str, params: Mapping[str, Any], deps: 
     """Return the key of one training run: no member, data set, setting or version goes on with another's.
 
     `address` is the stage's with its member, `version` that of the code that trains, `deps` gives the hash of each
-    data dep (`Stage.dep_hash`).
+    data dep (`Stage.dep_hash`). Wherever `skip_steps` stands in `params`, it counts as 0: a run is the same up to the
+    first step that it does not allow, and `train` refuses a state on whose way more were skipped.
     """
     return key_of(
-        f"{address}.checkpoint", version, params, hashlib.sha256(canonical_json(dict(deps)).encode()).hexdigest()
+        f"{address}.checkpoint",
+        version,
+        _without_skip_steps(params),
+        hashlib.sha256(canonical_json(dict(deps)).encode()).hexdigest(),
     )
+
+
+def _without_skip_steps(params: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        name: 0 if name == "skip_steps" else _without_skip_steps(value) if isinstance(value, Mapping) else value
+        for name, value in params.items()
+    }
 
 
 @dataclass(frozen=True)

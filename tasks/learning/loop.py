@@ -261,11 +261,14 @@ class _Run:
         what = f"{where}: not finite: loss {loss:g}, norm of gradients {norm:g}"
         if self.skipped == self.config.skip_steps:
             self.statistics.undo()
-            kept = f"; the last good state, of step {self.step}, is {self._save()}" if self.checkpoints else ""
             again = f" ({self.skipped} steps were skipped before)" if self.skipped else ""
-            raise TrainingError(
-                f"{what}{again}{kept}. Lower lr, set clip_norm, look at that batch, or allow it with skip_steps"
-            )
+            remedy = "Lower lr, set clip_norm, look at that batch, or allow it with skip_steps"
+            if self.checkpoints:
+                remedy = (
+                    f"With skip_steps={self.skipped + 1} training goes on from the state of step {self.step}, "
+                    f"{self._save()}; with a lower lr, another clip_norm, or that batch mended, it begins at step 0"
+                )
+            raise TrainingError(f"{what}{again}. {remedy}")
         log.warning("%s; skipped (%d of %d allowed)", what, self.skipped + 1, self.config.skip_steps)
 
     # --- curves ---
@@ -370,6 +373,7 @@ class _Run:
         saved = self.checkpoints.load() if self.checkpoints else None
         numbers = self.world.told(saved.numbers if saved else None)
         if numbers is not None:
+            self._check_skipped(numbers["skipped"], saved)
             for name, value in numbers.items():
                 setattr(self, name, value)
             self.window = {name: float(value) for name, value in self.window.items()}
@@ -384,6 +388,15 @@ class _Run:
         self.statistics.note()
         if self.progress:
             self.progress(self.step, self.total)
+
+    def _check_skipped(self, skipped: int, saved: Saved | None) -> None:
+        """Refuse a state that this run would not have come to: its key says nothing of skip_steps."""
+        if skipped > self.config.skip_steps:
+            where = saved.address if saved else "the state that is kept"
+            raise TrainingError(
+                f"{where}: {skipped} steps that were not finite were skipped on the way there, more than "
+                f"skip_steps={self.config.skip_steps} allows: raise it to {skipped}, lower lr, or set clip_norm"
+            )
 
     def _restore(self, saved: Saved) -> None:
         self.best_weights, self.found_at = saved.best, saved.address

@@ -200,6 +200,7 @@ def test_a_state_of_another_model_names_the_keys(tmp_path: Path) -> None:
         ("train_small@other", "1", BASE, {"data/small": "aa"}),
         ("train_small@net", "2", BASE, {"data/small": "aa"}),
         ("train_small@net", "1", {**BASE, "lr": 0.02}, {"data/small": "aa"}),
+        ("train_small@net", "1", {**BASE, "clip_norm": 0.4, "skip_steps": 1}, {"data/small": "aa"}),
         ("train_small@net", "1", BASE, {"data/small": "bb"}),
     ],
 )
@@ -209,6 +210,17 @@ def test_no_run_goes_on_with_anothers_state(tmp_path: Path, changed: Any) -> Non
     assert other != KEY == checkpoint_key("train_small@net", "1", dict(reversed(BASE.items())), {"data/small": "aa"})
     assert Checkpoints(str(tmp_path), other).load() is None
     assert Checkpoints(str(tmp_path), KEY).load() is not None
+
+
+def test_skip_steps_is_in_no_key_wherever_it_stands() -> None:
+    def key(skip_steps: int, lr: float = 0.1) -> str:
+        params = {
+            "own": {"physics": "a"},
+            "train": {"learning": {"skip_steps": skip_steps, "lr": lr}, "frames": [1, 2]},
+        }
+        return checkpoint_key("train@net", "1", params, {})
+
+    assert key(0) == key(3) != key(3, lr=0.2)
 
 
 def test_checkpoints_lie_in_an_object_storage_too(uninterrupted: Trained) -> None:
