@@ -6,8 +6,14 @@
 
 The numbers are the JSON text `numbers` of a file's own metadata, so one file is one state, whole or not there. The
 name says its hash: a damaged one is known, and the one before is taken.
+
+A training keeps two states, and none when it has ended. What a training left that was never taken up again (other
+parameters, other data) goes when another one in the same folder begins and nothing was written there for UNUSED_DAYS.
+A `done` file stays: remove its folder by hand, and that training is done again when it is asked for. In an object
+storage nothing is looked for: give it a lifecycle rule for checkpoints/*/step-* and best-*.
 """
 
+import contextlib
 import hashlib
 import json
 import logging
@@ -26,6 +32,7 @@ from tasks.places import Place
 
 log = logging.getLogger("headrace")
 
+UNUSED_DAYS = 30
 KEPT = 2  # states: the last, and the one before should the last be damaged
 _NAME = re.compile(r"(step|best|done)-(\d{10})(?:-(\d{10}))?-([0-9a-f]{16})\.safetensors")
 
@@ -114,8 +121,12 @@ class Checkpoints:
             self._place.remove(f"{self._folder}/{file.name}")
 
     def load(self) -> Saved | None:
-        """Return the newest state that is whole, or None. Damaged ones are set aside, with a warning."""
+        """Return the newest state that is whole, or None. Damaged ones are set aside, with a warning.
+
+        Other trainings' states that have been left for UNUSED_DAYS are removed.
+        """
         self._place.sweep()
+        self._sweep_abandoned()
         for file in reversed(self._files("done")):
             if (found := self._read(file)) is not None:
                 return Saved(self._address(file), numbers=found[1], tensors={}, best=found[0], ended=True)
@@ -127,6 +138,21 @@ class Checkpoints:
                 return Saved(self._address(file), numbers=found[1], tensors=found[0], best=best, ended=False)
             log.warning("%s: the best weights it speaks of are gone; not used", self._address(file))
         return None
+
+    def _sweep_abandoned(self) -> None:
+        own = self._place.local(self._folder)
+        if own is None or not own.parent.is_dir():
+            return
+        for folder in own.parent.iterdir():
+            if folder == own:
+                continue
+            names = [_NAME.fullmatch(file.name) for file in folder.glob("*.safetensors")]
+            files = [folder / name.string for name in names if name and name[1] != "done"]
+            with contextlib.suppress(FileNotFoundError):  # its training goes on, or somebody else sweeps
+                if files and time.time() - max(file.stat().st_mtime for file in files) > UNUSED_DAYS * 86_400:
+                    for file in files:
+                        file.unlink()
+                    log.info("%s: removed, nobody went on from there for %d days", folder, UNUSED_DAYS)
 
     def _read_best(self, step: int) -> dict[str, torch.Tensor] | None:
         for file in self._files("best"):

@@ -5,6 +5,7 @@ import json
 import os
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -160,6 +161,50 @@ def test_a_finished_run_is_not_trained_again_and_tells_its_curves_again(tmp_path
         assert len(list((tmp_path / "checkpoints" / KEY).iterdir())) == 1  # moments are dropped
     assert trained.steps_run == 0
     assert sorted(first, key=str) == sorted(second, key=str)
+
+
+def age(folder: Path, days: float) -> None:
+    """Make all files of a folder as old as this."""
+    for file in folder.iterdir():
+        os.utime(file, (time.time() - days * 86_400,) * 2)
+
+
+def test_states_that_nobody_went_on_from_for_a_month_go_when_another_training_begins(tmp_path: Path) -> None:
+    place = tmp_path / "checkpoints"
+    for name in ("left", "resting", "running", "ended"):
+        interrupted(tmp_path, 17)
+        (place / KEY).rename(place / name)
+    for name, days in (("left", 31.0), ("resting", 29.0), ("running", 31.0), ("ended", 400.0)):
+        age(place / name, days)
+    now = time.time()
+    os.utime(sorted((place / "running").glob("step-*"))[-1], (now, now))  # its best weights are a month old
+    apart = tmp_path / "apart" / "checkpoints"
+    apart.mkdir(parents=True)
+    (place / "ended").rename(apart / "ended")
+    ended = train(TASK, config(), device="cpu", checkpoints=Checkpoints(str(apart.parent), "ended"))
+    assert ended.resumed_from == 15  # its own states are never too old
+    (apart / "ended").rename(place / "ended")
+    age(place / "ended", 400)
+    (place / "left" / "notes.txt").write_text("somebody's")
+    before = {name: sorted((place / name).iterdir()) for name in ("resting", "running", "ended")}
+    assert Checkpoints(str(tmp_path), KEY).load() is None
+    assert [file.name for file in (place / "left").iterdir()] == ["notes.txt"]
+    assert {name: sorted((place / name).iterdir()) for name in before} == before
+    assert [len(files) for files in before.values()] == [4, 4, 1]
+
+
+def test_what_a_kill_left_beside_the_end_of_training_goes_at_the_next_run(tmp_path: Path) -> None:
+    class Killed(EveryThird):
+        def finish(self, *args: Any) -> None:
+            kept = {file: file.read_bytes() for file in (tmp_path / "checkpoints" / KEY).iterdir()}
+            super().finish(*args)
+            for file, content in kept.items():
+                file.write_bytes(content)
+
+    train(TASK, config(), device="cpu", checkpoints=Killed(str(tmp_path), KEY))
+    assert len(states(tmp_path)) == 2
+    assert train(TASK, config(), device="cpu", checkpoints=EveryThird(str(tmp_path), KEY)).steps_run == 0
+    assert [file.name[:4] for file in (tmp_path / "checkpoints" / KEY).iterdir()] == ["done"]
 
 
 def test_no_pickle_is_written(tmp_path: Path) -> None:
