@@ -71,6 +71,15 @@ class Saved:
 
 
 @dataclass(frozen=True)
+class Standing:
+    """How far a training has come: to this step, of which a state is kept, or to its end there."""
+
+    address: str
+    step: int
+    ended: bool
+
+
+@dataclass(frozen=True)
 class _File:
     name: str
     kind: str
@@ -137,6 +146,16 @@ class Checkpoints:
             if best is not None:
                 return Saved(self._address(file), numbers=found[1], tensors=found[0], best=best, ended=False)
             log.warning("%s: the best weights it speaks of are gone; not used", self._address(file))
+        return None
+
+    def standing(self) -> Standing | None:
+        """Return what `load` would find if nothing is damaged, by the names alone: nothing is read or removed."""
+        for file in reversed(self._files("done")):
+            return Standing(self._address(file), file.step, ended=True)
+        best = {0, *(file.step for file in self._files("best"))}
+        for file in reversed(self._files("step")):
+            if file.best_step in best:
+                return Standing(self._address(file), file.step, ended=False)
         return None
 
     def _sweep_abandoned(self) -> None:

@@ -17,7 +17,7 @@ import torch
 from torch.optim.optimizer import register_optimizer_step_pre_hook
 
 from tasks.learning.batches import IndexBatches, shuffled, stacked
-from tasks.learning.checkpoints import Checkpoints, checkpoint_key
+from tasks.learning.checkpoints import Checkpoints, Standing, checkpoint_key
 from tasks.learning.exact import Interrupts
 from tasks.learning.loop import Loss, Task, Trained, train
 from tests.tasks.learning.small import (
@@ -161,6 +161,21 @@ def test_a_finished_run_is_not_trained_again_and_tells_its_curves_again(tmp_path
         assert len(list((tmp_path / "checkpoints" / KEY).iterdir())) == 1  # moments are dropped
     assert trained.steps_run == 0
     assert sorted(first, key=str) == sorted(second, key=str)
+
+
+def test_how_far_a_training_has_come_is_told_without_touching_it(tmp_path: Path) -> None:
+    checkpoints = Checkpoints(str(tmp_path), KEY)
+    assert checkpoints.standing() is None
+    interrupted(tmp_path, 17)
+    newest = states(tmp_path)[-1]
+    before = sorted(tmp_path.rglob("*"))
+    assert checkpoints.standing() == Standing(str(newest), 15, ended=False)
+    assert sorted(tmp_path.rglob("*")) == before
+    for best in states(tmp_path, "best"):
+        best.unlink()
+    assert checkpoints.standing() is None is checkpoints.load()
+    train(TASK, config(), device="cpu", checkpoints=EveryThird(str(tmp_path), KEY))
+    assert checkpoints.standing() == Standing(str(states(tmp_path, "done")[0]), 23, ended=True)
 
 
 def age(folder: Path, days: float) -> None:
