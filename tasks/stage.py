@@ -325,6 +325,7 @@ def stage_main(
     signal.signal(signal.SIGTERM, _interrupt)
     debug = args.debug or os.environ.get("HEADRACE_DEBUG") == "1"
     try:
+        _require_one_process()
         _run(module, args.member, run, model, plan, plan_only=args.plan)
     except KeyboardInterrupt:
         print(f"{_stage_name(module)}: interrupted; finished items are stored, run it again to go on", file=sys.stderr)
@@ -335,6 +336,16 @@ def stage_main(
         print(f"{_stage_name(module)}: failed: {failure_line(error)}", file=sys.stderr)
         sys.exit(1)
     sys.exit(0)
+
+
+def _require_one_process() -> None:
+    """Refuse to be one of several processes of torchrun: each would have its own MLflow run and write the same outs."""
+    size, rank = os.environ.get("WORLD_SIZE", "1"), os.environ.get("RANK")
+    if rank is not None and size != "1":
+        raise StageError(
+            f"this is process {rank} of {size} that torchrun started, and each of them would run the whole stage: "
+            f"start it without torchrun (RANK and WORLD_SIZE unset), and set run.train_processes: {size} in params.yaml"
+        )
 
 
 def _interrupt(signum: int, frame: object) -> None:

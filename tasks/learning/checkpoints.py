@@ -6,8 +6,14 @@
 
 The numbers are the JSON text `numbers` of a file's own metadata, so one file is one state, whole or not there. The
 name says its hash: a damaged one is known, and the one before is taken.
+
+A training keeps two states, and none when it has ended. What a training left that was never taken up again (other
+parameters, other data) goes when another one in the same folder begins and nothing was written there for UNUSED_DAYS.
+A `done` file stays: remove its folder by hand, and that training is done again when it is asked for. In an object
+storage nothing is looked for: give it a lifecycle rule for checkpoints/*/step-* and best-*.
 """
 
+import contextlib
 import hashlib
 import json
 import logging
@@ -26,6 +32,7 @@ from tasks.places import Place
 
 log = logging.getLogger("headrace")
 
+UNUSED_DAYS = 30
 KEPT = 2  # states: the last, and the one before should the last be damaged
 _NAME = re.compile(r"(step|best|done)-(\d{10})(?:-(\d{10}))?-([0-9a-f]{16})\.safetensors")
 
@@ -34,11 +41,22 @@ def checkpoint_key(address: str, version: str, params: Mapping[str, Any], deps: 
     """Return the key of one training run: no member, data set, setting or version goes on with another's.
 
     `address` is the stage's with its member, `version` that of the code that trains, `deps` gives the hash of each
-    data dep (`Stage.dep_hash`).
+    data dep (`Stage.dep_hash`). Wherever `skip_steps` stands in `params`, it counts as 0: a run is the same up to the
+    first step that it does not allow, and `train` refuses a state on whose way more were skipped.
     """
     return key_of(
-        f"{address}.checkpoint", version, params, hashlib.sha256(canonical_json(dict(deps)).encode()).hexdigest()
+        f"{address}.checkpoint",
+        version,
+        _without_skip_steps(params),
+        hashlib.sha256(canonical_json(dict(deps)).encode()).hexdigest(),
     )
+
+
+def _without_skip_steps(params: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        name: 0 if name == "skip_steps" else _without_skip_steps(value) if isinstance(value, Mapping) else value
+        for name, value in params.items()
+    }
 
 
 @dataclass(frozen=True)
@@ -49,6 +67,15 @@ class Saved:
     numbers: dict[str, Any]
     tensors: dict[str, torch.Tensor]
     best: dict[str, torch.Tensor]
+    ended: bool
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How far a training has come: to this step, of which a state is kept, or to its end there."""
+
+    address: str
+    step: int
     ended: bool
 
 
@@ -103,8 +130,12 @@ class Checkpoints:
             self._place.remove(f"{self._folder}/{file.name}")
 
     def load(self) -> Saved | None:
-        """Return the newest state that is whole, or None. Damaged ones are set aside, with a warning."""
+        """Return the newest state that is whole, or None. Damaged ones are set aside, with a warning.
+
+        Other trainings' states that have been left for UNUSED_DAYS are removed.
+        """
         self._place.sweep()
+        self._sweep_abandoned()
         for file in reversed(self._files("done")):
             if (found := self._read(file)) is not None:
                 return Saved(self._address(file), numbers=found[1], tensors={}, best=found[0], ended=True)
@@ -116,6 +147,31 @@ class Checkpoints:
                 return Saved(self._address(file), numbers=found[1], tensors=found[0], best=best, ended=False)
             log.warning("%s: the best weights it speaks of are gone; not used", self._address(file))
         return None
+
+    def standing(self) -> Standing | None:
+        """Return what `load` would find if nothing is damaged, by the names alone: nothing is read or removed."""
+        for file in reversed(self._files("done")):
+            return Standing(self._address(file), file.step, ended=True)
+        best = {0, *(file.step for file in self._files("best"))}
+        for file in reversed(self._files("step")):
+            if file.best_step in best:
+                return Standing(self._address(file), file.step, ended=False)
+        return None
+
+    def _sweep_abandoned(self) -> None:
+        own = self._place.local(self._folder)
+        if own is None or not own.parent.is_dir():
+            return
+        for folder in own.parent.iterdir():
+            if folder == own:
+                continue
+            names = [_NAME.fullmatch(file.name) for file in folder.glob("*.safetensors")]
+            files = [folder / name.string for name in names if name and name[1] != "done"]
+            with contextlib.suppress(FileNotFoundError):  # its training goes on, or somebody else sweeps
+                if files and time.time() - max(file.stat().st_mtime for file in files) > UNUSED_DAYS * 86_400:
+                    for file in files:
+                        file.unlink()
+                    log.info("%s: removed, nobody went on from there for %d days", folder, UNUSED_DAYS)
 
     def _read_best(self, step: int) -> dict[str, torch.Tensor] | None:
         for file in self._files("best"):

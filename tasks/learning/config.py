@@ -28,7 +28,8 @@ class Regime(StrictModel):
     weight_decay: float = Field(ge=0, description="AdamW's, on all parameters")
     clip_norm: float | None = Field(gt=0, description="gradients are scaled down to this norm; empty: never")
     precision: Literal["float32", "bfloat16"] = Field(
-        description="of the forward pass on CUDA; weights, gradients and all work on CPU are float32 either way"
+        description="of the forward pass on CUDA, but for Fourier blocks; weights, gradients and all work on CPU are "
+        "float32 either way"
     )
     validate_every_steps: int = Field(ge=1, description="and after the last step; the best weights are what is kept")
     patience: int | None = Field(ge=1, description="validations without a better one that end training; empty: never")

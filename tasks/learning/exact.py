@@ -1,9 +1,15 @@
-"""What makes two runs equal to the last bit: threads, algorithms, random numbers, and where tensors lie in memory."""
+"""What makes two runs equal to the last bit: threads, algorithms, random numbers, where tensors lie in memory.
+
+And that an interrupt comes between two changes of state, never within one.
+"""
 
 import contextlib
 import hashlib
 import os
+import signal
+import threading
 from collections.abc import Iterator
+from types import FrameType
 from typing import Any
 
 import torch
@@ -51,6 +57,54 @@ def exactly(threads: int, device: torch.device) -> Iterator[None]:
 
 def _fill() -> Any:
     return torch.utils.deterministic
+
+
+class Interrupts:
+    """Ctrl-C and SIGTERM inside `with interrupts:`; those that come inside `with interrupts.held():` wait for its end.
+
+    After the first that raised, others are passed over until the outer `with` ends: what it stopped can be put away.
+    Signals reach the main thread alone; in another one all this does nothing.
+    """
+
+    def __init__(self) -> None:
+        self._before: dict[int, Any] = {}
+        self._waits = False
+        self._came: int | None = None
+
+    def __enter__(self) -> "Interrupts":
+        if threading.current_thread() is threading.main_thread():
+            numbers = (signal.SIGINT, signal.SIGTERM)
+            self._before = {number: signal.getsignal(number) or signal.SIG_DFL for number in numbers}
+            for number in numbers:
+                signal.signal(number, self._take)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    @contextlib.contextmanager
+    def held(self) -> Iterator[None]:
+        """Do what is in `with` whole."""
+        nested, self._waits = self._waits, True
+        yield  # where it fails, an interrupt that came meanwhile says nothing new
+        self._waits = nested
+        if self._came is not None and not nested:
+            came, self._came = self._came, None
+            self._take(came, None)
+
+    def _take(self, number: int, frame: FrameType | None) -> None:
+        if self._waits:
+            self._came = number
+            return
+        before = self._before[number]
+        self._waits = True
+        if callable(before):
+            before(number, frame)
+        elif before == signal.SIG_DFL:
+            signal.signal(number, signal.SIG_DFL)
+            signal.raise_signal(number)  # it ends the process
+        self._waits = False
 
 
 def seed_for(device: torch.device, *names: int | str) -> None:

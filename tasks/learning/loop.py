@@ -17,7 +17,7 @@ import torch
 from tasks.learning.batches import Batches
 from tasks.learning.checkpoints import Checkpoints, Saved
 from tasks.learning.config import LearningConfig
-from tasks.learning.exact import exactly, on_device, seed_for
+from tasks.learning.exact import Interrupts, exactly, on_device, seed_for
 from tasks.learning.parallel import BatchStatistics, World, connected
 from tasks.learning.schedule import learning_rate, total_steps
 from tasks.learning.tensors import fill, model_tensors
@@ -90,18 +90,25 @@ def train(
     total)` is called at the start, after each step, and as (n, n) at the end. Under torchrun each process works on its
     part of every batch; the first one alone validates, writes, and calls sink and progress.
 
+    Ctrl-C, and a SIGTERM that raises KeyboardInterrupt, end it at once with a state of the last whole step written.
+
     Raises TrainingError at a NaN or Inf that `skip_steps` does not allow, or where no validation was finite; ValueError
     for settings that cannot be.
     """
-    with connected(device) as world, exactly(config.threads, world.device):
-        run = _Run(task, config, world, checkpoints, sink, progress)
+    with connected(device) as world, exactly(config.threads, world.device), Interrupts() as interrupts:
+        run = _Run(task, config, world, checkpoints, sink, progress, interrupts)
         run.resume()
-        while not run.ended:
-            run.train_step()
-            if run.step % config.validate_every_steps == 0 or run.step == run.total:
-                run.validate()
-            run.keep()
-        return run.finish()
+        try:
+            while not run.ended:
+                if not run.to_validate:  # nor was it before a kill
+                    run.train_step()
+                if run.to_validate:
+                    run.validate()
+                run.keep()
+            return run.finish()
+        except KeyboardInterrupt:
+            run.put_away()
+            raise
 
 
 class _Run:
@@ -115,8 +122,10 @@ class _Run:
         checkpoints: Checkpoints | None,
         sink: Sink | None,
         progress: Callable[[int, int], None] | None,
+        interrupts: Interrupts,
     ) -> None:
         self.task, self.config, self.world = task, config, world
+        self.interrupts = interrupts
         self.checkpoints = checkpoints if world.first else None
         self.sink = sink if world.first else None
         self.progress = progress if world.first else None
@@ -149,43 +158,62 @@ class _Run:
         self.window_steps = 0
         self.resumed_from: int | None = None
         self.found_at = ""  # the checkpoint that it went on from
+        self.finished = False
 
     @property
     def ended(self) -> bool:
         return bool(self.stopped)
 
+    @property
+    def to_validate(self) -> bool:
+        """Whether the state of this step is still to be judged."""
+        due = self.step > 0 and (self.step % self.config.validate_every_steps == 0 or self.step == self.total)
+        return due and not (self.validations and self.validations[-1]["step"] == self.step)
+
     # --- one step ---
 
     def train_step(self) -> None:
-        """Take one optimizer step, or pass it over where it is not finite."""
-        config, world = self.config, self.world
+        """Take one optimizer step, or pass it over where it is not finite.
+
+        An interrupt finds it taken, or not at all.
+        """
         epoch, position = divmod(self.step, self.per_epoch)
         self.optimizer.zero_grad(set_to_none=True)
-        self.statistics.begin()
         figures, weight = self._backward(epoch, position)
         grads = [p.grad for p in self.trained.values() if p.grad is not None]
         if not grads:
             raise ValueError(f"step {self.step + 1}: no parameter has a gradient: does the loss depend on the model?")
         norm = float(torch.nn.utils.get_total_norm(grads)) / weight
-        if not (math.isfinite(figures["loss"]) and math.isfinite(norm)):
-            self._pass_over(figures["loss"], norm, epoch, position)
-        else:
-            scale = 1 / weight
-            if config.clip_norm is not None:
-                scale *= min(1.0, config.clip_norm / (norm + 1e-6))  # as torch.nn.utils.clip_grad_norm_
-            if scale != 1:
-                torch._foreach_mul_(grads, scale)
-            lr = learning_rate(self.step, self.total, config)
-            for group in self.optimizer.param_groups:
-                group["lr"] = lr
-            self.optimizer.step()
-            self.statistics.end(world)
-            self._draw({**figures, "lr": lr, "grad_norm": norm})
-        self.step += 1
-        if self.step % config.log_every_steps == 0 or self.step == self.total:
-            self._log_point()
+        finite = math.isfinite(figures["loss"]) and math.isfinite(norm)
+        if not finite:
+            self._check_skip(figures["loss"], norm, epoch, position)
+        with self.interrupts.held():
+            if finite:
+                self._update(grads, weight, norm, figures)
+            else:
+                self.statistics.undo()
+                self.skipped += 1
+            self.step += 1
+            row = self._point() if self.step % self.config.log_every_steps == 0 or self.step == self.total else None
+            self.statistics.note()
+        if row:
+            self._tell("train", row)
         if self.progress and self.step < self.total:  # the end is told when all is done
             self.progress(self.step, self.total)
+
+    def _update(self, grads: list[torch.Tensor], weight: float, norm: float, figures: Mapping[str, float]) -> None:
+        """Move the weights along the mean gradient, clipped to clip_norm."""
+        scale = 1 / weight
+        if self.config.clip_norm is not None:
+            scale *= min(1.0, self.config.clip_norm / (norm + 1e-6))  # as torch.nn.utils.clip_grad_norm_
+        if scale != 1:
+            torch._foreach_mul_(grads, scale)
+        lr = learning_rate(self.step, self.total, self.config)
+        for group in self.optimizer.param_groups:
+            group["lr"] = lr
+        self.optimizer.step()
+        self.statistics.end(self.world)
+        self._draw({**figures, "lr": lr, "grad_norm": norm})
 
     def _backward(self, epoch: int, position: int) -> tuple[dict[str, float], float]:
         """Leave in .grad the weighted sum over all processes' parts; return mean figures and the sum of weights."""
@@ -227,19 +255,21 @@ class _Run:
     def _mixed(self) -> bool:
         return self.config.precision == "bfloat16" and self.world.device.type == "cuda"
 
-    def _pass_over(self, loss: float, norm: float, epoch: int, position: int) -> None:
-        """Leave the state as it was before this step; raise TrainingError if that has happened too often."""
-        self.statistics.undo()
+    def _check_skip(self, loss: float, norm: float, epoch: int, position: int) -> None:
+        """Tell of a step that is passed over; raise TrainingError, with the state before it kept, if it may not be."""
         where = f"step {self.step + 1} (epoch {epoch}, batch {position})"
         what = f"{where}: not finite: loss {loss:g}, norm of gradients {norm:g}"
         if self.skipped == self.config.skip_steps:
-            kept = f"; the last good state, of step {self.step}, is {self._save()}" if self.checkpoints else ""
+            self.statistics.undo()
             again = f" ({self.skipped} steps were skipped before)" if self.skipped else ""
-            raise TrainingError(
-                f"{what}{again}{kept}. Lower lr, set clip_norm, look at that batch, or allow it with skip_steps"
-            )
-        self.skipped += 1
-        log.warning("%s; skipped (%d of %d allowed)", what, self.skipped, self.config.skip_steps)
+            remedy = "Lower lr, set clip_norm, look at that batch, or allow it with skip_steps"
+            if self.checkpoints:
+                remedy = (
+                    f"With skip_steps={self.skipped + 1} training goes on from the state of step {self.step}, "
+                    f"{self._save()}; with a lower lr, another clip_norm, or that batch mended, it begins at step 0"
+                )
+            raise TrainingError(f"{what}{again}. {remedy}")
+        log.warning("%s; skipped (%d of %d allowed)", what, self.skipped + 1, self.config.skip_steps)
 
     # --- curves ---
 
@@ -248,15 +278,16 @@ class _Run:
             self.window[name] = self.window.get(name, 0.0) + value
         self.window_steps += 1
 
-    def _log_point(self) -> None:
+    def _point(self) -> Row | None:
         """Add a point to the curves: means over the steps since the last one, but the rate of the last step."""
+        row: Row | None = None
         if self.window_steps:  # none where all were skipped
             means: Row = {name: value / self.window_steps for name, value in self.window.items()}
             means["lr"] = learning_rate(self.step - 1, self.total, self.config)
-            row: Row = {"step": self.step, **{name: _plain(value) for name, value in means.items()}}
+            row = {"step": self.step, **{name: _plain(value) for name, value in means.items()}}
             self.curve.append(row)
-            self._tell("train", row)
         self.window, self.window_steps = {}, 0
+        return row
 
     def _tell(self, group: str, row: Row) -> None:
         if self.sink:
@@ -281,27 +312,28 @@ class _Run:
         best = self.best.get(counts)
         sign = 1 if self.task.better == "lower" else -1
         improved = value is not None and (best is None or sign * value < sign * best)
-        if improved:
-            self.worse, self.best_step = 0, self.step
-            self.best = {name: figure for name, figure in found.items() if figure is not None}
-            if self.world.first:
-                self.best_weights = {name: tensor.detach().cpu().clone() for name, tensor in self.weights.items()}
-            if self.checkpoints:
-                self.checkpoints.save_best(self.step, self.best_weights)
-        else:
-            self.worse += 1
         row: Row = {"step": self.step, **found}
-        self.validations.append(row)
+        with self.interrupts.held():
+            if improved:
+                self.worse, self.best_step = 0, self.step
+                self.best = {name: figure for name, figure in found.items() if figure is not None}
+                if self.world.first:
+                    self.best_weights = {name: tensor.detach().cpu().clone() for name, tensor in self.weights.items()}
+                if self.checkpoints:
+                    self.checkpoints.save_best(self.step, self.best_weights)
+            else:
+                self.worse += 1
+            self.validations.append(row)
+            if self.step == self.total:
+                self.stopped = "length"
+            elif self.config.patience is not None and self.worse >= self.config.patience:
+                self.stopped = "patience"
         self._tell("valid", row)
         if self.world.first:
             told = "not finite" if value is None else f"{value:.6g}"
             log.info(
                 "step %d of %d: %s %s%s", self.step, self.total, counts, told, ", the best so far" if improved else ""
             )
-        if self.step == self.total:
-            self.stopped = "length"
-        elif self.config.patience is not None and self.worse >= self.config.patience:
-            self.stopped = "patience"
 
     # --- keeping and going on ---
 
@@ -309,6 +341,14 @@ class _Run:
         """Write a checkpoint if it is time to."""
         if self.checkpoints and self.checkpoints.due and not self.ended:
             self._save()
+
+    def put_away(self) -> None:
+        """Write the state of the last whole step, for a run that was interrupted."""
+        if self.checkpoints and not self.finished:
+            with self.interrupts.held():
+                self.statistics.undo()  # a step that was under way
+                self._save()
+            log.info("interrupted: step %d of %d is kept, the next run goes on from there", self.step, self.total)
 
     def _save(self) -> str:
         assert self.checkpoints is not None
@@ -323,16 +363,20 @@ class _Run:
         return state
 
     def _numbers(self) -> dict[str, Any]:
-        names = ("step", "skipped", "stopped", "worse", "best_step", "best", "curve", "validations")
-        return {name: getattr(self, name) for name in (*names, "window", "window_steps")}
+        names = ("step", "skipped", "stopped", "worse", "best_step", "best", "curve", "validations", "window_steps")
+        # a figure may be what it likes, and JSON has no NaN and Inf
+        window = {name: value if math.isfinite(value) else str(value) for name, value in self.window.items()}
+        return {**{name: getattr(self, name) for name in names}, "window": window}
 
     def resume(self) -> None:
         """Go on from the newest checkpoint that is whole, if there is one."""
         saved = self.checkpoints.load() if self.checkpoints else None
         numbers = self.world.told(saved.numbers if saved else None)
         if numbers is not None:
+            self._check_skipped(numbers["skipped"], saved)
             for name, value in numbers.items():
                 setattr(self, name, value)
+            self.window = {name: float(value) for name, value in self.window.items()}
             self.resumed_from = self.step
             if saved:
                 self._restore(saved)
@@ -341,8 +385,18 @@ class _Run:
                 for row in rows:
                     self._tell(group, row)
         self._share_state()
+        self.statistics.note()
         if self.progress:
             self.progress(self.step, self.total)
+
+    def _check_skipped(self, skipped: int, saved: Saved | None) -> None:
+        """Refuse a state that this run would not have come to: its key says nothing of skip_steps."""
+        if skipped > self.config.skip_steps:
+            where = saved.address if saved else "the state that is kept"
+            raise TrainingError(
+                f"{where}: {skipped} steps that were not finite were skipped on the way there, more than "
+                f"skip_steps={self.config.skip_steps} allows: raise it to {skipped}, lower lr, or set clip_norm"
+            )
 
     def _restore(self, saved: Saved) -> None:
         self.best_weights, self.found_at = saved.best, saved.address
@@ -374,11 +428,13 @@ class _Run:
             raise TrainingError(
                 f"none of {len(self.validations)} validations was finite: lower lr, or look at the data"
             )
-        if self.world.first:
-            fill(self.weights, self.best_weights, self.found_at, _MISFIT)
+        with self.interrupts.held():
+            if self.world.first:
+                fill(self.weights, self.best_weights, self.found_at, _MISFIT)
+            if self.checkpoints:
+                self.checkpoints.finish(self.step, self.best_weights, self._numbers())
+            self.finished = True
         self.world.copy_(list(self.weights.values()))
-        if self.checkpoints:
-            self.checkpoints.finish(self.step, self.best_weights, self._numbers())
         if self.progress:
             self.progress(self.step, self.step)
         return Trained(

@@ -4,6 +4,7 @@ import contextlib
 import json
 import multiprocessing
 import os
+import signal
 import socket
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -143,7 +144,7 @@ def beside(processes: int, work: Callable[..., object], *args: Any) -> Iterator[
     finally:
         for other in others:
             if other.is_alive():
-                other.terminate()
+                other.kill()
                 other.join()
     if any(other.exitcode for other in others):
         raise RuntimeError(f"one of {processes} training processes failed, see above")
@@ -151,6 +152,11 @@ def beside(processes: int, work: Callable[..., object], *args: Any) -> Iterator[
 
 def _as_rank(shared: dict[str, str], rank: int, work: Callable[..., object], args: Sequence[Any]) -> None:
     os.environ.update({**shared, "RANK": str(rank), "LOCAL_RANK": str(rank)})
+    for number in (
+        signal.SIGINT,
+        signal.SIGTERM,
+    ):  # a terminal tells all: the first one puts its state away and ends us
+        signal.signal(number, signal.SIG_IGN)
     work(*args)
 
 
@@ -191,15 +197,19 @@ class BatchStatistics:
     """Running means and variances of batch normalisation, kept independent of who works on which part of a batch.
 
     Each of a batch's `parts` moves them from where they stood before the batch; after it they are the mean over the
-    parts.
+    parts. `undo` puts back what else a forward pass changes, too: all persistent buffers.
     """
 
     def __init__(self, model: torch.nn.Module, parts: int) -> None:
         norms = [m for m in model.modules() if isinstance(m, torch.nn.modules.batchnorm._BatchNorm)]
         self._moments = [t for m in norms for t in (m.running_mean, m.running_var) if t is not None]
         self._counts = [m.num_batches_tracked for m in norms if m.num_batches_tracked is not None]
+        known = {id(tensor) for tensor in self._all}
+        kept = torch.nn.Module.state_dict(model, keep_vars=True)
+        self._others = [b for n, b in model.named_buffers() if n in kept and id(b) not in known]
         self._parts = parts
         self._before = [tensor.clone() for tensor in self._all]
+        self._others_before = [tensor.clone() for tensor in self._others]
         self._sums: list[torch.Tensor] = []
         self._counted: list[torch.Tensor] = []
 
@@ -207,10 +217,10 @@ class BatchStatistics:
     def _all(self) -> list[torch.Tensor]:
         return [*self._moments, *self._counts]
 
-    def begin(self) -> None:
-        """Note where they stand before a batch."""
-        if self._before:
-            torch._foreach_copy_(self._before, self._all)
+    def note(self) -> None:
+        """Note where they stand: before the first batch, and after each."""
+        _copy(self._before, self._all)
+        _copy(self._others_before, self._others)
         self._sums = []
 
     def part_done(self) -> None:
@@ -222,7 +232,7 @@ class BatchStatistics:
         else:
             self._sums = [moment.clone() for moment in self._moments]
         self._counted = [count.clone() for count in self._counts]
-        self.undo()
+        _copy(self._all, self._before)
 
     def end(self, world: World) -> None:
         """Move them: by the mean over all parts of all processes."""
@@ -233,6 +243,12 @@ class BatchStatistics:
         torch._foreach_copy_([*self._moments, *self._counts], [*self._sums, *self._counted])
 
     def undo(self) -> None:
-        """Put them back to where they stood before the batch."""
-        if self._before:
-            torch._foreach_copy_(self._all, self._before)
+        """Put all back to where it was noted to stand."""
+        _copy(self._all, self._before)
+        _copy(self._others, self._others_before)
+        self._sums = []
+
+
+def _copy(targets: list[torch.Tensor], sources: list[torch.Tensor]) -> None:
+    if targets:
+        torch._foreach_copy_(targets, sources)

@@ -25,6 +25,7 @@ def learning_rate(step: int, total: int, config: LearningConfig) -> float:
     """Return the rate of step `step` (0..total-1).
 
     It rises from just above floor_share * lr, is lr at step `warmup_steps`, and floor_share * lr at the last step.
+    Where step `warmup_steps` is the last, it is lr there.
     """
     warmup = config.warmup_steps
     if step < warmup:

@@ -1,6 +1,7 @@
 """How far training is, for people: steps, and the time left at the pace of this run alone."""
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from tasks.progress import Progress
@@ -18,19 +19,29 @@ class StepProgress(Progress):
         return (self._clock() - self._begun) * (self.total - self.completed) / done if done > 0 else None
 
 
-def shown(label: str, **options: Any) -> Callable[[int, int], None]:
-    """Return a `progress` for `train` that shows a bar or plain lines; `options` are those of `Progress`."""
+@contextlib.contextmanager
+def shown(label: str, **options: Any) -> Iterator[Callable[[int, int], None]]:
+    """Give a `progress` for `train` that shows a bar or plain lines; `options` are those of `Progress`.
+
+    However `with` ends, the terminal is as it was.
+    """
     bar: StepProgress | None = None
+    closed = False
 
     def progress(step: int, total: int) -> None:
-        nonlocal bar
+        nonlocal bar, closed
         if bar is None:
             bar = StepProgress(total, "steps", label, **options)
             bar.first = step
         bar.completed, bar.total = step, total
-        if step == total:
-            bar.close()
-        else:
+        if step < total:
             bar.tick()
+        elif not closed:
+            closed = True
+            bar.close()
 
-    return progress
+    try:
+        yield progress
+    finally:
+        if bar is not None and not closed:
+            bar.close()

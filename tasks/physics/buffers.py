@@ -12,12 +12,16 @@ import numpy as np
 import torch
 
 _SMALL = 1 << 20  # bytes: what the allocator keeps by itself
+_ALIGNED = 64  # bytes
 _EACH = 2  # of a shape: one in use, one to be filled
 _SHAPES = 4
 
 
 class Buffers:
-    """Gives out float32 tensors. One that is still referred to, be it by a view, is never given out again."""
+    """Gives out float32 tensors, aligned to 64 bytes.
+
+    One that is still referred to, be it by a view, is never given out again.
+    """
 
     def __init__(self) -> None:
         self._kept: OrderedDict[tuple[int, ...], list[np.ndarray]] = OrderedDict()
@@ -39,10 +43,18 @@ class Buffers:
             counts = _references(kept)
             if self._unused in counts:
                 return torch.from_numpy(kept[counts.index(self._unused)])
-            made = np.empty(shape, np.float32)
+            made = _aligned(shape)
             if len(kept) < _EACH:
                 kept.append(made)
             return torch.from_numpy(made)
+
+
+def _aligned(shape: tuple[int, ...]) -> np.ndarray:
+    """Return float32 memory as torch aligns it; NumPy's own would be copied on its way into a network."""
+    size = int(np.prod(shape)) * 4
+    room = np.empty(size + _ALIGNED, np.uint8)
+    first = -room.ctypes.data % _ALIGNED
+    return room[first : first + size].view(np.float32).reshape(shape)
 
 
 def _references(arrays: list[np.ndarray]) -> list[int]:

@@ -126,6 +126,7 @@ class FourierOperator(nn.Module):
     Its parts, put together here: so the state is tensors alone (neuraloperator adds its arguments to it), and it is
     plain that each block acts on what the one before gave. `discard_blocks` leaves them out, which is what the
     published FNO and TFNO computed (PolymathicAI/the_well, pull request 64): a function of each point alone.
+    Under autocast the blocks stay float32: Fourier transforms take no bfloat16.
     """
 
     def __init__(
@@ -158,8 +159,10 @@ class FourierOperator(nn.Module):
         _check_even(x_BCS.shape[2:])
         x_BCS = self.lifting(x_BCS)
         if self.blocks is not None:
-            for layer in range(self.layers):
-                x_BCS = self.blocks(x_BCS, layer)
+            with torch.autocast(x_BCS.device.type, enabled=False):
+                x_BCS = x_BCS.float()
+                for layer in range(self.layers):
+                    x_BCS = self.blocks(x_BCS, layer)
         return self.projection(x_BCS)
 
 

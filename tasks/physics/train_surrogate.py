@@ -32,7 +32,7 @@ from tasks.physics.training_pictures import curves_figure
 from tasks.physics.well_pictures import spread
 from tasks.physics.window_index import Request
 from tasks.physics.windows import PERIODIC, WellWindows, boundary_codes
-from tasks.stage import Report, Stage, StrictModel, stage_main
+from tasks.stage import Plan, Report, Stage, StrictModel, stage_main
 
 STORED = StoredFunction(
     "physics.train_surrogate", "1", "tasks.physics.train_surrogate", ("torch", "neuraloperator", "numpy", "h5py")
@@ -76,13 +76,12 @@ def run(stage: Stage, params: Params) -> Report:
     chosen, knobs = params.train_surrogate, stage.knobs
     data = ingested(stage, params.own, chosen.dataset)
     training = Training(stage.member, chosen, data, knobs.device)
-    deps = {path: stage.dep_hash(path) for path in ("data/curated/well", "data/raw/well", params.own.physics)}
-    key = checkpoint_key(stage.info.address, STORED.version, params.model_dump(), deps)
-    with beside(knobs.train_processes, training.follow):
+    checkpoints = _checkpoints(stage, params)
+    with shown(stage.info.address) as progress, beside(knobs.train_processes, training.follow):
         trained, windows = training.run(
-            checkpoints=Checkpoints(stage.store.url, key),
+            checkpoints=checkpoints,
             sink=stage.tracker.metrics,
-            progress=shown(stage.info.address),
+            progress=progress,
         )
     surrogate = trained.model.cpu()
     assert isinstance(surrogate, Surrogate)
@@ -98,6 +97,27 @@ def run(stage: Stage, params: Params) -> Report:
     stage.timing({"time/train_s": trained.seconds})
     stage.log.info("best at step %d of %d: %s", trained.best_step, trained.steps, trained.best)
     return Report("window", len(windows), len(windows), {}, f"data/models/surrogate/{stage.member}")
+
+
+def plan(stage: Stage, params: Params) -> Plan:
+    """Say from which step training goes on, or that it has ended."""
+    longest = params.train_surrogate.networks[stage.member].max_steps
+    found = _checkpoints(stage, params).standing()
+    if found is None:
+        return Plan("network", 1, 0, notes=(f"begins at step 0 of at most {longest}",))
+    if found.ended:
+        note = f"training ended at step {found.step}: its best weights are stored, and are written out"
+        return Plan("network", 0, 1, notes=(note, found.address))
+    return Plan("network", 1, 0, notes=(f"goes on from step {found.step} of at most {longest}", found.address))
+
+
+def _checkpoints(stage: Stage, params: Params) -> Checkpoints:
+    paths = ("data/curated/well", "data/raw/well", params.own.physics)
+    for path in paths:
+        stage.dep(path)  # or it is missing
+    deps = {path: stage.dep_hash(path) for path in paths}
+    key = checkpoint_key(stage.info.address, STORED.version, params.model_dump(), deps)
+    return Checkpoints(stage.store.url, key)
 
 
 @dataclass(frozen=True)
@@ -209,4 +229,4 @@ def _figures(trained: Trained, model: torch.nn.Module, windows: int) -> dict[str
 
 
 if __name__ == "__main__":
-    stage_main(run, Params)
+    stage_main(run, Params, plan=plan)

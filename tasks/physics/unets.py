@@ -4,6 +4,7 @@ Shapes: B batch, C channels, S space in two or three axes, channels first. A U-N
 and doubles its channels each time; on the way up each level also sees what was there on the way down.
 """
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -84,6 +85,8 @@ class UNet(nn.Module):
 
     def forward(self, x_BCS: Tensor) -> Tensor:
         check_sizes(x_BCS.shape[2:])
+        if self.training:
+            _check_statistics(len(x_BCS), x_BCS.shape[2:])
         seen = []
         for level in self.down:
             x_BCS = level(x_BCS)
@@ -93,6 +96,16 @@ class UNet(nn.Module):
         for up, merge in zip(self.up, self.merge, strict=True):
             x_BCS = merge(torch.cat([up(x_BCS), seen.pop()], dim=1))
         return self.out(x_BCS)
+
+
+def _check_statistics(windows: int, resolution: Sequence[int]) -> None:
+    """Raise ValueError where batch normalisation would see one value a channel, which has no variance."""
+    if windows * math.prod(size // 2**LEVELS for size in resolution) == 1:
+        raise ValueError(
+            f"one window of resolution {tuple(resolution)} has one point at a U-Net's lowest level, too few for batch "
+            f"normalisation: raise batch_size, or lower micro_batches (each part of a batch has batch_size / "
+            f"micro_batches windows), or take a finer resolution"
+        )
 
 
 def _double(channels_in: int, channels_out: int, periodic: Sequence[bool]) -> nn.Module:

@@ -205,6 +205,22 @@ def test_debug_shows_the_traceback(words: Project, capfd: pytest.CaptureFixture)
     assert "Traceback" in capfd.readouterr().err
 
 
+@pytest.mark.parametrize("rank", ["0", "1"])
+def test_torchrun_around_a_stage_is_refused_with_the_knob_that_does_it(
+    words: Project, rank: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture
+) -> None:
+    monkeypatch.setenv("RANK", rank)
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    assert words.stage("text.count_words") == 1
+    err = capfd.readouterr().err
+    assert f"count_words: failed: this is process {rank} of 2 that torchrun started" in err
+    assert "set run.train_processes: 2 in params.yaml" in err
+    assert words.runs() == []
+    assert not (words.root / "data/counts").exists()
+    monkeypatch.setenv("WORLD_SIZE", "1")  # torchrun with one process does no harm
+    assert words.stage("text.count_words") == 0
+
+
 def test_killed_stage_is_closed_as_killed_and_its_leftovers_go_at_the_next_start(words: Project) -> None:
     change_stage(words, "import time; (stage.root / 'ready').touch(); time.sleep(60)")
     process = subprocess.Popen([sys.executable, "-m", "text.count_words"], cwd=words.root)

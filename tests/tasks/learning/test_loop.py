@@ -5,6 +5,7 @@ import json
 import math
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,10 +15,23 @@ from pydantic import ValidationError
 
 from tasks.learning import exact
 from tasks.learning.batches import IndexBatches, shuffled, stacked
-from tasks.learning.checkpoints import Checkpoints
-from tasks.learning.loop import Loss, Task, TrainingError, train
+from tasks.learning.checkpoints import Checkpoints, checkpoint_key
+from tasks.learning.loop import Loss, Task, Trained, TrainingError, train
 from tasks.learning.schedule import learning_rate, total_steps
-from tests.tasks.learning.small import ITEMS, KEY, TASK, Net, batches, config, data, held_out, report, squared, weights
+from tests.tasks.learning.small import (
+    BASE,
+    ITEMS,
+    KEY,
+    TASK,
+    Net,
+    batches,
+    config,
+    data,
+    held_out,
+    report,
+    squared,
+    weights,
+)
 
 ROWS = 24
 
@@ -94,6 +108,12 @@ def test_the_rate_rises_in_a_line_then_falls_as_half_a_cosine_to_its_floor() -> 
     assert rates[int(middle)] == pytest.approx(0.5 + 1.5 * 0.5)
     assert rates[-1] == pytest.approx(0.5)
     assert all(a > b for a, b in itertools.pairwise(rates[3:]))
+
+
+def test_the_last_step_has_the_full_rate_where_warm_up_takes_all_others() -> None:
+    given = config(lr=2.0, warmup_steps=3, floor_share=0.25)
+    assert learning_rate(3, 4, given) == pytest.approx(2.0)
+    assert learning_rate(0, 1, config(lr=2.0, warmup_steps=0)) == pytest.approx(2.0)
 
 
 @pytest.mark.parametrize(("steps", "epochs", "expected"), [(7, 100, 7), (1000, 3, 30), (30, 3, 30)])
@@ -207,12 +227,33 @@ def test_a_nan_stops_with_step_batch_and_the_last_good_state(tmp_path: Any) -> N
     text = str(error.value)
     assert "step 11 (epoch 1, batch 4): not finite: loss nan" in text
     (kept,) = (tmp_path / "checkpoints" / KEY).glob("step-*")
-    assert f"the last good state, of step 10, is {kept}" in text
+    assert f"With skip_steps=1 training goes on from the state of step 10, {kept}; with a lower lr" in text
     from safetensors.torch import load_file
 
     state = load_file(kept)
     assert all(bool(torch.isfinite(tensor).all()) for tensor in state.values())
     assert int(state["step.hidden.weight"]) == 10
+
+
+def test_a_nan_is_skipped_from_the_state_before_it_on_as_if_it_had_been_allowed_from_the_start(tmp_path: Path) -> None:
+    task, key = broken_at((0, 2), (1, 4)), checkpoint_key("train_small@net", "1", BASE, {"data/small": "aa"})
+
+    def trained(skip_steps: int, store: Path) -> Trained:
+        key = checkpoint_key("train_small@net", "1", {**BASE, "skip_steps": skip_steps}, {"data/small": "aa"})
+        return train(task, config(skip_steps=skip_steps), device="cpu", checkpoints=Checkpoints(str(store), key))
+
+    expected = trained(2, tmp_path / "other")
+    for skip_steps, step in ((0, 3), (1, 11)):
+        with pytest.raises(TrainingError, match=rf"step {step} .* With skip_steps={skip_steps + 1} training goes on"):
+            trained(skip_steps, tmp_path)
+    found = trained(2, tmp_path)
+    assert (found.resumed_from, found.skipped) == (10, 2)
+    assert weights(found.model) == weights(expected.model)
+    assert report(found) == report(expected)
+    # what was finished with two is no result where one is allowed
+    with pytest.raises(TrainingError, match=rf"{key}/done-.*2 steps .* more than skip_steps=1 allows: raise it to 2"):
+        trained(1, tmp_path)
+    assert trained(5, tmp_path).steps_run == 0
 
 
 def test_steps_with_a_nan_are_skipped_and_counted_where_that_is_allowed(caplog: pytest.LogCaptureFixture) -> None:

@@ -1,21 +1,23 @@
 """Two processes on one batch against one process on the same batch."""
 
 import json
+import multiprocessing
 import os
 import signal
 import socket
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
-from tasks.learning.loop import Trained, train
+from tasks.learning.loop import Loss, Trained, train
 from tasks.learning.models import load_model
-from tasks.learning.parallel import World, _buckets
-from tests.tasks.learning.small import KEY, TASK, EveryThird, Net, config, processes, report, weights
+from tasks.learning.parallel import World, _buckets, beside
+from tests.tasks.learning.small import KEY, TASK, EveryThird, Net, config, follow, processes, report, squared, weights
 
 
 @pytest.fixture(scope="module")
@@ -61,6 +63,31 @@ def test_two_killed_processes_go_on_as_two_or_as_one(tmp_path: Path, alone: Trai
     assert report(single) == report(alone)
     assert processes([(store, str(out), "", environment) for environment in world_of(2)]) == [0, 0]
     check(out, alone)
+
+
+def test_processes_that_are_all_told_to_end_lose_no_step(tmp_path: Path, alone: Trained) -> None:
+    """As a terminal tells them with Ctrl-C, and `timeout` or a container with SIGTERM."""
+    calls = 0
+
+    def loss(model: torch.nn.Module, batch: Any) -> Loss:
+        nonlocal calls
+        calls += 1
+        if calls == 8:  # one part of each batch is this process's
+            for other in multiprocessing.active_children():
+                for number in (signal.SIGINT, signal.SIGTERM):
+                    os.kill(other.pid or 0, number)
+            os.kill(os.getpid(), signal.SIGINT)
+        return squared(model, batch)
+
+    store = str(tmp_path)
+    with pytest.raises(KeyboardInterrupt), beside(2, follow):
+        train(replace(TASK, loss=loss), config(), device="cpu", checkpoints=EveryThird(store, KEY))
+    assert multiprocessing.active_children() == []
+    with beside(2, follow):
+        trained = train(TASK, config(), device="cpu", checkpoints=EveryThird(store, KEY))
+    assert trained.resumed_from == 7
+    assert weights(trained.model) == weights(alone.model)
+    assert report(trained) == report(alone)
 
 
 @pytest.mark.slow

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import torch
 
+from tasks.learning.exact import on_device
 from tasks.physics.buffers import Buffers
 from tasks.physics.window_index import Request
 from tasks.physics.windows import WellWindows
@@ -36,6 +37,26 @@ def test_many_batches_held_at_once_do_not_share_memory_and_few_are_kept() -> Non
         buffers.empty((3, 300, width))
     assert len(buffers._kept) == 4
     assert pickle.loads(pickle.dumps(buffers))._kept == {}  # noqa: S301  as spawned workers get it
+
+
+def test_memory_is_aligned_whatever_the_shape() -> None:
+    buffers = Buffers()
+    held = [buffers.empty((3, 300, width)) for width in range(300, 310) for _ in range(4)]
+    assert {one.data_ptr() % 64 for one in held} == {0}
+    for number, one in enumerate(held):
+        one.fill_(number)
+    assert all(bool((one == number).all()) for number, one in enumerate(held))
+
+
+def test_a_large_batch_goes_into_a_network_as_it_was_read(tmp_path: Path) -> None:
+    write_random(tmp_path / "a.hdf5", sizes=(128, 128), steps=8, trajectories=1, constants=False)
+    windows = WellWindows([tmp_path / "a.hdf5"], Request(3, 3))
+    for _ in range(4):
+        batch = windows.batch([0, 1])
+        moved = on_device(batch, torch.device("cpu"))
+        for name in ("input", "target"):
+            assert batch[name].nbytes > 1 << 20
+            assert moved[name].data_ptr() == batch[name].data_ptr()
 
 
 def test_a_batch_that_is_kept_does_not_change_when_others_are_read(tmp_path: Path) -> None:

@@ -175,6 +175,49 @@ def test_a_fourier_surrogate_computes_what_neuraloperators_own_does(name: str, k
 
 
 @pytest.mark.parametrize("name", FOURIER)
+@pytest.mark.parametrize("dimensions", [2, 3])
+def test_mixed_precision_trains_a_fourier_surrogate(
+    name: str, dimensions: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Autocast on CPU makes float32 of what a Fourier transform gets; on CUDA it does not, and the transform refuses.
+
+    Here it refuses on CPU too.
+    """
+    transform = torch.fft.rfftn
+
+    def as_on_cuda(x: torch.Tensor, *args: Any, **options: Any) -> torch.Tensor:
+        if x.dtype == torch.bfloat16:
+            raise RuntimeError("Unsupported dtype BFloat16")
+        return transform(x, *args, **options)
+
+    monkeypatch.setattr(torch.fft, "rfftn", as_on_cuda)
+    network, x = small(name, dimensions).train(), noise(2, 3, *(16,) * dimensions)
+    whole = network(x)
+    with torch.autocast("cpu", torch.bfloat16):
+        mixed = network(x)
+    assert mixed.dtype == torch.bfloat16
+    assert (mixed - whole).abs().max() < 0.05 * whole.abs().max()
+    (mixed**2).mean().backward()
+    for key, value in network.named_parameters():
+        assert value.grad is not None and torch.isfinite(torch.view_as_real(value.grad + 0j)).all(), key
+        assert value.grad.abs().max() > 0, key
+
+
+@pytest.mark.parametrize("name", FOURIER)
+def test_fourier_blocks_compute_in_float32_under_mixed_precision(name: str) -> None:
+    network: Any = small(name)
+    seen: list[tuple[torch.Tensor, torch.Tensor]] = []
+    watch = network.blocks.register_forward_hook(lambda module, args, out: seen.append((args[0], out)))
+    with torch.autocast("cpu", torch.bfloat16):
+        network(noise(2, 3, 16, 16))
+    watch.remove()
+    assert len(seen) == 3  # layers
+    for layer, (given, found) in enumerate(seen):
+        assert given.dtype == found.dtype == torch.float32
+        assert torch.equal(network.blocks(given, layer), found)
+
+
+@pytest.mark.parametrize("name", FOURIER)
 def test_a_fourier_surrogate_commutes_with_shifts(name: str) -> None:
     network, x = small(name), noise(1, 3, 16, 16)
     torch.testing.assert_close(network(x.roll((3, 5), (2, 3))), network(x).roll((3, 5), (2, 3)), rtol=1e-4, atol=1e-5)
@@ -262,6 +305,19 @@ def test_what_a_network_cannot_take_is_refused_with_the_remedy() -> None:
         small("unet")(noise(1, 3, 24, 16))
     with pytest.raises(ValueError, match="axis 0 has 17 points"):
         small("fno")(noise(1, 3, 17, 16))
+
+
+@pytest.mark.parametrize("dimensions", [2, 3])
+def test_one_window_with_one_point_at_the_bottom_is_too_few_to_train_a_u_net(dimensions: int) -> None:
+    network, axes = small("unet", dimensions).train(), (16,) * dimensions
+    sizes = ", ".join(map(str, axes))
+    message = rf"one window of resolution \({sizes}\) has one point .* raise batch_size, or lower micro_batches"
+    with pytest.raises(ValueError, match=message):
+        network(noise(1, 3, *axes))
+    network(noise(2, 3, *axes))
+    network(noise(1, 3, *axes[:-1], 32))
+    network.eval()(noise(1, 3, *axes))  # its statistics are known
+    small("cnextunet", dimensions).train()(noise(1, 3, *axes))
 
 
 def test_odd_sizes_on_the_last_axis_are_taken_rightly() -> None:

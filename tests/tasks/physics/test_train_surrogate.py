@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -11,9 +12,9 @@ from dvc.utils.serialize import load_yaml
 from pydantic import ValidationError
 
 from tasks.learning.parallel import beside
-from tasks.physics.ingested import Ingested
+from tasks.physics.ingested import Ingested, OwnPhysics
 from tasks.physics.schema import NewField
-from tasks.physics.train_surrogate import Training, TrainSurrogate, _design
+from tasks.physics.train_surrogate import Params, Training, TrainSurrogate, _checkpoints, _design, plan
 from tasks.physics.windows import WellWindows
 from tests.conftest import REPOSITORY
 from tests.tasks.physics import well_files
@@ -89,6 +90,57 @@ def test_a_network_that_cannot_be_built_is_refused_with_the_parameters() -> None
     wrong["networks"]["unet"]["config"]["width"] = 0
     with pytest.raises(ValidationError, match=r"unet: width: Input should be greater than or equal to 1, got 0"):
         TrainSurrogate.model_validate(wrong)
+
+
+def test_parts_that_a_u_net_cannot_be_trained_on_are_told_before_the_first_step(data: Ingested) -> None:
+    steps: list[int] = []
+    with pytest.raises(ValueError, match=r"resolution \(16, 16\) .* raise batch_size, or lower micro_batches"):
+        Training("unet", chosen(micro_batches=4), data, "cpu").run(progress=lambda step, total: steps.append(step))
+    assert steps == [0]
+
+
+class Planned:
+    """A stage of which only its address, store and hashes of deps are asked."""
+
+    member = "unet"
+    info = SimpleNamespace(address="train_surrogate@unet")
+
+    def __init__(self, root: Path) -> None:
+        self.store = SimpleNamespace(url=str(root / "store"))
+        self.hashes = dict.fromkeys(("data/curated/well", "data/raw/well", "data/own/physics"), "aa")
+
+    def dep(self, path: str) -> Path:
+        assert path in self.hashes
+        return Path(path)
+
+    def dep_hash(self, path: str) -> str:
+        return self.hashes[path]
+
+
+def test_a_plan_says_from_which_step_training_goes_on_or_that_it_has_ended(data: Ingested, tmp_path: Path) -> None:
+    stage: Any = Planned(tmp_path)
+    params = Params(own=OwnPhysics(physics="data/own/physics"), train_surrogate=chosen(validate_every_steps=2))
+    training = Training("unet", params.train_surrogate, data, "cpu")
+
+    def planned() -> tuple[int, int, str]:
+        found = plan(stage, params)
+        assert found.unit == "network"
+        return found.items_todo, found.items_stored, found.notes[0]
+
+    def stop(step: int, total: int) -> None:
+        if step == 2:
+            raise KeyboardInterrupt
+
+    assert planned() == (1, 0, "begins at step 0 of at most 3")
+    assert list(tmp_path.glob("store/*")) == []
+    with pytest.raises(KeyboardInterrupt):
+        training.run(checkpoints=_checkpoints(stage, params), progress=stop)
+    assert planned() == (1, 0, "goes on from step 2 of at most 3")
+    trained, _ = training.run(checkpoints=_checkpoints(stage, params))
+    assert trained.resumed_from == 2
+    assert planned() == (0, 1, "training ended at step 3: its best weights are stored, and are written out")
+    stage.hashes["data/raw/well"] = "bb"
+    assert planned() == (1, 0, "begins at step 0 of at most 3")
 
 
 def _fail() -> None:
