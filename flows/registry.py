@@ -59,8 +59,8 @@ def has_models(project: Project) -> bool:
 def register(project: Project, say: Callable[[str], None] = lambda _: None) -> list[Registered]:
     """Bring the registry to what the outs in this checkout are; return all versions that they are.
 
-    A model whose out is missing, or is not what dvc.lock says, is left out and named. Raises ProjectError for a
-    declaration that cannot be followed.
+    A model or an alias whose out is missing, or is not what dvc.lock says, is left out: `say` gets a line for each.
+    Raises ProjectError for a declaration that cannot be followed.
     """
     declared = [(node, _model(node)) for node in project.nodes.values() if "model" in node.meta]
     found: list[Registered] = []
@@ -149,16 +149,23 @@ def _with_aliases(one: Registered, aliases: tuple[str, ...]) -> Registered:
 
 
 def register_after_run(project: Project, links: Links, say: Callable[[str], None]) -> None:
-    """Do `register` at the end of a pipeline run, unless nothing of it has changed since the last time."""
+    """Do `register` at the end of a pipeline run, unless all was registered and nothing has changed since.
+
+    What was left out is not remembered: its out may come by `dvc pull`, which changes nothing in dvc.lock.
+    """
     addresses = [node.address for node in project.nodes.values() if {"model", "alias"} & set(node.meta)]
     if not addresses or links.registered(addresses):
         return
-    for one in register(Project.open(project.root), say):  # anew: dvc.lock has changed since the run began
+    left_out: list[str] = []
+    for one in register(Project.open(project.root), left_out.append):  # anew: dvc.lock has changed since the run began
         if one.new:
             say(f"  registered {one.model} version {one.version}, made by {one.address}")
         for alias in one.aliases:
             say(f"  models:/{one.model}@{alias} is version {one.version}, made by {one.address}")
-    links.put_registered(addresses)
+    for line in left_out:
+        say(f"  {line}")
+    if not left_out:
+        links.put_registered(addresses)
 
 
 def _model(node: Node) -> _Model:

@@ -72,6 +72,9 @@ stages:
     params: [best]
     outs: [report]
     meta: {{alias: {{name: champion, of: times, read: report/best.json}}}}
+  other:
+    cmd: echo other > other.txt
+    outs: [other.txt]
 """
 
 
@@ -141,15 +144,20 @@ def test_a_new_choice_moves_the_alias_and_a_new_out_is_a_new_version(models: Pro
     assert champion() == "fit@double"
 
 
-def test_a_clone_with_its_outs_pulled_registers_the_same(models: Project, tmp_path: Path, empty_database: Path) -> None:
-    here = registered(models.root)
+@pytest.fixture
+def clone(models: Project, tmp_path: Path, empty_database: Path) -> Project:
+    """A clone of `models` without outs, which `dvc pull` brings."""
     models.dvc("remote", "add", "-d", "shelf", str(tmp_path / "shelf"))
     projects.commit(models.root)
     models.dvc("push", "-q")
     models.command("git", "clone", "-q", str(models.root), str(tmp_path / "clone"))
-    clone = Project(tmp_path / "clone")
-    (clone.root / "mlruns").mkdir()
-    shutil.copy(empty_database, clone.root / "mlruns" / "mlflow.db")
+    (tmp_path / "clone" / "mlruns").mkdir()
+    shutil.copy(empty_database, tmp_path / "clone" / "mlruns" / "mlflow.db")
+    return Project(tmp_path / "clone")
+
+
+def test_a_clone_with_its_outs_pulled_registers_the_same(models: Project, clone: Project) -> None:
+    here = registered(models.root)
     said: list[str] = []
     assert registered(clone.root, said.append) == []
     assert [line.split(" is missing")[0] for line in said] == ["models/double", "models/triple"]
@@ -174,6 +182,14 @@ def test_a_pipeline_run_registers_at_its_end_and_asks_no_more_while_nothing_chan
     run(models.root)
     env.configure(models.root)
     assert champion() == "fit@double"
+
+
+def test_models_whose_outs_come_after_a_run_are_registered_by_the_next(clone: Project, no_prefect: None) -> None:
+    run(clone.root, "other")
+    clone.dvc("pull", "-q")
+    run(clone.root)
+    env.configure(clone.root)
+    assert champion() == "fit@triple"
 
 
 @pytest.mark.parametrize(
