@@ -13,7 +13,7 @@ import json
 import logging
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from flows.graph import Node, Project, ProjectError
@@ -62,16 +62,31 @@ def register(project: Project, say: Callable[[str], None] = lambda _: None) -> l
     A model or an alias whose out is missing, or is not what dvc.lock says, is left out: `say` gets a line for each.
     Raises ProjectError for a declaration that cannot be followed.
     """
-    declared = [(node, _model(node)) for node in project.nodes.values() if "model" in node.meta]
-    found: list[Registered] = []
-    for node, model in declared:
-        present, recorded = project.hashes_of(node.address, model.path, model.path)
-        if not present or present != recorded:
-            why = "is missing" if not present else "is not what dvc.lock says"
-            say(f"{model.path} {why}: not registered; run 'dvc pull {model.path}', or the stage {node.address}")
+    found: dict[str, Registered] = {}
+    absent: dict[str, str] = {}  # address -> what is wrong with its out, and the remedy
+    for node in project.nodes.values():
+        if "model" not in node.meta:
             continue
-        found.append(_registered(project, node, model, present))
-    return [_with_aliases(one, _chosen(project, one, say)) for one in found]
+        model = _model(node)
+        present, wrong = _standing(project, node, model.path, model.path)
+        if wrong:
+            absent[node.address] = wrong
+            say(f"{model.name} of {node.address} not registered: {wrong}")
+        else:
+            found[node.address] = _registered(project, node, model, present)
+    for node in project.nodes.values():
+        if "alias" in node.meta:
+            _follow(project, node, found, absent, say)
+    return list(found.values())
+
+
+def _standing(project: Project, node: Node, out: str, path: str) -> tuple[str, str]:
+    """Return the hash of a file now, and what is wrong with it, with the remedy; "" where it is as recorded."""
+    present, recorded = project.hashes_of(node.address, out, path)
+    if present and present == recorded:
+        return present, ""
+    why = "is not what dvc.lock says" if present else "is missing"
+    return present, f"{path} {why}: run 'dvc pull {out}', or the stage {node.address}"
 
 
 def _registered(project: Project, node: Node, model: _Model, digest: str) -> Registered:
@@ -124,28 +139,21 @@ def _log(project: Project, node: Node, model: _Model) -> str:
     return str(logged.registered_model_version)
 
 
-def _chosen(project: Project, one: Registered, say: Callable[[str], None]) -> tuple[str, ...]:
-    """Set the aliases that this version gets; return them."""
-    given = []
-    for node in project.nodes.values():
-        if "alias" not in node.meta:
-            continue
-        alias = _alias(node)
-        if alias.of != one.model:
-            continue
-        present, recorded = project.hashes_of(node.address, _out_of(node, alias.read), alias.read)
-        if not present or present != recorded:
-            say(f"{alias.read} is missing or not what dvc.lock says: alias {alias.name} stays as it is")
-            continue
+def _follow(
+    project: Project, node: Node, found: dict[str, Registered], absent: dict[str, str], say: Callable[[str], None]
+) -> None:
+    """Give the alias that a stage declares to the version that it chose, or say why it is not moved."""
+    alias = _alias(node)
+    _, wrong = _standing(project, node, _out_of(node, alias.read), alias.read)
+    if not wrong:
         choice = json.loads((project.root / alias.read).read_text()).get("stage")
-        if choice == one.address:
-            lineage.client().set_registered_model_alias(one.model, alias.name, one.version)
-            given.append(alias.name)
-    return tuple(given)
-
-
-def _with_aliases(one: Registered, aliases: tuple[str, ...]) -> Registered:
-    return Registered(one.model, one.version, one.address, one.digest, one.new, aliases)
+        chosen = found.get(choice)
+        if chosen is not None and chosen.model == alias.of:
+            lineage.client().set_registered_model_alias(chosen.model, alias.name, chosen.version)
+            found[choice] = replace(chosen, aliases=(*chosen.aliases, alias.name))
+            return
+        wrong = absent.get(choice, f"{alias.read} names {choice!r}, which makes no version of {alias.of}")
+    say(f"alias {alias.name} not moved: {wrong}")
 
 
 def register_after_run(project: Project, links: Links, say: Callable[[str], None]) -> None:

@@ -144,6 +144,23 @@ def test_a_new_choice_moves_the_alias_and_a_new_out_is_a_new_version(models: Pro
     assert champion() == "fit@double"
 
 
+def test_an_alias_that_cannot_be_moved_to_the_chosen_model_is_named_and_stays(models: Project) -> None:
+    registered(models.root)
+    models.write("params.yaml", "best: double\n")
+    models.dvc("repro", "-q")
+    shutil.rmtree(models.root / "models/double")
+    said: list[str] = []
+    registered(models.root, said.append)
+    remedy = "models/double is missing: run 'dvc pull models/double', or the stage fit@double"
+    assert said == [f"times of fit@double not registered: {remedy}", f"alias champion not moved: {remedy}"]
+    assert champion() == "fit@triple"
+    models.write("params.yaml", "best: none\n")
+    models.dvc("repro", "-q")
+    registered(models.root, said.append)
+    assert said[2:] == ["alias champion not moved: report/best.json names 'fit@none', which makes no version of times"]
+    assert champion() == "fit@triple"
+
+
 @pytest.fixture
 def clone(models: Project, tmp_path: Path, empty_database: Path) -> Project:
     """A clone of `models` without outs, which `dvc pull` brings."""
@@ -160,7 +177,11 @@ def test_a_clone_with_its_outs_pulled_registers_the_same(models: Project, clone:
     here = registered(models.root)
     said: list[str] = []
     assert registered(clone.root, said.append) == []
-    assert [line.split(" is missing")[0] for line in said] == ["models/double", "models/triple"]
+    assert [line.split(" is missing")[0] for line in said] == [
+        "times of fit@double not registered: models/double",
+        "times of fit@triple not registered: models/triple",
+        "alias champion not moved: report/best.json",
+    ]
     clone.dvc("pull", "-q")
     there = registered(clone.root)
     assert [(one.model, one.address, one.digest, one.aliases) for one in there] == [
