@@ -133,10 +133,25 @@ def _log(project: Project, node: Node, model: _Model) -> str:
             code_paths=[str(project.root / model.loader_module.split(".")[0])],
             input_example=example,
             signature=signature,
-            pip_requirements=[f"{name}=={importlib.metadata.version(name)}" for name in model.requirements],
+            pip_requirements=_pinned(node, model),
             registered_model_name=model.name,
         )
     return str(logged.registered_model_version)
+
+
+def _pinned(node: Node, model: _Model) -> list[str]:
+    """Return the requirements with the versions that are installed here, but for what no index has: the `+cpu` part."""
+    pins = []
+    for name in model.requirements:
+        try:
+            version = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            raise ProjectError(
+                f"{node.file}: stage '{node.address}': meta.model.requirements: no package '{name}' is installed: "
+                f"correct the name, or install it"
+            ) from None
+        pins.append(f"{name}=={version.partition('+')[0]}")
+    return pins
 
 
 def _follow(

@@ -161,6 +161,21 @@ def test_an_alias_that_cannot_be_moved_to_the_chosen_model_is_named_and_stays(mo
     assert champion() == "fit@triple"
 
 
+def test_requirements_are_pinned_to_versions_that_an_index_has(
+    models: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    info = tmp_path / "site" / "localbuild-1.2.3+cpu.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: localbuild\nVersion: 1.2.3+cpu\n")
+    monkeypatch.syspath_prepend(str(info.parent))
+    models.write("dvc.yaml", (models.root / "dvc.yaml").read_text().replace("[numpy]", "[numpy, localbuild]"))
+    registered(models.root)
+    import mlflow
+
+    folder = Path(mlflow.artifacts.download_artifacts("models:/times@champion", dst_path=str(tmp_path / "model")))
+    assert {"localbuild==1.2.3", f"numpy=={np.__version__}"} <= set((folder / "requirements.txt").read_text().split())
+
+
 @pytest.fixture
 def clone(models: Project, tmp_path: Path, empty_database: Path) -> Project:
     """A clone of `models` without outs, which `dvc pull` brings."""
@@ -222,6 +237,7 @@ def test_models_whose_outs_come_after_a_run_are_registered_by_the_next(clone: Pr
         ),
         (('path: "models/', 'path: "model/'), "meta.model.path is 'model/double', which is none of its outs"),
         (("report/best.json}", "best.json}"), "meta.alias.read is 'best.json', which is in none of its outs"),
+        (("[numpy]", "[nampy]"), "stage 'fit@double': meta.model.requirements: no package 'nampy' is installed"),
         (("served.times", "served.tomes"), "stage 'fit@double': meta.model.loader_module: No module named"),
     ],
 )
