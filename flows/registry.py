@@ -95,14 +95,16 @@ def _registered(project: Project, node: Node, model: _Model, digest: str) -> Reg
     for version in client.search_model_versions(f"name = {name}"):
         if version.tags.get(_OUT) == digest and version.tags.get(_STAGE) == node.address:
             return Registered(model.name, str(version.version), node.address, digest, new=False)
-    version = _log(project, node, model)
-    for key, value in {_OUT: digest, _STAGE: node.address, "dvc.path": model.path}.items():
-        client.set_model_version_tag(model.name, version, key, value)
-    return Registered(model.name, version, node.address, digest, new=True)
+    import mlflow
+
+    tags = {_OUT: digest, _STAGE: node.address, "dvc.path": model.path}
+    # with its tags in one go: by them it is found again, also where this is killed
+    made = mlflow.register_model(_log(project, node, model), model.name, tags=tags)
+    return Registered(model.name, str(made.version), node.address, digest, new=True)
 
 
 def _log(project: Project, node: Node, model: _Model) -> str:
-    """Put the model into the run that made it, or into one of its own where it was made elsewhere."""
+    """Put the model into the run that made it, or into one of its own where it was made elsewhere; return its URI."""
     import mlflow
 
     sys.path.insert(0, str(project.root))
@@ -134,9 +136,8 @@ def _log(project: Project, node: Node, model: _Model) -> str:
             input_example=example,
             signature=signature,
             pip_requirements=_pinned(node, model),
-            registered_model_name=model.name,
         )
-    return str(logged.registered_model_version)
+    return str(logged.model_uri)
 
 
 def _pinned(node: Node, model: _Model) -> list[str]:

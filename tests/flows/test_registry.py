@@ -1,5 +1,6 @@
 """Models in MLflow's registry, from what dvc.yaml declares: by the hashes of outs, wherever these came from."""
 
+import contextlib
 import os
 import shutil
 import sys
@@ -142,6 +143,27 @@ def test_a_new_choice_moves_the_alias_and_a_new_out_is_a_new_version(models: Pro
     assert (after["fit@triple"].version, after["fit@triple"].new) == (before["fit@triple"], False)
     assert after["fit@double"].new
     assert champion() == "fit@double"
+
+
+def test_registering_that_was_killed_leaves_no_version_that_is_made_again(
+    models: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed in turn at each later call that writes to a version: what is there then is found by the next try."""
+    from mlflow.tracking import MlflowClient
+
+    for name in ("set_model_version_tag", "set_registered_model_alias"):
+        with monkeypatch.context() as killed, contextlib.suppress(KeyboardInterrupt):
+            killed.setattr(MlflowClient, name, _kill)
+            registered(models.root)
+    registered(models.root)
+    versions = lineage.client().search_model_versions("name = 'times'")
+    assert sorted(version.tags["dvc.stage"] for version in versions) == ["fit@double", "fit@triple"]
+    assert all(version.run_id for version in versions)
+    assert champion() == "fit@triple"
+
+
+def _kill(*_: object) -> None:
+    raise KeyboardInterrupt
 
 
 def test_an_alias_that_cannot_be_moved_to_the_chosen_model_is_named_and_stays(models: Project) -> None:
