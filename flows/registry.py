@@ -7,13 +7,15 @@ stage's address stands under "stage" in the JSON file `read`, an out or in one. 
 it is the same whether stages ran, were restored or pulled; a version that is there is not made again.
 """
 
-import importlib
+import contextlib
 import importlib.metadata
 import json
 import logging
+import subprocess
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from flows.graph import Node, Project, ProjectError
@@ -64,16 +66,17 @@ def register(project: Project, say: Callable[[str], None] = lambda _: None) -> l
     """
     found: dict[str, Registered] = {}
     absent: dict[str, str] = {}  # address -> what is wrong with its out, and the remedy
-    for node in project.nodes.values():
-        if "model" not in node.meta:
-            continue
-        model = _model(node)
-        present, wrong = _standing(project, node, model.path, model.path)
-        if wrong:
-            absent[node.address] = wrong
-            say(f"{model.name} of {node.address} not registered: {wrong}")
-        else:
-            found[node.address] = _registered(project, node, model, present)
+    with _LoaderProcess(project.root) as process:
+        for node in project.nodes.values():
+            if "model" not in node.meta:
+                continue
+            model = _model(node)
+            present, wrong = _standing(project, node, model.path, model.path)
+            if wrong:
+                absent[node.address] = wrong
+                say(f"{model.name} of {node.address} not registered: {wrong}")
+            else:
+                found[node.address] = _registered(project, node, model, present, process)
     for node in project.nodes.values():
         if "alias" in node.meta:
             _follow(project, node, found, absent, say)
@@ -89,7 +92,7 @@ def _standing(project: Project, node: Node, out: str, path: str) -> tuple[str, s
     return present, f"{path} {why}: run 'dvc pull {out}', or the stage {node.address}"
 
 
-def _registered(project: Project, node: Node, model: _Model, digest: str) -> Registered:
+def _registered(project: Project, node: Node, model: _Model, digest: str, process: "_LoaderProcess") -> Registered:
     client = lineage.client()
     name = lineage.quoted(model.name)
     for version in client.search_model_versions(f"name = {name}"):
@@ -97,47 +100,60 @@ def _registered(project: Project, node: Node, model: _Model, digest: str) -> Reg
             return Registered(model.name, str(version.version), node.address, digest, new=False)
     import mlflow
 
+    logging.getLogger("mlflow.tracking._model_registry.fluent").setLevel(logging.WARNING)  # we say what is registered
+    logging.getLogger("mlflow.store.model_registry.abstract_store").setLevel(logging.WARNING)
     tags = {_OUT: digest, _STAGE: node.address, "dvc.path": model.path}
     # with its tags in one go: by them it is found again, also where this is killed
-    made = mlflow.register_model(_log(project, node, model), model.name, tags=tags)
+    made = mlflow.register_model(_log(project, node, model, process), model.name, tags=tags)
     return Registered(model.name, str(made.version), node.address, digest, new=True)
 
 
-def _log(project: Project, node: Node, model: _Model) -> str:
+def _log(project: Project, node: Node, model: _Model, process: "_LoaderProcess") -> str:
     """Put the model into the run that made it, or into one of its own where it was made elsewhere; return its URI."""
-    import mlflow
-
-    sys.path.insert(0, str(project.root))
-    try:
-        loader = importlib.import_module(model.loader_module)
-    except ImportError as error:
-        raise ProjectError(f"{node.file}: stage '{node.address}': meta.model.loader_module: {error}") from error
-    finally:
-        sys.path.remove(str(project.root))
-    folder = project.root / model.path
-    example = loader.input_example(str(folder)) if hasattr(loader, "input_example") else None
-    signature = None
-    if example is not None:
-        signature = mlflow.models.infer_signature(example, loader._load_pyfunc(str(folder)).predict(example))
-    logging.getLogger("mlflow.tracking._model_registry.fluent").setLevel(logging.WARNING)  # we say what is registered
-    logging.getLogger("mlflow.store.model_registry.abstract_store").setLevel(logging.WARNING)
+    requirements = _pinned(node, model)
     run = run_behind(project, node.address)
     own = None if run else lineage.Tracker.start(node.line or "models", f"register {node.address}", root=project.root)
     run_id = run.run_id if run else own.run_id if own else None
     if run_id is None:
         raise ProjectError(f"{model.path}: MLflow cannot be reached, so that it cannot be registered")
-    # a run that has ended is opened again for a moment, and closed as it was
-    with mlflow.start_run(run_id=run_id):
-        logged = mlflow.pyfunc.log_model(
-            name=model.name,
-            loader_module=model.loader_module,
-            data_path=str(folder),
-            code_paths=[str(project.root / model.loader_module.split(".")[0])],
-            input_example=example,
-            signature=signature,
-            pip_requirements=_pinned(node, model),
-        )
-    return str(logged.model_uri)
+    answer = process.log({**asdict(model), "requirements": requirements, "run_id": run_id})
+    if "error" in answer:
+        if own is not None:
+            own.end("FAILED")
+        raise ProjectError(f"{node.file}: stage '{node.address}': {answer['error']}")
+    return answer["uri"]
+
+
+class _LoaderProcess:
+    """Logs models in a process of the project's own, which starts with the first one: see log_models.py."""
+
+    def __init__(self, root: Path) -> None:
+        self._command = [sys.executable, "-P", str(Path(__file__).with_name("log_models.py")), str(root)]
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> "_LoaderProcess":
+        return self
+
+    def log(self, job: Mapping[str, Any]) -> dict[str, str]:
+        """Return {"uri": of the logged model}, or {"error": why there is none}."""
+        if self._process is None:
+            self._process = subprocess.Popen(self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0)
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        with contextlib.suppress(BrokenPipeError):
+            self._process.stdin.write(json.dumps(job).encode() + b"\n")
+        line = self._process.stdout.readline()
+        if not line:
+            return {"error": f"the process that loads the model ended ({self._process.wait()}); see what it said above"}
+        return dict(json.loads(line))
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if self._process is None:
+            return
+        if kind is not None:
+            self._process.kill()
+        with self._process:  # its input ends, and so does it
+            pass
 
 
 def _pinned(node: Node, model: _Model) -> list[str]:

@@ -16,7 +16,7 @@ from flows.graph import Project as DvcProject
 from flows.graph import ProjectError
 from flows.registry import Registered, register
 from tasks import env, lineage
-from tests.conftest import Project
+from tests.conftest import REPOSITORY, Project
 from tests.flows import projects
 from tests.flows.conftest import run
 
@@ -108,11 +108,7 @@ def models(finished: Project, tmp_path: Path) -> Project:
 def registered(root: Path, said: Callable[[str], None] = lambda _: None) -> list[Registered]:
     os.environ["MLFLOW_TRACKING_URI"] = env.default_tracking_uri(root)
     env.configure(root)
-    try:
-        return register(DvcProject.open(root), said)
-    finally:
-        for name in [name for name in sys.modules if name.partition(".")[0] == "served"]:
-            del sys.modules[name]
+    return register(DvcProject.open(root), said)
 
 
 def champion() -> str:
@@ -198,6 +194,32 @@ def test_requirements_are_pinned_to_versions_that_an_index_has(
     assert {"localbuild==1.2.3", f"numpy=={np.__version__}"} <= set((folder / "requirements.txt").read_text().split())
 
 
+LOADED = """
+import sys
+
+sys.path[:] = [path for path in sys.path if path != sys.argv[1]]
+import mlflow
+import numpy as np
+
+print(mlflow.pyfunc.load_model("models:/times@champion").predict(np.array([[5.0, 7.0, 9.0]])).tolist())
+"""
+
+
+@pytest.mark.parametrize("package", ["served", "tasks"])  # as the project before has it, and as ours is called
+def test_a_loader_is_of_its_own_project_whatever_its_package_is_called(
+    package: str, models: Project, tmp_path: Path
+) -> None:
+    shutil.copytree(models.root, tmp_path / "other", symlinks=True)
+    registered(models.root)
+    other = Project(tmp_path / "other")
+    other.write("dvc.yaml", (other.root / "dvc.yaml").read_text().replace("served.times", f"{package}.times"))
+    other.write(f"{package}/__init__.py", "")
+    other.write(f"{package}/times.py", LOADER.replace("* self.factor", "* self.factor + 1").replace("2.0", "2.0, 3.0"))
+    registered(other.root)
+    done = other.command(sys.executable, "-P", "-c", LOADED, str(REPOSITORY))
+    assert done.stdout.splitlines()[-1] == "[[16.0, 22.0, 28.0]]"
+
+
 @pytest.fixture
 def clone(models: Project, tmp_path: Path, empty_database: Path) -> Project:
     """A clone of `models` without outs, which `dvc pull` brings."""
@@ -260,6 +282,7 @@ def test_models_whose_outs_come_after_a_run_are_registered_by_the_next(clone: Pr
         (('path: "models/', 'path: "model/'), "meta.model.path is 'model/double', which is none of its outs"),
         (("report/best.json}", "best.json}"), "meta.alias.read is 'best.json', which is in none of its outs"),
         (("[numpy]", "[nampy]"), "stage 'fit@double': meta.model.requirements: no package 'nampy' is installed"),
+        (("served.times", "served"), "meta.model.loader_module: served has no function _load_pyfunc"),
         (("served.times", "served.tomes"), "stage 'fit@double': meta.model.loader_module: No module named"),
     ],
 )
