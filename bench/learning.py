@@ -12,13 +12,14 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
+from bench.results import Row
 from tasks.learning.batches import IndexBatches, shuffled, stacked
 from tasks.learning.checkpoints import Checkpoints
 from tasks.learning.config import LearningConfig
@@ -28,16 +29,6 @@ ROWS = Path(__file__).resolve().with_suffix(".json")
 WARM = 10  # first steps that are left out
 TARGET = 0.05  # of a step
 BATCH, CHANNELS, SIDE = 8, 4, 32
-
-
-@dataclass(frozen=True)
-class Row:
-    figure: str
-    ours: str
-    beside: str
-    result: str
-    target: str = ""
-    met: bool | None = None
 
 
 def convolutions() -> torch.nn.Module:

@@ -19,6 +19,7 @@ from pathlib import Path
 
 import psutil
 
+from bench.results import Row
 from flows.server import started_server
 
 HERE = Path(__file__).resolve().parent
@@ -33,18 +34,6 @@ class Cost:
 
     wall: float
     cpu: float
-
-
-@dataclass(frozen=True)
-class Row:
-    """One figure: what was measured, what it is compared to, and the target of the design."""
-
-    figure: str
-    ours: str
-    beside: str
-    result: str
-    target: str
-    met: bool | None = None
 
 
 def cost(command: list[str], cwd: Path, env: Mapping[str, str]) -> Cost:

@@ -1,6 +1,7 @@
-"""Write bench/RESULTS.md from the rows that the benchmarks left beside it: python -m bench.results"""
+"""What benchmarks leave, and bench/RESULTS.md written from it: python -m bench.results"""
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,18 @@ Written by `python -m bench.results` from `bench/*.json`, the rows of the last r
 carries over are the ratios, each measured in one run against the peer beside it. CPU seconds are user + system; medians
 of alternating runs. `make bench` repeats all of it; run it on an idle machine ({cores} cores here).
 """
+
+
+@dataclass(frozen=True)
+class Row:
+    """One figure: what was measured, what it is compared to, and the target of the design."""
+
+    figure: str
+    ours: str
+    beside: str
+    result: str
+    target: str = ""
+    met: bool | None = None
 
 
 def section(title: str, command: str, rows: dict[str, Any], columns: list[str]) -> str:

@@ -14,7 +14,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -24,24 +24,14 @@ import psutil
 import pyarrow as pa
 import yaml
 
+from bench.results import Row
+
 HERE = Path(__file__).resolve().parent
 ROWS = HERE / "video_scale.json"
 UHD, UHD_FPS, SHORT_S, LONG_S = (3840, 2160), 12, 40, 120  # both longer than what a pass holds before it writes
 FEW, MANY = 4, 40
 TAKES = 100_000
 CLIP_S, CLIP_SCENES, KINDS = 6, 3, (13, 14, 15, 16)  # seeds
-
-
-@dataclass(frozen=True)
-class Row:
-    """One figure: what was measured, what it is compared to, and the target of the design."""
-
-    figure: str
-    ours: str
-    beside: str
-    result: str
-    target: str
-    met: bool
 
 
 def texture(seed: int, width: int, height: int) -> np.ndarray:

@@ -5,10 +5,11 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 
 from tasks import lineage
 from tasks.lineage import StageInfo
+from tasks.strict import StrictModel
 
 RUN_SECTION = "run"  # params.yaml: knobs that cannot change outs
 _BOUNDS = {"ge": "at least", "gt": "above", "le": "at most", "lt": "below"}
@@ -16,15 +17,6 @@ _BOUNDS = {"ge": "at least", "gt": "above", "le": "at most", "lt": "below"}
 
 class StageError(Exception):
     """What stops a stage, in one line: the file, the reason and the remedy."""
-
-
-class StrictModel(BaseModel):
-    """A model of parameters: an unknown key is an error, and values do not change after reading.
-
-    Nothing is converted but a whole number where any number may stand: `true` and "5" are no numbers.
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, strict=True)
 
 
 class Knobs(StrictModel):

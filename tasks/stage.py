@@ -25,8 +25,9 @@ from pydantic import BaseModel
 
 from tasks import env, lineage
 from tasks.lineage import StageInfo, Tracker
-from tasks.parameters import Knobs, StageError, StrictModel, checked_parameters, declared_parameters, read_knobs
+from tasks.parameters import Knobs, StageError, checked_parameters, declared_parameters, read_knobs
 from tasks.report import Plan, Report, check_report, closing_line, failure_line, format_bytes, plan_lines
+from tasks.strict import StrictModel
 
 if TYPE_CHECKING:
     import numpy as np

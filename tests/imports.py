@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any
 
 REPOSITORY = Path(__file__).resolve().parent.parent
-CARRIERS = tuple(f"tasks.{n}" for n in ("stage", "report", "lineage", "workers", "progress", "env", "parameters"))
+_CARRIERS = ("stage", "report", "lineage", "workers", "progress", "env", "parameters", "strict")
+CARRIERS = tuple(f"tasks.{name}" for name in _CARRIERS)
 TABLE = Path(__file__).with_name("functions.json")
 
 

@@ -8,7 +8,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from tasks.parameters import StrictModel
+from tasks.strict import StrictModel
 
 
 class Regime(StrictModel):

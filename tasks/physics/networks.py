@@ -11,8 +11,8 @@ import torch
 from pydantic import Field, ValidationError
 from torch import Tensor, nn
 
-from tasks.parameters import StrictModel
 from tasks.physics.unets import CNextUNet, UNet
+from tasks.strict import StrictModel
 
 
 class FnoConfig(StrictModel):

@@ -2,7 +2,7 @@
 
 from pydantic import Field
 
-from tasks.parameters import StrictModel
+from tasks.strict import StrictModel
 
 
 class FloorParams(StrictModel):

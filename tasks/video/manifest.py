@@ -3,7 +3,7 @@
 import pyarrow as pa
 from pydantic import Field
 
-from tasks.parameters import StrictModel
+from tasks.strict import StrictModel
 
 MANIFEST = pa.schema(
     [

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import Field, model_validator
 
-from tasks.parameters import StrictModel
+from tasks.strict import StrictModel
 from tasks.video.floor import FloorParams
 
 

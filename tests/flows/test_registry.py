@@ -1,5 +1,6 @@
 """Models in MLflow's registry, from what dvc.yaml declares: by the hashes of outs, wherever these came from."""
 
+import contextlib
 import os
 import shutil
 import sys
@@ -15,7 +16,7 @@ from flows.graph import Project as DvcProject
 from flows.graph import ProjectError
 from flows.registry import Registered, register
 from tasks import env, lineage
-from tests.conftest import Project
+from tests.conftest import REPOSITORY, Project
 from tests.flows import projects
 from tests.flows.conftest import run
 
@@ -72,6 +73,9 @@ stages:
     params: [best]
     outs: [report]
     meta: {{alias: {{name: champion, of: times, read: report/best.json}}}}
+  other:
+    cmd: echo other > other.txt
+    outs: [other.txt]
 """
 
 
@@ -104,11 +108,7 @@ def models(finished: Project, tmp_path: Path) -> Project:
 def registered(root: Path, said: Callable[[str], None] = lambda _: None) -> list[Registered]:
     os.environ["MLFLOW_TRACKING_URI"] = env.default_tracking_uri(root)
     env.configure(root)
-    try:
-        return register(DvcProject.open(root), said)
-    finally:
-        for name in [name for name in sys.modules if name.partition(".")[0] == "served"]:
-            del sys.modules[name]
+    return register(DvcProject.open(root), said)
 
 
 def champion() -> str:
@@ -141,18 +141,106 @@ def test_a_new_choice_moves_the_alias_and_a_new_out_is_a_new_version(models: Pro
     assert champion() == "fit@double"
 
 
-def test_a_clone_with_its_outs_pulled_registers_the_same(models: Project, tmp_path: Path, empty_database: Path) -> None:
-    here = registered(models.root)
+def test_registering_that_was_killed_leaves_no_version_that_is_made_again(
+    models: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed in turn at each later call that writes to a version: what is there then is found by the next try."""
+    from mlflow.tracking import MlflowClient
+
+    for name in ("set_model_version_tag", "set_registered_model_alias"):
+        with monkeypatch.context() as killed, contextlib.suppress(KeyboardInterrupt):
+            killed.setattr(MlflowClient, name, _kill)
+            registered(models.root)
+    registered(models.root)
+    versions = lineage.client().search_model_versions("name = 'times'")
+    assert sorted(version.tags["dvc.stage"] for version in versions) == ["fit@double", "fit@triple"]
+    assert all(version.run_id for version in versions)
+    assert champion() == "fit@triple"
+
+
+def _kill(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+def test_an_alias_that_cannot_be_moved_to_the_chosen_model_is_named_and_stays(models: Project) -> None:
+    registered(models.root)
+    models.write("params.yaml", "best: double\n")
+    models.dvc("repro", "-q")
+    shutil.rmtree(models.root / "models/double")
+    said: list[str] = []
+    registered(models.root, said.append)
+    remedy = "models/double is missing: run 'dvc pull models/double', or the stage fit@double"
+    assert said == [f"times of fit@double not registered: {remedy}", f"alias champion not moved: {remedy}"]
+    assert champion() == "fit@triple"
+    models.write("params.yaml", "best: none\n")
+    models.dvc("repro", "-q")
+    registered(models.root, said.append)
+    assert said[2:] == ["alias champion not moved: report/best.json names 'fit@none', which makes no version of times"]
+    assert champion() == "fit@triple"
+
+
+def test_requirements_are_pinned_to_versions_that_an_index_has(
+    models: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    info = tmp_path / "site" / "localbuild-1.2.3+cpu.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: localbuild\nVersion: 1.2.3+cpu\n")
+    monkeypatch.syspath_prepend(str(info.parent))
+    models.write("dvc.yaml", (models.root / "dvc.yaml").read_text().replace("[numpy]", "[numpy, localbuild]"))
+    registered(models.root)
+    import mlflow
+
+    folder = Path(mlflow.artifacts.download_artifacts("models:/times@champion", dst_path=str(tmp_path / "model")))
+    assert {"localbuild==1.2.3", f"numpy=={np.__version__}"} <= set((folder / "requirements.txt").read_text().split())
+
+
+LOADED = """
+import sys
+
+sys.path[:] = [path for path in sys.path if path != sys.argv[1]]
+import mlflow
+import numpy as np
+
+print(mlflow.pyfunc.load_model("models:/times@champion").predict(np.array([[5.0, 7.0, 9.0]])).tolist())
+"""
+
+
+@pytest.mark.parametrize("package", ["served", "tasks"])  # as the project before has it, and as ours is called
+def test_a_loader_is_of_its_own_project_whatever_its_package_is_called(
+    package: str, models: Project, tmp_path: Path
+) -> None:
+    shutil.copytree(models.root, tmp_path / "other", symlinks=True)
+    registered(models.root)
+    other = Project(tmp_path / "other")
+    other.write("dvc.yaml", (other.root / "dvc.yaml").read_text().replace("served.times", f"{package}.times"))
+    other.write(f"{package}/__init__.py", "")
+    other.write(f"{package}/times.py", LOADER.replace("* self.factor", "* self.factor + 1").replace("2.0", "2.0, 3.0"))
+    registered(other.root)
+    done = other.command(sys.executable, "-P", "-c", LOADED, str(REPOSITORY))
+    assert done.stdout.splitlines()[-1] == "[[16.0, 22.0, 28.0]]"
+
+
+@pytest.fixture
+def clone(models: Project, tmp_path: Path, empty_database: Path) -> Project:
+    """A clone of `models` without outs, which `dvc pull` brings."""
     models.dvc("remote", "add", "-d", "shelf", str(tmp_path / "shelf"))
     projects.commit(models.root)
     models.dvc("push", "-q")
     models.command("git", "clone", "-q", str(models.root), str(tmp_path / "clone"))
-    clone = Project(tmp_path / "clone")
-    (clone.root / "mlruns").mkdir()
-    shutil.copy(empty_database, clone.root / "mlruns" / "mlflow.db")
+    (tmp_path / "clone" / "mlruns").mkdir()
+    shutil.copy(empty_database, tmp_path / "clone" / "mlruns" / "mlflow.db")
+    return Project(tmp_path / "clone")
+
+
+def test_a_clone_with_its_outs_pulled_registers_the_same(models: Project, clone: Project) -> None:
+    here = registered(models.root)
     said: list[str] = []
     assert registered(clone.root, said.append) == []
-    assert [line.split(" is missing")[0] for line in said] == ["models/double", "models/triple"]
+    assert [line.split(" is missing")[0] for line in said] == [
+        "times of fit@double not registered: models/double",
+        "times of fit@triple not registered: models/triple",
+        "alias champion not moved: report/best.json",
+    ]
     clone.dvc("pull", "-q")
     there = registered(clone.root)
     assert [(one.model, one.address, one.digest, one.aliases) for one in there] == [
@@ -176,6 +264,14 @@ def test_a_pipeline_run_registers_at_its_end_and_asks_no_more_while_nothing_chan
     assert champion() == "fit@double"
 
 
+def test_models_whose_outs_come_after_a_run_are_registered_by_the_next(clone: Project, no_prefect: None) -> None:
+    run(clone.root, "other")
+    clone.dvc("pull", "-q")
+    run(clone.root)
+    env.configure(clone.root)
+    assert champion() == "fit@triple"
+
+
 @pytest.mark.parametrize(
     ("change", "told"),
     [
@@ -185,6 +281,8 @@ def test_a_pipeline_run_registers_at_its_end_and_asks_no_more_while_nothing_chan
         ),
         (('path: "models/', 'path: "model/'), "meta.model.path is 'model/double', which is none of its outs"),
         (("report/best.json}", "best.json}"), "meta.alias.read is 'best.json', which is in none of its outs"),
+        (("[numpy]", "[nampy]"), "stage 'fit@double': meta.model.requirements: no package 'nampy' is installed"),
+        (("served.times", "served"), "meta.model.loader_module: served has no function _load_pyfunc"),
         (("served.times", "served.tomes"), "stage 'fit@double': meta.model.loader_module: No module named"),
     ],
 )
