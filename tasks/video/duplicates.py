@@ -1,7 +1,8 @@
 """Near-duplicates among takes: candidates that share parts of fingerprints, confirmed by their pictures, in clusters.
 
 A look-up costs the same however many takes there are: buckets are capped, and what a token lets through must agree in
-the signs of both regions before two takes are compared: those of one alone let through chance pairs by the square.
+the signs of both regions before two takes are compared. Of pairs of takes that agree by chance there are as the square
+of the takes; so that each take is compared with no more of them, the more takes there are, the fewer signs may differ.
 """
 
 import itertools
@@ -20,14 +21,17 @@ from tasks.video.fingerprints import BANDS, HEIGHT, MASKS, RATE, WIDTH, WINDOWS,
 WEAK = 5  # bits of a query that are tried both ways
 MOST_SIGNS = (20, 11)  # of 128, or 72 of a grey picture, that may differ in what is compared; by chance half do
 BUCKET = 32  # takes that one token leads to, the first ones
-CHUNK = 4_096  # queries looked up at once, whose tokens stay in the processor's cache
-SIEVE = 7  # 2 to this power bits or more for each row: what no token can lead to is sieved out before it is looked up
+FEW = 1 << 22  # entries of a band, of some 220,000 takes: with each doubling beyond, one sign less may differ
+CHUNK = 4_096  # queries looked up at once, whose places stay in the processor's cache
+SIEVE = 7  # 2 to this power bits or more for each entry: most tokens that lead to nothing are not looked up
+LARGEST_SIEVE = 32  # 2 to this power bits are half a gigabyte
 LOOKED_AT = 8  # pictures by which the place of one take in another is fitted
 REJECTED_AT = 0.5  # likeness of pictures below which no fit can help
 NOISE = 0.75  # grey levels: what coding alone changes over time in a small picture
 
 _BIT = np.uint8(1) << np.arange(8, dtype=np.uint8)
 _NONE = np.empty((0, 4), np.int32)
+_TURNED = tuple((mirrored(np.array(MASKS)) ^ MASKS) & MASKS)  # in a token, where no channel is without colour
 
 
 # --- candidates -------------------------------------------------------------------------------------------------
@@ -52,22 +56,16 @@ def search(index: pa.Table, queries: Iterable[pa.Table]) -> Candidates:
     each is led to the first ones, and so to the one that is kept.
     """
     columns = {name: index.column(name).to_numpy() for name in index.column_names}
-    sieve = np.zeros(1 << len(index).bit_length() + SIEVE - 3, np.uint8)
     bands = [_band(columns, band) for band in range(BANDS)]
-    for number, band in enumerate(bands):
-        for at in range(0, len(band.token), 1 << 20):
-            place = _place(band.token[at : at + (1 << 20)], number, len(sieve))
-            np.bitwise_or.at(sieve, place >> np.uint64(3), _BIT[place & np.uint64(7)])
     best, probes, collisions = [_NONE], 0, 0
     for table in queries:
         part = {name: table.column(name).to_numpy() for name in table.column_names}
         hits = [_NONE]
         for number, band in enumerate(bands):
-            for tried, token, asked in _probes(part, number, sieve):
-                asked, found = _led_to(band, token, asked)
-                probes += tried
-                collisions += len(asked)
-                hits.append(_agreeing(part, band, number, asked, found))
+            tried, asked, found = _led_to(part, band, number)
+            probes += tried
+            collisions += len(asked)
+            hits.append(_agreeing(part, band, asked, found))
         best.append(_best(np.concatenate(hits)))
     take, other, signs, view = _best(np.concatenate(best)).T
     return Candidates(take, other, view, signs, probes, collisions)
@@ -75,82 +73,154 @@ def search(index: pa.Table, queries: Iterable[pa.Table]) -> Candidates:
 
 @dataclass(frozen=True)
 class _Band:
-    """What the tokens of a band lead to, sorted by token: each take once for a token, and no more than BUCKET takes."""
+    """What the tokens of a band lead to, sorted by key: each take once for a token, and no more than BUCKET takes."""
 
-    token: np.ndarray  # uint64
+    kind: int  # 1 for grey
+    key: np.ndarray  # uint64, as _keys
+    count: np.ndarray  # uint8: at the first entry of a token or its mirror image, how many these two have
     signature: np.ndarray  # uint64
     beside: np.ndarray  # uint64
     take: np.ndarray  # int32
+    sieve: np.ndarray  # uint8, of 8 bits: set at the places of tokens
+    most_signs: int
 
 
 def _band(index: Mapping[str, np.ndarray], band: int) -> _Band:
+    kind = band & 1
     rows = np.flatnonzero(index["band"] == band)
-    token = index["signature"][rows] & MASKS[band & 1]
-    order = np.lexsort((index["take"][rows], token))
-    rows, token = rows[order], token[order]
+    key = _keys(index["signature"][rows] & MASKS[kind], kind)
+    order = np.lexsort((index["take"][rows], key))
+    rows, key = rows[order], key[order]
     take = index["take"][rows]
     new = np.ones(len(rows), bool)
-    new[1:] = (token[1:] != token[:-1]) | (take[1:] != take[:-1])
-    rows, token, take = rows[new], token[new], take[new]
-    first = np.ones(len(rows), bool)
-    first[1:] = token[1:] != token[:-1]
+    new[1:] = (key[1:] != key[:-1]) | (take[1:] != take[:-1])
+    rows, key, take = rows[new], key[new], take[new]
     number = np.arange(len(rows))
-    kept = number - np.maximum.accumulate(np.where(first, number, 0)) < BUCKET
-    rows = rows[kept]
-    return _Band(token[kept], index["signature"][rows], index["beside"][rows], take[kept])
+    kept = number - np.maximum.accumulate(np.where(_changes(key), number, 0)) < BUCKET
+    rows, key = rows[kept], key[kept]
+    first = np.flatnonzero(_changes(key >> np.uint64(1)))
+    count = np.zeros(len(key), np.uint8)
+    count[first] = np.diff(first, append=len(key))
+    sieve = np.zeros(1 << min(SIEVE + len(key).bit_length(), LARGEST_SIEVE) - 3, np.uint8)
+    for at in range(0, len(key), 1 << 18):
+        place = _places(_keys(key[at : at + (1 << 18)], kind), kind) & np.uint32(8 * len(sieve) - 1)
+        np.bitwise_or.at(sieve, place >> np.uint32(3), _BIT[place & np.uint32(7)])
+    signature, beside = (index[name][rows] for name in ("signature", "beside"))
+    return _Band(kind, key, count, signature, beside, take[kept], sieve, most_signs(kind, len(key)))
 
 
-def _place(token: np.ndarray, band: int, sieve_bytes: int) -> np.ndarray:
-    """Return the bit of the sieve for each token."""
-    return (token ^ np.uint64(band)) * np.uint64(0x9E3779B97F4A7C15) >> np.uint64(62 - sieve_bytes.bit_length())
+def _changes(values: np.ndarray) -> np.ndarray:
+    """Return where a value differs from the one before."""
+    found = np.ones(len(values), bool)
+    found[1:] = values[1:] != values[:-1]
+    return found
 
 
-def _probes(
-    part: Mapping[str, np.ndarray], band: int, sieve: np.ndarray
-) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
-    """Yield, chunk by chunk, how many tokens were tried (weak bits both ways, and mirrored), and those that the sieve
-    let through: token, 2 * query + mirrored.
+def most_signs(kind: int, entries: int) -> int:
+    """Return how many signs may differ in what is compared, given the entries of the band that it was found in.
+
+    A take meets twice the chance hits among twice the entries, and about half of them differ in one sign less.
     """
-    rows = np.flatnonzero(part["band"] == band)
-    for at in range(0, len(rows), CHUNK):
-        some = rows[at : at + CHUNK]
-        numbers = part["weak"][some].astype("<u8").view(np.uint8).reshape(-1, 8)[:, :WEAK].astype(np.uint64)
-        both = np.stack([part["signature"][some], mirrored(part["signature"][some])], axis=1)
-        tried = (both & MASKS[band & 1])[:, :, None]
-        for number in numbers.T:
-            tried = np.concatenate([tried, tried ^ (np.uint64(1) << number)[:, None, None]], axis=2)
-        tried = tried.reshape(-1)
-        place = _place(tried, band, len(sieve))
-        bits = sieve.take((place >> np.uint64(3)).astype(np.int64)) >> (place.astype(np.uint8) & np.uint8(7))
-        passed = np.flatnonzero(bits & np.uint8(1))
-        turned = passed >> WEAK  # 2 * row of the chunk + mirrored
-        yield len(tried), tried[passed], (2 * some[turned >> 1] + (turned & 1)).astype(np.int32)
+    return MOST_SIGNS[kind] - max(0, (entries // FEW).bit_length() - 1)
 
 
-def _led_to(band: _Band, token: np.ndarray, asked: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return what was asked, once for each place of the band that its token leads to, and these places."""
-    order = np.argsort(token)  # the look-ups of neighbours are near each other in memory
-    token = token[order]
-    first = np.searchsorted(band.token, token)
-    count = np.searchsorted(band.token, token, side="right") - first
+def _keys(tokens: np.ndarray, kind: int) -> np.ndarray:
+    """Return tokens so changed that one and its mirror image differ in the lowest bit alone; the same changes back."""
+    return tokens ^ np.where(tokens & np.uint64(1), _TURNED[kind] ^ np.uint64(1), np.uint64(0))
+
+
+def _places(tokens: np.ndarray, kind: int) -> np.ndarray:
+    """Return the place of each token among 2 to the 32, the same for its mirror image, uint32.
+
+    It is linear in the bits: the place of an exclusive or of tokens is that of their places.
+    """
+    found = np.zeros(len(tokens), np.uint32)
+    for table, part in zip(_places_of_bytes(kind), _bytes(tokens).T, strict=True):
+        found ^= table[part]
+    return found
+
+
+@cache
+def _places_of_bytes(kind: int) -> np.ndarray:
+    """Return what each byte of a token adds to its place, by number and value, uint32 (8, 256): random for each bit."""
+    of_bit = np.random.default_rng(kind).integers(0, 1 << 32, 64, np.uint32)
+    turned = [bit for bit in range(1, 64) if int(_TURNED[kind]) >> bit & 1]
+    of_bit[0] = np.bitwise_xor.reduce(of_bit[turned])  # so that what the mirror turns adds nothing in all
+    found = np.zeros((8, 256), np.uint32)
+    for bit in range(8):
+        found[:, 1 << bit : 2 << bit] = found[:, : 1 << bit] ^ of_bit[bit::8, None]
+    return found
+
+
+def _bytes(numbers: np.ndarray) -> np.ndarray:
+    return numbers.astype("<u8", copy=False).view(np.uint8).reshape(-1, 8)
+
+
+def _led_to(part: Mapping[str, np.ndarray], band: _Band, number: int) -> tuple[int, np.ndarray, np.ndarray]:
+    """Look up the tokens of a band's queries, weak bits both ways, and mirrored.
+
+    Return how many look-ups that were; of each entry that one led to, what was asked (2 * query + mirrored); the entry.
+    """
+    rows = np.flatnonzero(part["band"] == number)
+    plain = part["signature"][rows] & MASKS[band.kind]
+    turned = mirrored(part["signature"][rows]) & MASKS[band.kind]
+    # one look-up finds a token and its mirror image, but not where a channel without colour has none
+    apart = plain ^ turned != _TURNED[band.kind]
+    asked = np.concatenate([2 * rows, 2 * rows[apart] + 1])
+    token = np.concatenate([plain, turned[apart]])
+    apart = np.concatenate([apart, apart[apart]])
+    tried, key = _sieved(band, token, _bytes(part["weak"])[asked >> 1, :WEAK])
+    order = np.argsort(key)  # the look-ups of neighbours are near each other in memory
+    tried, key = tried[order], key[order]
+    first = np.searchsorted(band.key, key & ~np.uint64(1))
+    there = first < len(band.key)
+    there[there] = (band.key[first[there]] ^ key[there]) <= np.uint64(1)
+    tried, key, first = tried[there], key[there], first[there]
+    count = band.count[first].astype(np.int64)
     found = np.repeat(first - np.cumsum(count) + count, count) + np.arange(count.sum())
-    return np.repeat(asked[order], count), found
+    tried = np.repeat(tried, count)
+    image = np.repeat(key, count) != band.key[found]
+    meant = ~(image & apart[tried])
+    tried, found, image = tried[meant], found[meant], image[meant]
+    return len(token) << WEAK, asked[tried] ^ image, found
 
 
-def _agreeing(
-    part: Mapping[str, np.ndarray], band: _Band, number: int, asked: np.ndarray, found: np.ndarray
-) -> np.ndarray:
+def _sieved(band: _Band, token: np.ndarray, weak: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Try tokens (N,) with their weak bits (N, WEAK) both ways; return rows and keys that the sieve lets through."""
+    within = np.uint32(8 * len(band.sieve) - 1)
+    of_bit = _places(np.uint64(1) << np.arange(64, dtype=np.uint64), band.kind) & within
+    passed = [np.empty((2, 0), np.int64)]
+    for at in range(0, len(token), CHUNK):
+        some = weak[at : at + CHUNK]
+        places = np.empty((1 << WEAK, len(some)), np.uint32)
+        places[0] = _places(token[at : at + CHUNK], band.kind) & within
+        for k in range(WEAK):
+            np.bitwise_xor(places[: 1 << k], of_bit[some[:, k]], out=places[1 << k : 2 << k])
+        place = places.reshape(-1)
+        bits = band.sieve.take((place >> np.uint32(3)).astype(np.intp), mode="wrap")  # not slowed by checks
+        bits = bits >> (place.astype(np.uint8) & np.uint8(7)) & np.uint8(1)
+        way, row = np.divmod(np.flatnonzero(bits.view(bool)), len(some))
+        passed.append(np.stack([way, row + at]))
+    way, row = np.concatenate(passed, axis=1)
+    tried = token[row]
+    for k in range(WEAK):
+        tried ^= (way >> k & 1).astype(np.uint64) << weak[row, k].astype(np.uint64)
+    return row, _keys(tried, band.kind)
+
+
+def _agreeing(part: Mapping[str, np.ndarray], band: _Band, asked: np.ndarray, found: np.ndarray) -> np.ndarray:
     """Return (take, other, signs, view) of the hits on other takes in which the signs agree, int32 (N, 4)."""
     others = part["take"][asked >> 1] != band.take[found]  # most hits are on the take itself
     asked, found = asked[others], found[others]
-    query, turned = asked >> 1, asked & 1
     differing = np.zeros(len(asked), np.int32)
     for name, there in (("signature", band.signature), ("beside", band.beside)):
-        here = part[name][query]
-        differing += np.bitwise_count(np.where(turned, mirrored(here), here) ^ there[found])
-    view = 2 * part["window"][query].astype(np.int32) + turned
-    hits = np.stack([part["take"][query], band.take[found], differing, view], axis=1)
-    return hits[differing <= MOST_SIGNS[number & 1]].astype(np.int32)
+        here = part[name][asked >> 1]
+        differing += np.bitwise_count(np.where(asked & 1, mirrored(here), here) ^ there[found])
+        agree = differing <= band.most_signs
+        asked, found, differing = asked[agree], found[agree], differing[agree]
+    query = asked >> 1
+    view = 2 * part["window"][query].astype(np.int32) + (asked & 1)
+    return np.stack([part["take"][query], band.take[found], differing, view], axis=1).astype(np.int32)
 
 
 def _best(hits: np.ndarray) -> np.ndarray:

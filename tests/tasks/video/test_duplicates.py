@@ -348,6 +348,151 @@ def test_queries_in_parts_find_the_same(prints: list[Prints]) -> None:
         np.testing.assert_array_equal(getattr(whole, name), getattr(parts, name))
 
 
+# --- the search, beside a loop over all pairs ---
+
+
+@dataclasses.dataclass
+class Signed:
+    """Takes of one signature each, in the index and looked up."""
+
+    band: np.ndarray
+    signature: np.ndarray
+    beside: np.ndarray
+    weak: np.ndarray  # (N, 8)
+
+    def tables(self) -> tuple[pa.Table, pa.Table]:
+        columns = {
+            "take": np.arange(len(self.band), dtype=np.int32),
+            "band": self.band.astype(np.uint8),
+            "signature": self.signature,
+            "beside": self.beside,
+            "window": np.zeros(len(self.band), np.uint8),
+            "weak": np.ascontiguousarray(self.weak, np.uint8).view("<u8")[:, 0],
+        }
+        queries = pa.table(columns).cast(fingerprints.QUERIES)
+        return queries.select(fingerprints.SIGNATURES.names), queries
+
+    def turned(self) -> "Signed":
+        signature, beside = map(fingerprints.mirrored, (self.signature, self.beside))
+        return dataclasses.replace(self, signature=signature, beside=beside)
+
+
+LUMA, RED = np.uint64((1 << 36) - 1), np.uint64(0xFFFF << 36)
+RED_OF_TOKEN = RED & fingerprints.MASKS[0]
+
+
+def drawn(rng: np.random.Generator, count: int, band: int = 0) -> Signed:
+    signature, beside = rng.integers(0, 1 << 64, (2, count), np.uint64) & (LUMA if band & 1 else ~np.uint64(0))
+    weak = np.stack([rng.permutation(fingerprints.TOKENS[band & 1])[:8] for _ in range(count)])
+    return Signed(np.full(count, band), signature, beside, weak)
+
+
+def copied(rng: np.random.Generator, takes: Signed, most: int) -> Signed:
+    """Return copies in which up to `most` signs have changed, of a token only such as are in doubt; mirror half."""
+    signature, beside = takes.signature.copy(), takes.beside.copy()
+    for i, band in enumerate(takes.band):
+        signs = [bit for bit in range(36 if band & 1 else 64)]
+        of_token = set(fingerprints.TOKENS[band & 1].tolist())
+        may = [
+            *(bit for bit in signs if bit not in of_token),
+            *takes.weak[i, :5].tolist(),
+            *(64 + bit for bit in signs),
+        ]
+        for bit in rng.choice(may, rng.integers(0, most + 1), replace=False).tolist():
+            if bit < 64:
+                signature[i] ^= np.uint64(1 << bit)
+            else:
+                beside[i] ^= np.uint64(1 << bit - 64)
+    plain = dataclasses.replace(takes, signature=signature, beside=beside)
+    mirror = rng.random(len(signature)) < 0.5
+    turned = plain.turned()
+    plain.signature, plain.beside = (
+        np.where(mirror, getattr(turned, name), getattr(plain, name)) for name in ("signature", "beside")
+    )
+    return plain
+
+
+def joined(*parts: Signed) -> Signed:
+    fields = dataclasses.fields(Signed)
+    return Signed(**{field.name: np.concatenate([getattr(part, field.name) for part in parts]) for field in fields})
+
+
+def looked_for(takes: Signed, most_signs: tuple[int, int]) -> list[tuple[int, int, int, int]]:
+    """Return (take, other, view, signs) of what a search should find: each take is held beside each."""
+    found = []
+    both = (takes, takes.turned())
+    for i, band in enumerate(takes.band):
+        in_doubt = sum(1 << int(bit) for bit in takes.weak[i, :5])
+        sure = fingerprints.MASKS[band & 1] & ~np.uint64(in_doubt)
+        ways = []
+        for view, one in enumerate(both):
+            differing = one.signature[i] ^ takes.signature
+            signs = np.bitwise_count(differing).astype(int) + np.bitwise_count(one.beside[i] ^ takes.beside)
+            hit = (differing & sure == 0) & (takes.band == band) & (signs <= most_signs[band & 1])
+            ways.append(np.where(hit, 2 * signs + view, 1000))
+        best = np.min(ways, axis=0)
+        best[i] = 1000
+        found += [(i, int(other), int(best[other] % 2), int(best[other] // 2)) for other in np.flatnonzero(best < 1000)]
+    return found
+
+
+@pytest.mark.parametrize(("times", "most_signs"), [(0.5, (20, 11)), (1.5, (20, 11)), (2.5, (19, 10)), (9, (17, 8))])
+def test_search_finds_what_a_loop_over_all_pairs_finds(
+    times: float, most_signs: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rng = np.random.default_rng(11)
+    takes = joined(*(drawn(rng, 150, band) for band in range(4)))
+    takes.signature[:40] &= ~RED  # without a channel of colour
+    takes.signature[40:80] &= ~RED_OF_TOKEN  # with one, but no signs of it in the token
+    copies = [copied(rng, takes, 25) for _ in range(2)]
+    faded = dataclasses.replace(takes, signature=takes.signature & ~RED)
+    takes = joined(takes, *copies, faded, faded.turned())
+    each = np.bincount(takes.band).tolist()
+    assert each == [750] * 4
+    monkeypatch.setattr("tasks.video.duplicates.FEW", int(750 / times), raising=False)
+    index, queries = takes.tables()
+    found = search(index, [queries])
+    wanted = looked_for(takes, most_signs)
+    columns = (found.take.tolist(), found.other.tolist(), found.view.tolist(), found.signs.tolist())
+    assert list(zip(*columns, strict=True)) == wanted
+    assert {int(takes.band[take]) for take, _, view, _ in wanted if view} == {0, 1, 2, 3}
+    assert max(signs for _, _, _, signs in wanted) == most_signs[0]
+    order = rng.permutation(len(index))
+    shuffled = search(index.take(order), [queries.take(order[::-1]).combine_chunks()])
+    for name in ("take", "other", "view", "signs", "probes", "collisions"):
+        np.testing.assert_array_equal(getattr(shuffled, name), getattr(found, name))
+
+
+def test_one_look_up_finds_a_picture_and_its_mirror_image() -> None:
+    takes = drawn(np.random.default_rng(12), 200)
+    index, queries = joined(takes, takes.turned()).tables()
+    found = search(index, [queries])
+    pairs = list(zip(found.take.tolist(), found.other.tolist(), found.view.tolist(), strict=True))
+    assert pairs == [(i, (i + 200) % 400, 1) for i in range(400)]
+    assert found.probes == 400 * 2**5
+
+
+def test_a_take_meets_hardly_more_chance_candidates_among_more_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tasks.video.duplicates.FEW", 1500, raising=False)
+    by_chance = {}
+    for count in (1_500, 12_000):
+        rng = np.random.default_rng(13)
+        takes, mask = drawn(rng, count), fingerprints.MASKS[0]
+        few_tokens = rng.integers(0, 1 << 64, 1000, np.uint64)[rng.integers(0, 1000, count)]
+        differing = np.packbits(rng.random((2, count, 64)) < 0.18, axis=2, bitorder="little").view("<u8")[..., 0]
+        takes.signature = few_tokens & mask | differing[0] & ~mask  # of two takes, 27 signs of 93 or so
+        takes.beside = differing[1]
+        copies = dataclasses.replace(takes, beside=takes.beside ^ np.uint64(0b101100111))
+        index, queries = joined(takes, copies).tables()
+        originals = np.flatnonzero(index["take"].to_numpy() < count)
+        found = search(index.take(originals), [queries])
+        copy_of_it = np.abs(found.take - found.other) == count
+        assert np.count_nonzero(copy_of_it) == count
+        by_chance[count] = np.count_nonzero(~copy_of_it) / count
+    assert by_chance[1_500] > 0.05
+    assert by_chance[12_000] < 2 * by_chance[1_500]  # of eight times the takes
+
+
 # --- clusters ---
 
 
