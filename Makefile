@@ -26,10 +26,10 @@ study: $(READY)  ## what of the studies is not finished, then what they say: mak
 	$(BIN)/headrace study $(LINE)
 
 test: $(READY)   ## what is not marked slow, at most 5 minutes
-	$(BIN)/pytest -q -m "not slow" -n $(PYTEST_WORKERS) --dist loadfile --no-loadscope-reorder
+	$(BIN)/pytest -q -m "not slow" -n $(PYTEST_WORKERS) --dist loadfile --no-loadscope-reorder --durations 20
 
 test-slow: $(READY)  ## the rest: kills, floods, the real film
-	$(BIN)/pytest -q -m slow
+	$(BIN)/pytest -q -m slow -n $(PYTEST_WORKERS) --dist loadfile --no-loadscope-reorder --durations 20
 
 lint: $(READY)   ## ruff check, ruff format --check, mypy over flows and tasks
 	$(BIN)/ruff check .
