@@ -1,7 +1,8 @@
 """Near-duplicates among takes: candidates that share parts of fingerprints, confirmed by their pictures, in clusters.
 
 A look-up costs the same however many takes there are: buckets are capped, and what a token lets through must agree in
-the signs of both regions before two takes are compared: those of one alone let through chance pairs by the square.
+the signs of both regions before two takes are compared. Of pairs of takes that agree by chance there are as the square
+of the takes: that a take is compared with few of them at any size, fewer signs may differ the more takes there are.
 """
 
 import itertools
@@ -20,6 +21,7 @@ from tasks.video.fingerprints import BANDS, HEIGHT, MASKS, RATE, WIDTH, WINDOWS,
 WEAK = 5  # bits of a query that are tried both ways
 MOST_SIGNS = (20, 11)  # of 128, or 72 of a grey picture, that may differ in what is compared; by chance half do
 BUCKET = 32  # takes that one token leads to, the first ones
+FEW = 1 << 22  # entries of a band, of some 280,000 takes: with each doubling of them, one sign less may differ
 CHUNK = 4_096  # queries looked up at once, whose places stay in the processor's cache
 SIEVE = 7  # 2 to this power bits or more for each entry: most tokens that lead to nothing are not looked up
 LARGEST_SIEVE = 32  # 2 to this power bits are half a gigabyte
@@ -80,6 +82,7 @@ class _Band:
     beside: np.ndarray  # uint64
     take: np.ndarray  # int32
     sieve: np.ndarray  # uint8, of 8 bits: set at the places of tokens
+    most_signs: int
 
 
 def _band(index: Mapping[str, np.ndarray], band: int) -> _Band:
@@ -103,7 +106,7 @@ def _band(index: Mapping[str, np.ndarray], band: int) -> _Band:
         place = _places(_keys(key[at : at + (1 << 18)], kind), kind) & np.uint32(8 * len(sieve) - 1)
         np.bitwise_or.at(sieve, place >> np.uint32(3), _BIT[place & np.uint32(7)])
     signature, beside = (index[name][rows] for name in ("signature", "beside"))
-    return _Band(kind, key, count, signature, beside, take[kept], sieve)
+    return _Band(kind, key, count, signature, beside, take[kept], sieve, most_signs(kind, len(key)))
 
 
 def _changes(values: np.ndarray) -> np.ndarray:
@@ -111,6 +114,14 @@ def _changes(values: np.ndarray) -> np.ndarray:
     found = np.ones(len(values), bool)
     found[1:] = values[1:] != values[:-1]
     return found
+
+
+def most_signs(kind: int, entries: int) -> int:
+    """Return how many signs may differ in what is compared, given the entries of the band that it was found in.
+
+    A take meets twice the chance hits among twice the entries, and about half of them differ in one sign less.
+    """
+    return MOST_SIGNS[kind] - max(0, (entries // FEW).bit_length() - 1)
 
 
 def _keys(tokens: np.ndarray, kind: int) -> np.ndarray:
@@ -205,7 +216,7 @@ def _agreeing(part: Mapping[str, np.ndarray], band: _Band, asked: np.ndarray, fo
     for name, there in (("signature", band.signature), ("beside", band.beside)):
         here = part[name][asked >> 1]
         differing += np.bitwise_count(np.where(asked & 1, mirrored(here), here) ^ there[found])
-        agree = differing <= MOST_SIGNS[band.kind]
+        agree = differing <= band.most_signs
         asked, found, differing = asked[agree], found[agree], differing[agree]
     query = asked >> 1
     view = 2 * part["window"][query].astype(np.int32) + (asked & 1)

@@ -436,8 +436,10 @@ def looked_for(takes: Signed, most_signs: tuple[int, int]) -> list[tuple[int, in
     return found
 
 
-def test_search_finds_what_a_loop_over_all_pairs_finds() -> None:
-    most_signs = (20, 11)
+@pytest.mark.parametrize(("times", "most_signs"), [(0.5, (20, 11)), (1.5, (20, 11)), (2.5, (19, 10)), (9, (17, 8))])
+def test_search_finds_what_a_loop_over_all_pairs_finds(
+    times: float, most_signs: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
     rng = np.random.default_rng(11)
     takes = joined(*(drawn(rng, 150, band) for band in range(4)))
     takes.signature[:40] &= ~RED  # without a channel of colour
@@ -447,6 +449,7 @@ def test_search_finds_what_a_loop_over_all_pairs_finds() -> None:
     takes = joined(takes, *copies, faded, faded.turned())
     each = np.bincount(takes.band).tolist()
     assert each == [750] * 4
+    monkeypatch.setattr("tasks.video.duplicates.FEW", int(750 / times), raising=False)
     index, queries = takes.tables()
     found = search(index, [queries])
     wanted = looked_for(takes, most_signs)
@@ -467,6 +470,27 @@ def test_one_look_up_finds_a_picture_and_its_mirror_image() -> None:
     pairs = list(zip(found.take.tolist(), found.other.tolist(), found.view.tolist(), strict=True))
     assert pairs == [(i, (i + 200) % 400, 1) for i in range(400)]
     assert found.probes == 400 * 2**5
+
+
+def test_a_take_meets_hardly_more_chance_candidates_among_more_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tasks.video.duplicates.FEW", 1500, raising=False)
+    by_chance = {}
+    for count in (1_500, 12_000):
+        rng = np.random.default_rng(13)
+        takes, mask = drawn(rng, count), fingerprints.MASKS[0]
+        few_tokens = rng.integers(0, 1 << 64, 1000, np.uint64)[rng.integers(0, 1000, count)]
+        differing = np.packbits(rng.random((2, count, 64)) < 0.18, axis=2, bitorder="little").view("<u8")[..., 0]
+        takes.signature = few_tokens & mask | differing[0] & ~mask  # of two takes, 27 signs of 93 or so
+        takes.beside = differing[1]
+        copies = dataclasses.replace(takes, beside=takes.beside ^ np.uint64(0b101100111))
+        index, queries = joined(takes, copies).tables()
+        originals = np.flatnonzero(index["take"].to_numpy() < count)
+        found = search(index.take(originals), [queries])
+        copy_of_it = np.abs(found.take - found.other) == count
+        assert np.count_nonzero(copy_of_it) == count
+        by_chance[count] = np.count_nonzero(~copy_of_it) / count
+    assert by_chance[1_500] > 0.05
+    assert by_chance[12_000] < 2 * by_chance[1_500]  # of eight times the takes
 
 
 # --- clusters ---
