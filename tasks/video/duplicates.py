@@ -2,7 +2,7 @@
 
 A look-up costs the same however many takes there are: buckets are capped, and what a token lets through must agree in
 the signs of both regions before two takes are compared. Of pairs of takes that agree by chance there are as the square
-of the takes; so that each take is compared with no more of them, the more takes there are, the fewer signs may differ.
+of the takes: the more takes there are, the fewer signs may differ, so that each is compared with few at any size.
 """
 
 import itertools
@@ -21,7 +21,7 @@ from tasks.video.fingerprints import BANDS, HEIGHT, MASKS, RATE, WIDTH, WINDOWS,
 WEAK = 5  # bits of a query that are tried both ways
 MOST_SIGNS = (20, 11)  # of 128, or 72 of a grey picture, that may differ in what is compared; by chance half do
 BUCKET = 32  # takes that one token leads to, the first ones
-FEW = 1 << 22  # entries of a band, of some 220,000 takes: with each doubling beyond, one sign less may differ
+FEW = 1 << 22  # entries of a band, of some 280,000 takes: with each doubling of them, one sign less may differ
 CHUNK = 4_096  # queries looked up at once, whose places stay in the processor's cache
 SIEVE = 7  # 2 to this power bits or more for each entry: most tokens that lead to nothing are not looked up
 LARGEST_SIEVE = 32  # 2 to this power bits are half a gigabyte
