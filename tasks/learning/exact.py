@@ -35,22 +35,22 @@ def choose_device(wanted: str) -> torch.device:
 @contextlib.contextmanager
 def exactly(threads: int, device: torch.device) -> Iterator[None]:
     """Fix the number of threads and ask for deterministic algorithms; leave all of torch's settings as they were."""
-    before = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
-    warned, filled = torch.is_deterministic_algorithms_warn_only_enabled(), _fill().fill_uninitialized_memory
-    tuned = torch.backends.cudnn.benchmark
+    before = torch.get_num_threads(), torch.get_deterministic_debug_mode()
+    filled, tuned = _fill().fill_uninitialized_memory, torch.backends.cudnn.benchmark
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # CUDA's matrix products ask for it
     cards = [device.index or 0] if device.type == "cuda" else []
     with torch.random.fork_rng(devices=cards):
         try:
             torch.set_num_threads(threads)
-            # some of CUDA's operations have no deterministic form: they are told, and training goes on
-            torch.use_deterministic_algorithms(True, warn_only=True)
+            # Some of CUDA's operations have no deterministic form: they are told, and training goes on. The same as
+            # use_deterministic_algorithms(True, warn_only=True), which imports torch's compiler: seconds of each stage.
+            torch.set_deterministic_debug_mode("warn")
             _fill().fill_uninitialized_memory = False  # it costs time, and nothing here reads such memory
             torch.backends.cudnn.benchmark = False
             yield
         finally:
             torch.set_num_threads(before[0])
-            torch.use_deterministic_algorithms(before[1], warn_only=warned)
+            torch.set_deterministic_debug_mode(before[1])
             _fill().fill_uninitialized_memory = filled
             torch.backends.cudnn.benchmark = tuned
 
