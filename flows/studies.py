@@ -204,7 +204,8 @@ def _versions(modules: Iterable[str]) -> dict[str, str]:
 
 def _repro(root: Path, copy: Path, cell: Cell) -> None:
     paths = [str(copy), *filter(None, [os.environ.get("PYTHONPATH")])]
-    env = {**os.environ, "HEADRACE_HOME": str(root), "PYTHONPATH": os.pathsep.join(paths)}
+    told = {"HEADRACE_HOME": str(root), lineage.STUDY_CELL: f"{cell.study}/{cell.name}"}
+    env = {**os.environ, **told, "PYTHONPATH": os.pathsep.join(paths)}
     command = [sys.executable, "-m", "dvc", "repro", cell.target]
     with start_supervised(command, cwd=copy, env=env, patience_s=DVC_PATIENCE_S, output=_STDOUT) as process:
         code = process.wait()  # where this process ends, the command and all that it started end too

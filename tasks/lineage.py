@@ -32,6 +32,7 @@ log = logging.getLogger("headrace")
 PARENT_RUN = "HEADRACE_PARENT_RUN_ID"
 INVOCATION = "HEADRACE_INVOCATION"
 FLOW_RUN = "HEADRACE_FLOW_RUN_ID"
+STUDY_CELL = "HEADRACE_STUDY_CELL"
 
 _SOURCE_CODE = (".py", ".sh", ".ipynb", ".r", ".R", ".jl")  # told by the git commit
 _SECRET = "token|sig|key|passw|secret|credential"  # in names of parameters
@@ -305,8 +306,9 @@ class Tracker:
         }
         if parent_run_id:
             all_tags["mlflow.parentRunId"] = parent_run_id
-        if flow_run := os.environ.get(FLOW_RUN):
-            all_tags["prefect.flow_run_id"] = flow_run
+        for variable, tag in ((FLOW_RUN, "prefect.flow_run_id"), (STUDY_CELL, "headrace.study_cell")):
+            if value := os.environ.get(variable):
+                all_tags[tag] = value
         try:
             tracker.experiment_id = _experiment_id(experiment, root)
             start_ms = int((started or time.time()) * 1000)

@@ -54,10 +54,11 @@ def made(tmp_path_factory: pytest.TempPathFactory, own_settings: None) -> Path:
             """,
             "add.py": """
                 import json
+                import os
                 from pathlib import Path
                 import yaml
-                with open("ran.txt", "a") as file:
-                    file.write("add\\n")
+                with open(os.environ["TOLD"], "a") as file:
+                    file.write(f"{os.environ['HEADRACE_HOME']} {os.environ['HEADRACE_STUDY_CELL']}\\n")
                 add = yaml.safe_load(open("params.yaml"))["add"]
                 numbers = [int(line) for line in open("numbers.txt")]
                 total = sum(numbers) * sum(add["weights"].values()) + add["seed"]
@@ -82,7 +83,8 @@ def made(tmp_path_factory: pytest.TempPathFactory, own_settings: None) -> Path:
 
 
 @pytest.fixture
-def root(made: Path, tmp_path: Path) -> Path:
+def root(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("TOLD", str(tmp_path / "told.txt"))
     return Path(shutil.copytree(made, tmp_path / "project"))
 
 
@@ -91,7 +93,7 @@ def content(root: Path, cell: Cell = CELL) -> dict[str, Any]:
     return found
 
 
-def test_a_cell_runs_the_stages_with_its_parameters_and_changes_nothing_else(root: Path) -> None:
+def test_a_cell_runs_the_stages_with_its_parameters_and_changes_nothing_else(root: Path, tmp_path: Path) -> None:
     assert run_cell(root, CELL)
     found = content(root)
     assert CELL.path == Path("studies/metrics/sums/big-2.json")
@@ -100,6 +102,9 @@ def test_a_cell_runs_the_stages_with_its_parameters_and_changes_nothing_else(roo
     assert found["parameters"] == {"add.seed": 2, "add.weights.c": 100, "judge.bound": 10}
     assert found["data"].keys() == {"numbers.txt"}
     assert found["outs"].keys() == {"sum.json", "judged.json"}
+    assert (
+        tmp_path / "told.txt"
+    ).read_text() == f"{root} sums/big-2\n"  # where store and runs lie; whose runs they are
     assert git(root, "status", "--porcelain").split() == ["??", "studies/metrics/"]
     assert not (root / "sum.json").exists()
     assert list((root / ".dvc/tmp/studies/sums").iterdir()) == [root / ".dvc/tmp/studies/sums/big-2.lock"]

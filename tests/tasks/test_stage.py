@@ -411,10 +411,12 @@ def test_child_of_the_pipelines_run(words: Project, monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv(lineage.PARENT_RUN, "a" * 32)
     monkeypatch.setenv(lineage.INVOCATION, "7-try")
     monkeypatch.setenv(lineage.FLOW_RUN, "flow-7")
+    monkeypatch.setenv(lineage.STUDY_CELL, "sums/big-2")
     assert words.stage("text.count_words") == 0
     (run,) = words.runs()
     assert run.tags["mlflow.parentRunId"] == "a" * 32
     assert run.tags["prefect.flow_run_id"] == "flow-7"
+    assert run.tags["headrace.study_cell"] == "sums/big-2"
     assert lineage.runs_of_invocation("7-try") == [run]
 
 
