@@ -3,6 +3,7 @@
 import os
 import runpy
 import shutil
+import signal
 import subprocess
 import sys
 import textwrap
@@ -17,6 +18,7 @@ from tests.priority import give_up_real_time
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 give_up_real_time()
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell script starts its background jobs without it
 
 _OURS = ("MLFLOW_", "PREFECT_", "HEADRACE_", "DVC_STAGE", "DVC_ROOT")
 
