@@ -5,7 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -94,10 +94,10 @@ class Line(Project):
         finished = [run for run in self.stage_runs("scan_video") if run.status == "FINISHED"]
         return [run.metrics["curate/decoded_videos"] for run in finished]
 
-    def out_hashes(self) -> dict[str, str]:
-        """The hash of every out, as dvc.lock has it."""
+    def out_hashes(self, stages: Sequence[str] = STAGES) -> dict[str, str]:
+        """The hash of every out of these stages, as dvc.lock has it."""
         found: dict[str, str] = {}
-        for stage in STAGES:
+        for stage in stages:
             found |= locked_hashes(self.root, stage)[1]
         return found
 

@@ -17,7 +17,7 @@ from tasks.store import Store
 from tasks.video import scan
 from tasks.video.scan_video import ScanVideo
 from tests.conftest import locked_hashes
-from tests.e2e.conftest import STAGES, VIDEO, Line, sha256
+from tests.e2e.conftest import STAGES, TO_PRETRAIN, VIDEO, Line, sha256
 from tests.tasks.video import clips as making
 
 TAKES, REJECTED = "data/curated/takes/pretrain/takes.parquet", "data/curated/takes/pretrain/rejected.parquet"
@@ -247,7 +247,7 @@ def test_any_number_of_workers_gives_the_same_bytes(
         made.change(run__workers=workers)
         made.repro()
         assert made.decoded_videos() == [3]
-        found.append(made.out_hashes())
+        found.append(made.out_hashes(TO_PRETRAIN))
     assert found[0] == found[1] == found[2]
 
 
@@ -275,7 +275,7 @@ def test_killed_at_any_moment_the_scan_goes_on_where_it_was(
         wait_until_workers_have_ended(killed.root)
     complete = complete_videos(killed)
     killed.repro()
-    assert killed.out_hashes() == undisturbed.out_hashes()
+    assert killed.out_hashes(TO_PRETRAIN) == undisturbed.out_hashes(TO_PRETRAIN)
     assert complete > 0  # the kills came late enough to prove something
     assert killed.decoded_videos()[0] == 3 - complete
     assert not list((killed.root / "data").rglob("*.partial"))
