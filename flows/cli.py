@@ -244,8 +244,11 @@ def study(
     for name in names or reports:
         cells = finished_cells(root, name)
         _say(f"study {name}: {len(cells)} finished cells; 'make study LINE={name}' runs what is not finished\n")
-        if cells:
-            _tell_study(reports[name], cells)
+        try:
+            if cells:
+                _tell_study(reports[name], cells)
+        except ProjectError as error:
+            _fail(str(error))
 
 
 def _tell_study(report: "StudyReport", cells: list[dict[str, Any]]) -> None:
@@ -257,11 +260,12 @@ def _tell_study(report: "StudyReport", cells: list[dict[str, Any]]) -> None:
         table.add_row(*setting, *values)
     _print(table)
     _say("")
-    table = Table("claim", "bound", "ratio over seeds", "", box=None, pad_edge=False)
-    for verdict in (judge(effect, cells) for effect in report.effects):
-        effect = verdict.effect
+    table = Table("claim", "bound", "ratio over seeds", "seeds", "", box=None, pad_edge=False)
+    for effect in (one for told in report.effects for one in told.single()):
+        verdict = judge(effect, cells)
         bound = f"<= {effect.at_most:g}" if effect.at_most is not None else f">= {effect.at_least:g}"
-        table.add_row(effect.claim, bound, str(verdict.ratio or "-"), verdict.word)
+        seeds = str(verdict.ratio.count) if verdict.ratio else ""
+        table.add_row(effect.claim, bound, str(verdict.ratio or "-"), seeds, verdict.word)
     _print(table)
 
 

@@ -1,5 +1,6 @@
 """What a study says: figures as mean and interval over seeds, and claims of effects beside what was found."""
 
+import itertools
 import math
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
@@ -38,16 +39,28 @@ class Against(BaseModel):
 
 
 class Effect(BaseModel):
-    """A claim: the mean over seeds of figure / other figure is at most, or at least, a bound."""
+    """A claim: the mean over seeds of figure / other figure is at most, or at least, a bound.
+
+    With `each` it is made of each combination of these values, which {AXIS} stands for in `claim`.
+    """
 
     model_config = ConfigDict(extra="forbid")
 
     claim: str
-    cells: dict[str, str]
+    cells: dict[str, str] = {}
+    each: dict[str, list[str]] = {}
     figure: str
     against: Against
     at_most: float | None = None
     at_least: float | None = None
+
+    def single(self) -> "list[Effect]":
+        """Return the claims that it makes, one for each combination."""
+        found = []
+        for values in itertools.product(*self.each.values()):
+            cells = self.cells | dict(zip(self.each, values, strict=True))
+            found.append(self.model_copy(update={"claim": self.claim.format(**cells), "cells": cells, "each": {}}))
+        return found
 
 
 @dataclass(frozen=True)
@@ -115,20 +128,25 @@ def judge(effect: Effect, cells: Sequence[Mapping[str, Any]]) -> Verdict:
         return Verdict(effect, None, f"no finished cells of {', '.join(map(' '.join, lacking.items()))}")
     ratios = []
     for seed in seeds:
-        value = figure_of(ours[seed], effect.figure)
-        other = figure_of(theirs[seed], effect.against.figure or effect.figure)
-        if value is None or not other:
-            name = effect.figure if value is None else effect.against.figure or effect.figure
-            return Verdict(effect, None, f"no figure {name}")
+        sides = ((ours[seed], effect.figure), (theirs[seed], effect.against.figure or effect.figure))
+        value, other = (figure_of(cell, name) for cell, name in sides)
+        if value is None or other is None:
+            return Verdict(effect, None, f"no figure {sides[value is not None][1]}")
+        if other == 0:
+            return Verdict(effect, None, f"{sides[1][1]} is 0")
         ratios.append(value / other)
     return Verdict(effect, estimate(ratios))
 
 
 def _by_seed(cells: Iterable[Mapping[str, Any]], wanted: Mapping[str, str]) -> dict[str, Mapping[str, Any]]:
-    found = {}
+    found: dict[str, Mapping[str, Any]] = {}
     for cell in cells:
         if all(cell["axes"].get(axis) == value for axis, value in wanted.items()):
-            found[str(cell["axes"].get(_SEED, ""))] = cell
+            seed = str(cell["axes"].get(_SEED, ""))
+            if seed in found:
+                both = " and ".join(" ".join(one["axes"].values()) for one in (found[seed], cell))
+                raise ProjectError(f"{EFFECTS}: cells {wanted} are more than one of a seed: {both}; name all axes")
+            found[seed] = cell
     return found
 
 

@@ -5,7 +5,6 @@ checkout that shares its cache, store and MLflow runs, and leaves studies/metric
 from which parameters, versions and data its figures are; where it says what would be run now, nothing is run.
 """
 
-import importlib
 import importlib.metadata
 import json
 import logging
@@ -24,11 +23,11 @@ from filelock import FileLock, Timeout
 from flows.graph import Project, ProjectError
 from flows.runner import DVC_PATIENCE_S, start_supervised
 from tasks import lineage
-from tasks.keys import StoredFunction
 
 log = logging.getLogger("headrace")
 
 FOLDER = "studies/metrics"
+TABLE = "tests/functions.json"  # which functions have which version; a test keeps it true
 _COPIES = Path(".dvc/tmp/studies")
 _OWN = Path("data/own")
 _STDOUT = 1
@@ -183,23 +182,22 @@ def _identity(copy: Path, cell: Cell, addresses: Iterable[str]) -> dict[str, Any
         "axes": cell.axes,
         "target": cell.target,
         "parameters": dict(sorted(params.items())),
-        "versions": _versions(modules),
+        "versions": _versions(copy, modules),
         "data": data,
     }
 
 
-def _versions(modules: Iterable[str]) -> dict[str, str]:
-    """Return the versions of the stored functions in these files of tasks/, and of the libraries that they name."""
-    found: dict[str, str] = {}
-    for path in modules:
-        if not path.startswith("tasks/"):
-            continue
-        module = importlib.import_module(path.removesuffix(".py").replace("/", "."))
-        for value in vars(module).values():
-            if isinstance(value, StoredFunction):
-                found[value.name] = value.version
-                found |= {library: importlib.metadata.version(library) for library in value.libraries}
-    return dict(sorted(found.items()))
+def _versions(root: Path, modules: Iterable[str]) -> dict[str, str]:
+    """Return the versions of the functions that these files make, by the project's table, and of their libraries.
+
+    A project without a table is known by its parameters and data alone.
+    """
+    table = json.loads((root / TABLE).read_text()) if (root / TABLE).is_file() else {}
+    files = set(modules)
+    used = {name: told for name, told in table.items() if f"{told['module'].replace('.', '/')}.py" in files}
+    libraries = {library for told in used.values() for library in told["libraries"]}
+    found = {name: told["version"] for name, told in used.items()}
+    return dict(sorted((found | {name: importlib.metadata.version(name) for name in libraries}).items()))
 
 
 def _repro(root: Path, copy: Path, cell: Cell) -> None:

@@ -81,16 +81,17 @@ def describe(function: Any) -> dict[str, Any]:
     """Return what the committed table keeps of a stored function."""
     return {
         "version": function.version,
+        "module": function.module,
         "source": source_hash(function.module),
         "libraries": {name: importlib.metadata.version(name) for name in function.libraries},
     }
 
 
 def all_functions() -> dict[str, Any]:
-    """Return the functions whose results are kept in the store, by name."""
+    """Return the functions whose results are kept, in the store or in git, by name."""
     from tasks.content import HashMemory
     from tasks.keys import StoredFunction
-    from tasks.physics import records, simulation_job, train_surrogate
+    from tasks.physics import evaluate_surrogate, records, simulation_job, train_surrogate
     from tasks.video import cutting, fingerprints, scan, shots, takes
 
     content = StoredFunction(HashMemory.FUNCTION, HashMemory.VERSION, "tasks.content", libraries=())
@@ -108,6 +109,7 @@ def all_functions() -> dict[str, Any]:
             records.EXAMINE,
             records.REPACK,
             train_surrogate.STORED,
+            evaluate_surrogate.STORED,
         ]
     }
 

@@ -152,10 +152,7 @@ def beside(processes: int, work: Callable[..., object], *args: Any) -> Iterator[
 
 def _as_rank(shared: dict[str, str], rank: int, work: Callable[..., object], args: Sequence[Any]) -> None:
     os.environ.update({**shared, "RANK": str(rank), "LOCAL_RANK": str(rank)})
-    for number in (
-        signal.SIGINT,
-        signal.SIGTERM,
-    ):  # a terminal tells all: the first one puts its state away and ends us
+    for number in (signal.SIGINT, signal.SIGTERM):  # a terminal tells all: the first puts its state away and ends us
         signal.signal(number, signal.SIG_IGN)
     work(*args)
 

@@ -4,6 +4,7 @@ One step ahead over many windows, and rolled out over whole trajectories, beside
 rollouts.parquet has every figure of every step, curve.csv their means for `dvc plots`, films/ what a person looks at.
 """
 
+import itertools
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
@@ -186,9 +187,9 @@ def _film(surrogate: Surrogate, frames: Frames, scaling: Scaling, whole: WellWin
     found = rollout(surrogate.step(frames.constants_BKS, mask_S), frames.inputs_BTCS, steps, scaling, mask_S=mask_S)
     lost = int(found.lost_at_B[0])
     file, number = frames.trajectories[0].rsplit("#", 1)
-    name = f"{PurePosixPath(file).stem}_{number}"
-    others = len(list(folder.glob(f"{name}*.mp4")))  # of a file with the same name in another folder
-    film_at, still_at = (folder / f"{name}{f'_{others}' if others else ''}.{suffix}" for suffix in ("mp4", "png"))
+    stem = f"{PurePosixPath(file).stem}_{number}"
+    names = itertools.chain([stem], (f"{stem}_{count}" for count in itertools.count(1)))
+    name = next(one for one in names if not (folder / f"{one}.mp4").exists())  # files in other folders may share it
     lengths = [float(grid.max() - grid.min()) * len(grid) / (len(grid) - 1) for grid in whole.files[0].coordinates]
     film = Film(
         truth=frames.targets_BTCS[0].cpu().numpy(),
@@ -199,8 +200,8 @@ def _film(surrogate: Surrogate, frames: Frames, scaling: Scaling, whole: WellWin
         lengths=lengths,
         lost_at=lost if lost < steps else None,
     )
-    write_film(film, film_at)
-    write_still(film, still_at, step=min(12, steps - 1))
+    write_film(film, folder / f"{name}.mp4")
+    write_still(film, folder / f"{name}.png", step=min(12, steps - 1))
 
 
 if __name__ == "__main__":

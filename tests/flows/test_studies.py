@@ -1,5 +1,6 @@
 """Studies: a cell runs the real stages with other parameters, in a copy, once; what it found is read beside claims."""
 
+import importlib.metadata
 import json
 import os
 import shutil
@@ -17,7 +18,7 @@ from scipy import stats
 
 from flows.effects import Against, Effect, estimate, figures_by_setting, judge, read_effects
 from flows.graph import ProjectError
-from flows.studies import Cell, run_cell
+from flows.studies import TABLE, Cell, run_cell
 from tests.conftest import REPOSITORY
 from tests.flows.processes import gone
 from tests.flows.projects import PYTHON, commit, git, init, write
@@ -152,20 +153,27 @@ def test_a_cell_of_other_parameters_or_data_is_run_again_and_says_why(
     assert told in caplog.text
 
 
-def test_a_raised_version_of_a_stored_function_makes_a_cell_run_again(
-    root: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from tasks.physics import records
+def test_a_raised_version_of_a_function_makes_a_cell_run_again(root: Path) -> None:
+    def table(version: str) -> None:
+        told = {"module": "add", "version": version, "source": "", "libraries": {"h5py": "as it was"}}
+        other = {"module": "subtract", "version": "7", "source": "", "libraries": {"numpy": ""}}
+        write(root, {"tests/functions.json": json.dumps({"sums.add": told, "sums.subtract": other})})
 
-    write(root, {"dvc.yaml": (root / "dvc.yaml").read_text().replace("[add.py,", "[add.py, tasks/physics/records.py,")})
-    write(root, {"tasks/physics/records.py": "# as the real one\n"})
+    table("1")
     run_cell(root, CELL)
-    assert content(root)["versions"]["physics.examine"] == records.EXAMINE.version
-    assert "h5py" in content(root)["versions"]
+    assert content(root)["versions"] == {"sums.add": "1", "h5py": importlib.metadata.version("h5py")}
     assert not run_cell(root, CELL)
-    raised = type(records.EXAMINE)("physics.examine", "raised", "tasks.physics.examination", ("h5py",))
-    monkeypatch.setattr(records, "EXAMINE", raised)
+    table("2")
     assert run_cell(root, CELL)
+    assert content(root)["versions"]["sums.add"] == "2"
+
+
+def test_the_cells_of_surrogates_know_every_function_that_they_run() -> None:
+    found = json.loads((REPOSITORY / "studies/metrics/physics/maze-unet-0.json").read_text())["versions"]
+    functions = {"physics.simulation", "physics.examine", "physics.train_surrogate", "physics.evaluate_surrogate"}
+    assert functions | {"torch", "h5py"} <= found.keys()
+    table = json.loads((REPOSITORY / TABLE).read_text())
+    assert functions <= table.keys()
 
 
 def test_folders_of_own_data_are_seen_where_they_lie(root: Path) -> None:
@@ -254,10 +262,29 @@ def test_a_claim_is_judged_seed_by_seed() -> None:
         judge(effect.model_copy(update={"cells": {"network": "c"}}), found).word
         == "open: no finished cells of network c"
     )
+    with pytest.raises(ProjectError, match=r"more than one of a seed: a 1 and b 1; name all axes"):
+        judge(effect.model_copy(update={"cells": {}}), found)
+    missing = effect.model_copy(update={"figure": "judge.lost"})
+    assert judge(missing, found).word == "open: no figure judge.lost"
+    assert judge(effect, cells({("a", "0"): 1.0, ("b", "0"): 0.0})).word == "open: judge.vrmse is 0"
     base = effect.model_copy(update={"against": Against(figure="judge.base"), "at_most": None, "at_least": 0.1})
     ratio = judge(base, found).ratio
     assert ratio is not None
     assert ratio.mean == pytest.approx(0.5)
+
+
+def test_a_claim_of_each_setting_is_made_of_every_one() -> None:
+    told = Effect(
+        claim="{network} on {data} is better",
+        cells={"data": "maze"},
+        each={"network": ["a", "b"], "steps": ["1", "2"]},
+        figure="judge.vrmse",
+        against=Against(),
+    )
+    single = told.single()
+    assert [one.claim for one in single] == ["a on maze is better"] * 2 + ["b on maze is better"] * 2
+    assert [one.cells["steps"] for one in single] == ["1", "2", "1", "2"]
+    assert all(not one.each and one.single() == [one] for one in single)
 
 
 def test_figures_are_told_by_setting() -> None:
@@ -270,7 +297,7 @@ def test_a_wrong_file_of_claims_is_told(tmp_path: Path) -> None:
     with pytest.raises(ProjectError, match=r"effects\.yaml is missing"):
         read_effects(tmp_path)
     write(tmp_path, {"studies/effects.yaml": "sums: {figures: {a: b.c}, effects: [{claim: it is}]}\n"})
-    with pytest.raises(ProjectError, match=r"effects\.yaml: effects\.0\.cells: Field required"):
+    with pytest.raises(ProjectError, match=r"effects\.yaml: effects\.0\.figure: Field required"):
         read_effects(tmp_path)
 
 
@@ -295,7 +322,7 @@ def test_every_cell_of_every_study_names_what_there_is() -> None:
     reports = read_effects(REPOSITORY)
     assert reports.keys() == found.keys()
     for study, there in found.items():
-        for effect in reports[study].effects:
+        for effect in (one for told in reports[study].effects for one in told.single()):
             for wanted in (effect.cells, effect.cells | (effect.against.cells or {})):
                 assert any(wanted.items() <= axes.items() for axes in there), effect.claim
             assert (effect.at_most is None) != (effect.at_least is None), effect.claim
