@@ -2,13 +2,15 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
 
 from tasks.learning.models import save_model
-from tasks.physics.surrogate import Design, Surrogate, saved_config
+from tasks.physics.surrogate import Surrogate, saved_config
+from tests.tasks.physics.test_surrogate import DESIGN
 
 SERVED = """
 import sys
@@ -26,21 +28,10 @@ np.save(answer, pyfunc._load_pyfunc(model).predict(np.load(example)))
 
 
 def test_a_surrogate_is_served_without_the_tools_that_made_it(tmp_path: Path) -> None:
-    design = Design(
-        network="fno",
-        network_config={"modes": 4, "width": 2, "layers": 1},
-        channels=("A", "B"),
-        constants=(),
-        frames=2,
-        delta=True,
-        dimensions=("x", "y"),
-        resolution=(16, 16),
-        periodic=(True, True),
-        dataset="gray_scott_reaction_diffusion",
-    )
+    design = replace(DESIGN, network="fno", network_config={"modes": 4, "width": 2, "layers": 1})
     model = Surrogate(design, seed=1).eval()
     save_model(tmp_path / "model", model, saved_config(design))
-    x_BXS = torch.randn(1, 4, 16, 16, generator=torch.Generator().manual_seed(0))
+    x_BXS = torch.randn(1, 7, 16, 32, generator=torch.Generator().manual_seed(0))
     np.save(tmp_path / "example.npy", x_BXS.numpy())
     paths = [str(tmp_path / name) for name in ("model", "example.npy", "answer.npy")]
     done = subprocess.run([sys.executable, "-c", SERVED, *paths], capture_output=True, text=True)
