@@ -10,9 +10,9 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from tasks.physics.findings import Finding, Findings
+from tasks.physics.roots import SPLITS
 from tasks.physics.schema import ORDERS
 
-SPLITS = ("train", "valid", "test")
 NEAR = 1e-4  # of an axis' length: so near are coordinates that are the same
 _SPELT = {
     "train": "train",

@@ -6,11 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tasks.physics.crossfile import SPLITS, Judged
+from tasks.markdown import plain, table
+from tasks.physics.crossfile import Judged
 from tasks.physics.metadata_card import metadata_text
 from tasks.physics.opening import is_remote
 from tasks.physics.packed import layout_of
 from tasks.physics.records import facts_of
+from tasks.physics.roots import SPLITS
 from tasks.physics.statistics import declared
 from tasks.sources import link_or_copy
 from tasks.store import Record, Store
@@ -112,14 +114,20 @@ def _card(dataset: str, rows: Sequence[Mapping[str, Any]]) -> str:
     )
     first = rows[0]
     terms = dict.fromkeys((row["licence"], row["credit"], row["url"]) for row in rows)
-    credits = ["- " + ", ".join(_plain(part) for part in one if part) for one in terms]
+    credits = ["- " + ", ".join(plain(part) for part in one if part) for one in terms]
     unstated = any(row["licence"] == "unstated" for row in rows)
     head = ("file", "split", "trajectories", "steps", "made from", "sha256")
-    table = [head, ("---",) * len(head)]
-    for row in rows:
-        origin = f"{row['origin_root']}: {row['origin_path']}"
-        cells = (Path(row["path"]).name, row["split"], row["trajectories"], row["steps"], origin, row["file_id"])
-        table.append(tuple(_plain(str(cell)) for cell in cells))
+    files = [
+        (
+            plain(Path(row["path"]).name),
+            row["split"],
+            row["trajectories"],
+            row["steps"],
+            plain(f"{row['origin_root']}: {row['origin_path']}"),
+            row["file_id"],
+        )
+        for row in rows
+    ]
     return "\n".join(
         [
             f"# {dataset}\n",
@@ -130,12 +138,6 @@ def _card(dataset: str, rows: Sequence[Mapping[str, Any]]) -> str:
             *credits,
             *(["\nWhere no terms are stated: do not pass it on."] if unstated else []),
             "\n## Files\n",
-            *(f"| {' | '.join(cells)} |" for cells in table),
-            "",
+            table(head, files),
         ]
     )
-
-
-def _plain(text: str) -> str:
-    """Return text that is no Markdown: one line, and no end of a cell."""
-    return " ".join(text.split()).replace("|", "\\|").replace("<", "&lt;")

@@ -6,6 +6,7 @@ from tasks.stage import StrictModel
 
 RAW = "data/raw/well"
 CURATED = "data/curated/well"
+SPLITS = ("train", "valid", "test")
 
 
 class OwnPhysics(StrictModel):

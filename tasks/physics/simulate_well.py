@@ -15,8 +15,9 @@ from pydantic import Field
 
 from tasks.physics import gray_scott, shear_flow
 from tasks.physics.metadata_card import metadata_text
+from tasks.physics.roots import SPLITS
 from tasks.physics.schema import read_layout
-from tasks.physics.simulation_card import SPLITS, card_text
+from tasks.physics.simulation_card import card_text
 from tasks.physics.simulation_job import STORED, Job, simulate_job
 from tasks.stage import Plan, Report, Stage, StageError, StrictModel, stage_main
 from tasks.store import Record, Store

@@ -8,9 +8,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from tasks.markdown import table
+from tasks.physics.roots import SPLITS
 from tasks.physics.schema import WellFile, read_layout
 
-SPLITS = ("train", "valid", "test")
 LICENCE = "CC0-1.0"
 
 _ABOUT = {
@@ -62,11 +63,11 @@ def card_text(dataset: str, files: Files, parameters: Mapping[str, Any]) -> str:
             f"## Licence and credits\n\nLicence: {LICENCE}: computed from equations, free for any use. Simulated by "
             "Headrace's stage simulate_well (ETDRK4, pseudo-spectral, float64).\n",
             "## Files\n",
-            _table(("file", *SPLITS, "steps", "time step", "parameters"), rows),
+            table(("file", *SPLITS, "steps", "time step", "parameters"), rows),
             "## Loading\n\nThe block runs in the folder of this card.\n",
             f"```python\n{_LOADING.format(name=Path(example.path).name, path=_path_in_file(example))}```\n",
             "## How it was made\n",
-            _table(("parameter", "value"), ((name, json.dumps(value)) for name, value in _flat(parameters))),
+            table(("parameter", "value"), ((name, json.dumps(value)) for name, value in _flat(parameters))),
         ]
     )
 
@@ -89,8 +90,3 @@ def _flat(values: Mapping[str, Any], before: str = "") -> list[tuple[str, Any]]:
     for name, value in values.items():
         found += _flat(value, f"{before}{name}.") if isinstance(value, Mapping) else [(f"{before}{name}", value)]
     return found
-
-
-def _table(head: Sequence[str], rows: Any) -> str:
-    lines = [head, ["---"] * len(head), *([str(cell) for cell in row] for row in rows)]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"

@@ -11,6 +11,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from tasks.markdown import plain, table
+
 SOURCES_SHOWN = 200  # on a card; of more, those with the most takes
 _HUB_LICENCES = {
     "cc0-1.0",
@@ -51,14 +53,14 @@ def card_text(card: Card) -> str:
         f"thresholds. {_what_it_holds(card)}\n",
         "No video, and no near-duplicate of one, is in two splits. Near-duplicates are known after another encoding, "
         "size, crop, mirroring or start; not in black and white, at another speed or played backwards.\n",
-        f"## Licence and credits\n\nLicence: {_plain(card.licence)}\n",
+        f"## Licence and credits\n\nLicence: {plain(card.licence)}\n",
         *(["Its owner has not stated terms: do not pass it on.\n"] if card.licence == "unstated" else []),
         _sources(card.takes),
         "## Loading\n\nEach block runs in the folder of this card.\n",
         *(f"```python\n{snippet}```\n" for snippet in snippets(card, next(iter(splits)))),
         "## How it was made\n",
-        _table(("parameter", "value"), card.parameters.items()),
-        _table(("made from", "DVC hash"), card.made_from.items()),
+        _plain_table(("parameter", "value"), card.parameters.items()),
+        _plain_table(("made from", "DVC hash"), card.made_from.items()),
     ]
     return "\n".join(parts)
 
@@ -216,15 +218,8 @@ def _sources(takes: Iterable[Mapping[str, Any]]) -> str:
     rows = [(*key, len(of), f"{sum(of):.1f}") for key, of in ordered[:SOURCES_SHOWN]]
     more = len(ordered) - SOURCES_SHOWN
     rest = f"\nand {more} more sources, each credited in `metadata.parquet`.\n" if more > 0 else ""
-    return _table(("source", "credit", "url", "takes", "seconds"), rows) + rest
+    return _plain_table(("source", "credit", "url", "takes", "seconds"), rows) + rest
 
 
-def _table(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
-    lines = [head, ["---"] * len(head), *([_plain(cell) for cell in row] for row in rows)]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
-
-
-def _plain(cell: Any) -> str:
-    """Return text that breaks no table and starts no markup."""
-    text = re.sub(r"([\\|`<>*\[\]])", r"\\\1", " ".join(str(cell).split()))
-    return re.sub(r"(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])", r"\\_", text)
+def _plain_table(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+    return table(head, ([plain(cell) for cell in row] for row in rows))
