@@ -23,7 +23,8 @@ from bench.results import Row
 from tasks.learning.batches import IndexBatches, shuffled, stacked
 from tasks.learning.checkpoints import Checkpoints
 from tasks.learning.config import LearningConfig
-from tasks.learning.loop import Loss, Task, train
+from tasks.learning.loop import train
+from tasks.learning.task import Loss, Task
 
 ROWS = Path(__file__).resolve().with_suffix(".json")
 WARM = 10  # first steps that are left out

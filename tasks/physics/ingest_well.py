@@ -22,7 +22,7 @@ from tasks.physics.listing import SUFFIXES, read_listing
 from tasks.physics.moments import Moments, merged
 from tasks.physics.opening import has_signature, identity_of
 from tasks.physics.records import EXAMINE, REPACK, moments_of, picture_of
-from tasks.physics.roots import CURATED, RAW, OwnPhysics
+from tasks.physics.roots import CURATED, RAW, RAW_CREDIT, RAW_LICENCE, OwnPhysics
 from tasks.physics.schema import channels
 from tasks.physics.statistics import FieldMoments, Trajectory, totals
 from tasks.physics.stats_file import stats_text
@@ -32,8 +32,6 @@ from tasks.stage import Plan, Report, Stage, StageError, StrictModel, stage_main
 from tasks.store import Record, Store
 from tasks.tables import REJECTED, Reject, TableWriter, read_overrides, rejected_row, write_table
 from tasks.workers import default_workers
-
-RAW_LICENCE, RAW_CREDIT = "CC0-1.0", "simulated by Headrace"  # of what simulate_well makes
 
 
 class WellSource(StrictModel):

@@ -7,6 +7,7 @@ from tasks.stage import StrictModel
 RAW = "data/raw/well"
 CURATED = "data/curated/well"
 SPLITS = ("train", "valid", "test")
+RAW_LICENCE, RAW_CREDIT = "CC0-1.0", "simulated by Headrace"  # of what simulate_well makes
 
 
 class OwnPhysics(StrictModel):

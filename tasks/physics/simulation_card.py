@@ -9,10 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from tasks.markdown import table
-from tasks.physics.roots import SPLITS
+from tasks.physics.roots import RAW_LICENCE, SPLITS
 from tasks.physics.schema import WellFile, read_layout
-
-LICENCE = "CC0-1.0"
 
 _ABOUT = {
     "gray_scott_reaction_diffusion": (
@@ -52,7 +50,7 @@ def card_text(dataset: str, files: Files, parameters: Mapping[str, Any]) -> str:
     shape = " x ".join(map(str, example.resolution))
     return "\n".join(
         [
-            f"---\nlicense: {LICENCE.lower()}\npretty_name: {title}, simulated\ntags: [physics]\n---\n",
+            f"---\nlicense: {RAW_LICENCE.lower()}\npretty_name: {title}, simulated\ntags: [physics]\n---\n",
             f"# {title}, simulated\n",
             f"{what}\n",
             f"Fields {', '.join(field.name for field in example.fields)} on {shape} points, float32, in the layout, "
@@ -60,8 +58,8 @@ def card_text(dataset: str, files: Files, parameters: Mapping[str, Any]) -> str:
             "it was computed here, smaller, with the same equations and parameters as far as the table below says. "
             "No trajectory is in two splits.\n",
             "![frames](frames.png)\n",
-            f"## Licence and credits\n\nLicence: {LICENCE}: computed from equations, free for any use. Simulated by "
-            "Headrace's stage simulate_well (ETDRK4, pseudo-spectral, float64).\n",
+            f"## Licence and credits\n\nLicence: {RAW_LICENCE}: computed from equations, free for any use. Simulated "
+            "by Headrace's stage simulate_well (ETDRK4, pseudo-spectral, float64).\n",
             "## Files\n",
             table(("file", *SPLITS, "steps", "time step", "parameters"), rows),
             "## Loading\n\nThe block runs in the folder of this card.\n",

@@ -15,11 +15,12 @@ from pydantic import Field, field_validator
 from tasks.keys import StoredFunction
 from tasks.learning.checkpoints import Checkpoints, checkpoint_key
 from tasks.learning.config import LearningConfig, Regime
-from tasks.learning.loop import Loss, Task, Trained, train
+from tasks.learning.loop import train
 from tasks.learning.models import save_model
 from tasks.learning.parallel import beside
 from tasks.learning.pyfunc import EXAMPLE
 from tasks.learning.shown import shown
+from tasks.learning.task import Loss, Task, Trained
 from tasks.physics.comparison import write_curve
 from tasks.physics.evaluation import SURROGATE, score, step_for
 from tasks.physics.ingested import Ingested, ingested

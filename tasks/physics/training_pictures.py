@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from tasks.learning.loop import Trained
+from tasks.learning.task import Trained
 
 
 def curves_figure(trained: Trained, name: str, path: Path) -> None:

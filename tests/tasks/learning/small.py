@@ -21,8 +21,9 @@ from tasks import places
 from tasks.learning.batches import IndexBatches, shuffled, stacked
 from tasks.learning.checkpoints import Checkpoints, checkpoint_key
 from tasks.learning.config import LearningConfig
-from tasks.learning.loop import Loss, Task, Trained, train
+from tasks.learning.loop import train
 from tasks.learning.models import save_model
+from tasks.learning.task import Loss, Task, Trained
 
 ITEMS, SIGNAL = 52, 12  # rows, numbers in a row
 BASE: dict[str, Any] = {

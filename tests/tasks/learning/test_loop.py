@@ -16,8 +16,9 @@ from pydantic import ValidationError
 from tasks.learning import exact
 from tasks.learning.batches import IndexBatches, shuffled, stacked
 from tasks.learning.checkpoints import Checkpoints, checkpoint_key
-from tasks.learning.loop import Loss, Task, Trained, TrainingError, train
+from tasks.learning.loop import TrainingError, train
 from tasks.learning.schedule import learning_rate, total_steps
+from tasks.learning.task import Loss, Task, Trained
 from tests.tasks.learning.small import (
     BASE,
     ITEMS,

@@ -14,9 +14,10 @@ from typing import Any
 import pytest
 import torch
 
-from tasks.learning.loop import Loss, Trained, train
+from tasks.learning.loop import train
 from tasks.learning.models import load_model
 from tasks.learning.parallel import World, _buckets, beside
+from tasks.learning.task import Loss, Trained
 from tests.tasks.learning.small import KEY, TASK, EveryThird, Net, config, follow, processes, report, squared, weights
 
 

@@ -19,7 +19,8 @@ from torch.optim.optimizer import register_optimizer_step_pre_hook
 from tasks.learning.batches import IndexBatches, shuffled, stacked
 from tasks.learning.checkpoints import Checkpoints, Standing, checkpoint_key
 from tasks.learning.exact import Interrupts
-from tasks.learning.loop import Loss, Task, Trained, train
+from tasks.learning.loop import train
+from tasks.learning.task import Loss, Task, Trained
 from tests.tasks.learning.small import (
     BASE,
     ITEMS,
