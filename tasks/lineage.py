@@ -144,6 +144,14 @@ def _present_hash(out: Any) -> str:
     return str(out.get_hash().value) if out.exists else ""
 
 
+def listed_parameters(repo: "Repo", stage: "DvcStage", file: str, keys: Iterable[str]) -> list[str]:
+    """Return what a stage lists of a parameter file, which is not read: all its `keys` where it lists it whole."""
+    from dvc.dependency.param import ParamsDependency
+
+    listed = [d for d in stage.deps if isinstance(d, ParamsDependency) and _relative(repo, d.fs_path) == file]
+    return [name for dep in listed for name in (dep.params or keys)]
+
+
 def read_params_file(root: Path) -> dict[str, Any]:
     """Return the content of params.yaml, as DVC parses it; empty where there is none."""
     from dvc.utils.serialize import load_yaml

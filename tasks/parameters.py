@@ -99,12 +99,12 @@ class _RunSection(StrictModel):
 def unlisted_parameters(repo: Any) -> list[str]:
     """Return the keys of params.yaml, dotted, that nothing uses: no stage, no `${...}` of dvc.yaml, nor `run:`."""
     root = Path(repo.root_dir)
+    keys = lineage.flatten(lineage.read_params_file(root))
     used: set[str] = {RUN_SECTION}
     for stage in repo.index.stages:
-        used.update(lineage.describe(repo, stage, hashes=False).params.get("params.yaml", {}))
+        used.update(lineage.listed_parameters(repo, stage, "params.yaml", keys))
         if Path(stage.path).name == "dvc.yaml":
             used.update(re.findall(r"\$\{\s*([\w.-]+)", Path(stage.path).read_text()))
-    keys = lineage.flatten(lineage.read_params_file(root))
     unused = [key for key in keys if not any(key == name or key.startswith(f"{name}.") for name in used)]
     return list(dict.fromkeys(_whole_member(key, keys, unused) for key in unused))
 

@@ -56,6 +56,7 @@ class Stage:
     _seen: dict[str, Any] = field(default_factory=dict)  # what lay in each folder when it was asked for
     _items_done: int = 0
     _dep_hashes: dict[str, str] = field(default_factory=dict)
+    _repo: Any = None  # DVC's Repo with its stages read, which takes a second
 
     @property
     def name(self) -> str:
@@ -98,9 +99,12 @@ class Stage:
         """Return DVC's hash of the declared dep `path` as it is now: what dvc.lock will say of it."""
         path = self._require(path, self.info.deps, "deps")
         if not self._dep_hashes:
-            repo = lineage.open_repo(self.root)
-            self._dep_hashes = lineage.stage_info(repo, self.info.address, hashes=True).deps
+            self._dep_hashes = self._hashed().deps
         return self._dep_hashes[path]
+
+    def _hashed(self) -> StageInfo:
+        self._repo = self._repo or lineage.open_repo(self.root)
+        return lineage.stage_info(self._repo, self.info.address, hashes=True)
 
     def out(self, path: str) -> Path:
         """Return where to write the declared out `path`; it gets its final name when the whole stage has succeeded.
@@ -113,6 +117,10 @@ class Stage:
             final.parent.mkdir(parents=True, exist_ok=True)
             self._staged[path] = final.with_name(f".{final.name}.{os.getpid()}.partial")
         return self._staged[path]
+
+    def count_done(self, items: int) -> None:
+        """Say how many items of the plan's unit this run did, for the time that the next plan expects."""
+        self._items_done += items
 
     def metrics(self, figures: Mapping[str, Mapping[str, float]]) -> None:
         """Write deterministic figures, {"group": {"name": number}}, for `dvc metrics`, and log them to MLflow."""
@@ -418,7 +426,7 @@ def _run(
         params = checked_parameters(repo, model, nested, info)
         tracker.params(nested)
         _require_own_data(repo, info, root)
-        stage = Stage(info, root, read_knobs(root), tracker)
+        stage = Stage(info, root, read_knobs(root), tracker, _repo=repo)
         log.setLevel(stage.knobs.log_level.upper())
         stage._clear_leftovers()
         if plan is not None:
@@ -475,7 +483,7 @@ def _close_dead_runs(root: Path) -> None:
 
 def _record(stage: Stage, report: Report, seconds: float) -> None:
     """Tie the run to DVC's hashes, and keep the counts and times of this run."""
-    info = lineage.stage_info(lineage.open_repo(stage.root), stage.info.address, hashes=True)
+    info = stage._hashed()
     tags = lineage.data_tags(info)
     stage.tracker.set_tags(tags)
     for path, digest in info.deps.items():

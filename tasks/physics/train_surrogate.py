@@ -39,6 +39,10 @@ STORED = StoredFunction(
     "physics.train_surrogate", "1", "tasks.physics.train_surrogate", ("torch", "neuraloperator", "numpy", "h5py")
 )
 
+_STORED_MODELS = (
+    8  # while a checkpoint takes another's place: weights and AdamW's two moments, best weights, twice each
+)
+
 
 class Network(StrictModel):
     """One of the surrogates: how it is built, and what of its training is its own."""
@@ -96,6 +100,7 @@ def run(stage: Stage, params: Params) -> Report:
     stage.figure(report / "curves.png", "curves.png")
     stage.metrics(_figures(trained, surrogate, len(windows)))
     stage.timing({"time/train_s": trained.seconds})
+    stage.count_done(trained.steps_run)
     stage.log.info("best at step %d of %d: %s", trained.best_step, trained.steps, trained.best)
     return Report("window", len(windows), len(windows), {}, f"data/models/surrogate/{stage.member}")
 
@@ -104,12 +109,21 @@ def plan(stage: Stage, params: Params) -> Plan:
     """Say from which step training goes on, or that it has ended."""
     longest = params.train_surrogate.networks[stage.member].max_steps
     found = _checkpoints(stage, params).standing()
-    if found is None:
-        return Plan("network", 1, 0, notes=(f"begins at step 0 of at most {longest}",))
-    if found.ended:
+    if found is not None and found.ended:
         note = f"training ended at step {found.step}: its best weights are stored, and are written out"
-        return Plan("network", 0, 1, notes=(note, found.address))
-    return Plan("network", 1, 0, notes=(f"goes on from step {found.step} of at most {longest}", found.address))
+        return Plan("step", 0, found.step, _model_bytes(stage, params), notes=(note, found.address))
+    needed = (1 + _STORED_MODELS) * _model_bytes(stage, params)
+    if found is None:
+        return Plan("step", longest, 0, needed, notes=(f"begins at step 0 of at most {longest}",))
+    notes = (f"goes on from step {found.step} of at most {longest}", found.address)
+    return Plan("step", longest - found.step, found.step, needed, notes=notes)
+
+
+def _model_bytes(stage: Stage, params: Params) -> int:
+    chosen = params.train_surrogate
+    data = ingested(stage, params.own, chosen.dataset)
+    surrogate = Training(stage.member, chosen, data, "cpu").untrained()
+    return sum(p.numel() * p.element_size() for p in surrogate.parameters())
 
 
 def _checkpoints(stage: Stage, params: Params) -> Checkpoints:
@@ -133,12 +147,22 @@ class Training:
     def run(self, **more: Any) -> tuple[Trained, WellWindows]:
         """Train; return what came out and the windows it was trained on. `more` as for `tasks.learning.loop.train`."""
         chosen, network = self.chosen, self.chosen.networks[self.member]
-        request = Request(steps_input=chosen.frames, delta=chosen.delta)
-        windows = self.data.windows("train", request, kind=chosen.normalisation, seed=chosen.learning.seed)
+        windows = self._windows()
         design = _design(self.member, network, chosen, windows)
         config = LearningConfig(**chosen.learning.model_dump(), lr=network.lr, max_steps=network.max_steps)
         task = _task(self.data, chosen, design, windows, config)
         return train(task, config, device=self.device, **more), windows
+
+    def untrained(self) -> Surrogate:
+        """Return the surrogate as training begins with it, without scaling."""
+        chosen = self.chosen
+        design = _design(self.member, chosen.networks[self.member], chosen, self._windows())
+        return Surrogate(design, seed=chosen.learning.seed)
+
+    def _windows(self) -> WellWindows:
+        request = Request(steps_input=self.chosen.frames, delta=self.chosen.delta)
+        kind, seed = self.chosen.normalisation, self.chosen.learning.seed
+        return self.data.windows("train", request, kind=kind, seed=seed)
 
     def follow(self) -> None:
         """Train beside the process that runs the stage."""

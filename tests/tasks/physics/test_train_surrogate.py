@@ -117,30 +117,40 @@ class Planned:
         return self.hashes[path]
 
 
-def test_a_plan_says_from_which_step_training_goes_on_or_that_it_has_ended(data: Ingested, tmp_path: Path) -> None:
+def test_a_plan_says_from_which_step_training_goes_on_or_that_it_has_ended(
+    data: Ingested, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     stage: Any = Planned(tmp_path)
+    monkeypatch.setattr("tasks.physics.train_surrogate.ingested", lambda *_: data)
     params = Params(own=OwnPhysics(physics="data/own/physics"), train_surrogate=chosen(validate_every_steps=2))
     training = Training("unet", params.train_surrogate, data, "cpu")
 
+    needed: list[int] = []
+
     def planned() -> tuple[int, int, str]:
         found = plan(stage, params)
-        assert found.unit == "network"
+        assert found.unit == "step"
+        needed.append(found.disk_needed_bytes)
         return found.items_todo, found.items_stored, found.notes[0]
 
     def stop(step: int, total: int) -> None:
         if step == 2:
             raise KeyboardInterrupt
 
-    assert planned() == (1, 0, "begins at step 0 of at most 3")
+    assert planned() == (3, 0, "begins at step 0 of at most 3")
     assert list(tmp_path.glob("store/*")) == []
     with pytest.raises(KeyboardInterrupt):
         training.run(checkpoints=_checkpoints(stage, params), progress=stop)
-    assert planned() == (1, 0, "goes on from step 2 of at most 3")
+    assert planned() == (1, 2, "goes on from step 2 of at most 3")
     trained, _ = training.run(checkpoints=_checkpoints(stage, params))
     assert trained.resumed_from == 2
-    assert planned() == (0, 1, "training ended at step 3: its best weights are stored, and are written out")
+    assert planned() == (0, 3, "training ended at step 3: its best weights are stored, and are written out")
+    stored = sum(file.stat().st_size for file in tmp_path.rglob("*") if file.is_file())
+    weights = sum(p.numel() * p.element_size() for p in trained.model.parameters())
+    assert needed[2] == weights
+    assert stored <= needed[0] == needed[1]
     stage.hashes["data/raw/well"] = "bb"
-    assert planned() == (1, 0, "begins at step 0 of at most 3")
+    assert planned() == (3, 0, "begins at step 0 of at most 3")
 
 
 def _fail() -> None:
