@@ -14,7 +14,7 @@ env: $(READY)    ## make the environment in .venv
 $(READY): pyproject.toml constraints.txt requirements-no-deps.txt
 	@echo "making the environment in $(VENV), a few minutes"
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[video,physics,dev]'
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[video,physics,text,dev]'
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps -r requirements-no-deps.txt
 	@touch $@
 
@@ -40,7 +40,7 @@ ui: $(READY)     ## the Prefect and MLflow pages on loopback; Ctrl-C ends both
 	$(BIN)/headrace ui
 
 bench: $(READY)  ## speed beside the peers; results go to bench/RESULTS.md
-	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[video,physics,dev,bench]'
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[video,physics,text,dev,bench]'
 	$(BIN)/python -m bench.video
 	$(BIN)/python -m bench.video_shots
 	$(BIN)/python -m bench.data_juicer
