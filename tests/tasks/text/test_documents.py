@@ -1,0 +1,118 @@
+"""Pages out of every kind of file, and what is told of files that hold none."""
+
+import bz2
+import json
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from tasks.tables import Reject
+from tasks.text.documents import Document, read_documents
+from tasks.text.wikitext import HOLE, sections_of
+
+DUMP = """<mediawiki xmlns="http://www.mediawiki.org/xml/export-0.10/">
+<page><title>Mill</title><ns>0</ns><id>1</id><revision><id>9</id><text>{text}</text></revision></page>
+<page><title>Mills</title><ns>0</ns><id>2</id><redirect title="Mill"/><revision><text>#R</text></revision></page>
+<page><title>Talk:Mill</title><ns>1</ns><id>3</id><revision><text>Hm.</text></revision></page>
+</mediawiki>"""
+
+
+def documents(path: Path) -> list[Document]:
+    return list(read_documents(path))
+
+
+def reason(document: Document) -> str:
+    assert document.reject is not None
+    return document.reject.reason
+
+
+def test_a_text_file_is_a_page_in_sections(tmp_path: Path) -> None:
+    path = tmp_path / "Water mill.txt"
+    path.write_bytes("\ufeffOne.\r\nTwo.\r\n\r\n\r\nThree.".encode())
+    assert documents(path) == [Document("0", "Water mill", ("One.\nTwo.", "Three."))]
+
+
+def test_rows_of_jsonl_keep_their_own_licence_and_bad_lines_are_told(tmp_path: Path) -> None:
+    path = tmp_path / "pages.jsonl"
+    rows = [
+        {"id": 7, "title": "Mill", "text": "It grinds.", "licence": "CC0-1.0", "credit": "nobody"},
+        ["no", "object"],
+    ]
+    lines = [json.dumps(row).encode() for row in rows]
+    path.write_bytes(b"\n".join([lines[0], b"", b"{broken", b'{"text": "\xff"}', lines[1], b'{"text": 3}']) + b"\n")
+    first, *bad = documents(path)
+    assert first == Document("7", "Mill", ("It grinds.",), "", {"licence": "CC0-1.0", "credit": "nobody"})
+    assert [(d.name, reason(d)) for d in bad] == [
+        ("line 3", "not_json"),
+        ("line 4", "not_utf8"),
+        ("line 5", "no_text"),
+        ("line 6", "no_text"),
+    ]
+
+
+def test_parquet_and_summaries_give_the_same_pages(tmp_path: Path) -> None:
+    rows = [{"id": "Mill", "title": "Mill", "text": "It grinds.", "topic": "Technology"}]
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "a.parquet")
+    (tmp_path / "a.json").write_text(json.dumps({"Mill": {"extract": "It grinds.", "topic": "Technology"}, "None": {}}))
+    summary, none = documents(tmp_path / "a.json")
+    assert documents(tmp_path / "a.parquet") == [summary]
+    assert reason(none) == "no_text"
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "expected"),
+    [
+        ("a.txt", b"caf\xe9", "not_utf8"),
+        ("a.json", b"[1, 2]", "not_json"),
+        ("a.json", b"[" * 100_000, "not_json"),
+        ("a.parquet", b"PAR1 and no more", "unreadable"),
+        ("a.xml", b"<mediawiki><page>", "unreadable"),
+        ("a.xml.bz2", b"BZh9 broken", "unreadable"),
+        ("a.xml.bz2", bz2.compress(b"<mediawiki><page><ns>0</ns></page></mediawiki>" * 50)[:-20], "unreadable"),
+        ("a.docx", b"PK", "unknown_format"),
+    ],
+)
+def test_a_file_that_is_not_what_its_name_says_is_told(
+    tmp_path: Path, name: str, content: bytes, expected: str
+) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(Reject) as caught:
+        documents(tmp_path / name)
+    assert caught.value.reason == expected
+
+
+def test_a_parquet_file_without_text_names_its_columns(tmp_path: Path) -> None:
+    pq.write_table(pa.table({"body": ["x"]}), tmp_path / "a.parquet")
+    with pytest.raises(Reject, match=r"no column 'text'.*body"):
+        documents(tmp_path / "a.parquet")
+
+
+def test_a_dump_gives_articles_and_says_what_the_other_pages_are(tmp_path: Path) -> None:
+    for path, opened in ((tmp_path / "a.xml", open), (tmp_path / "a.xml.bz2", bz2.open)):
+        with opened(path, "wb") as file:
+            file.write(DUMP.format(text="A '''mill''' grinds [[grain|corn]].").encode())
+        mill, mills, talk = documents(path)
+        assert mill == Document("1", "Mill", ("A mill grinds corn.",))
+        assert (reason(mills), reason(talk)) == ("redirect", "no_article")
+
+
+def test_wikitext_becomes_the_words_that_readers_see() -> None:
+    text = (
+        "{{Infobox mill|height=3}}[[File:Mill.jpg|thumb|A mill.]]A '''mill''' (&nbsp;{{IPA|x}}) is a "
+        "[[machine|device]] to ''grind'' [[grain]].<ref>A book.</ref><!-- not seen --> It is "
+        "{{convert|5|m}} tall.{{cn}}\n"
+        "* a list\n{| class=x\n| a table\n|}\n\nIt has [http://x.invalid two wheels].\n"
+        "== History ==\nThe mill of {{lang|fr|Moulin}} burnt.<br>It was rebuilt.\n== References ==\nA book.\n"
+    )
+    assert list(sections_of(text)) == [
+        "A mill is a device to grind grain. It is 5 m tall.\n\nIt has two wheels.",
+        "The mill of Moulin burnt.\n\nIt was rebuilt.",
+    ]
+
+
+def test_what_a_template_would_have_shown_is_marked_as_missing() -> None:
+    assert list(sections_of("Its area is {{area of|mill}} and <math>x^2</math> more.")) == [
+        f"Its area is {HOLE} and {HOLE} more."
+    ]
