@@ -1,6 +1,6 @@
 """Documents out of files: plain text, JSONL, Parquet, a JSON of summaries by title, or a MediaWiki dump.
 
-A document is a page: a title and sections of text without markup. What cannot be read is told, page by page or file by
+A document is a page: a title and sections of text. What cannot be read is told, page by page or file by
 file, and stops nothing else.
 """
 
@@ -18,7 +18,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tasks.tables import Reject
-from tasks.text.wikitext import sections_of
 
 SUFFIXES = (".txt", ".md", ".jsonl", ".ndjson", ".json", ".parquet", ".xml", ".xml.bz2", ".bz2")
 _COLUMNS = ("id", "title", "topic", "licence", "credit", "url")  # besides `text`, where a row has them
@@ -27,13 +26,17 @@ MAX_TEXT_BYTES = 1 << 28  # of one text file or line of JSONL: more is no page
 
 @dataclass(frozen=True)
 class Document:
-    """A page as it was read. `name` is its place in the file; `reject` says why there is no text."""
+    """A page as it was read. `name` is its place in the file; `reject` says why there is no text.
+
+    With `wikitext` there is one section, the page with its markup (see `tasks.text.wikitext`).
+    """
 
     name: str
     title: str
     sections: tuple[str, ...]
     topic: str = ""
     facts: Mapping[str, str] = field(default_factory=dict)  # licence, credit and url where the file gives its own
+    wikitext: bool = False
     reject: Reject | None = None
 
 
@@ -152,4 +155,4 @@ def _page(element: ElementTree.Element) -> Document:
         return Document(name, title, (), reject=Reject("no_article", f"namespace {text('ns')}"))
     if element.find(".//{*}redirect") is not None:
         return Document(name, title, (), reject=Reject("redirect", "the page leads to another"))
-    return Document(name, title, tuple(sections_of(text("text"))))
+    return Document(name, title, (text("text"),), wikitext=True)

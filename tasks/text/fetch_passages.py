@@ -104,7 +104,8 @@ def plan(stage: Stage, params: Params) -> Plan:
     documents, _ = _documents(files, params.fetch_passages, bad_files)
     settings = _settings(params.fetch_passages)
     keys = [_key(document, settings) for _, document in documents.values() if document.reject is None]
-    stored = sum(stage.store.has(STORED.name, key) for key in keys)
+    store = stage.store
+    stored = sum(store.has(STORED.name, key) for key in keys)
     return Plan("page", len(keys) - stored, stored)
 
 
@@ -154,8 +155,6 @@ def _documents(
                     key = f"{key}#{len(mine)}"
                     reject = Reject("repeated_id", f"{document.name} stands twice in {file.name}")
                     document = replace(document, reject=reject)
-                elif document.reject is None and not document.sections:
-                    document = replace(document, reject=Reject("empty", "no prose"))
                 mine[key] = document
         except Reject as reject:  # what was read before the fault is no page: the file is mended and read again
             bad_files[file.source] = reject
@@ -176,7 +175,7 @@ def _settings(chosen: FetchPassages) -> Settings:
 
 
 def _input_hash(document: Document) -> str:
-    return hashlib.sha256(json.dumps([document.title, document.sections]).encode()).hexdigest()
+    return hashlib.sha256(json.dumps([document.title, document.wikitext, document.sections]).encode()).hexdigest()
 
 
 def _key(document: Document, settings: Settings) -> str:
@@ -189,11 +188,10 @@ def _pages(
     """Return each page's text and sentences from the store, working out what it lacks."""
     readable = {key: document for key, document in documents.items() if document.reject is None}
     keys = {page_id: _key(document, settings) for page_id, document in readable.items()}
-    missing = {
-        page_id: document for page_id, document in readable.items() if not stage.store.has(STORED.name, keys[page_id])
-    }
+    store = stage.store
+    missing = {page_id: document for page_id, document in readable.items() if not store.has(STORED.name, keys[page_id])}
     rejects: dict[str, Reject] = {}
-    with stage.store.writer() as writer:
+    with store.writer() as writer:
         jobs = [(page_id, Job(document, settings)) for page_id, document in missing.items()]
         names = {page_id: document.title or document.name for page_id, document in missing.items()}
         waiting: list[tuple[str, dict[str, Any], Sequence[str]]] = []
@@ -207,7 +205,7 @@ def _pages(
                 waiting = []
         if waiting:
             writer.put_many(STORED.name, STORED.version, asdict(settings), waiting)
-    records = stage.store.get_many(STORED.name, {key for page_id, key in keys.items() if page_id not in rejects})
+    records = store.get_many(STORED.name, {key for page_id, key in keys.items() if page_id not in rejects})
     pages: dict[str, Page] = {}
     for page_id, key in keys.items():
         if page_id in rejects:

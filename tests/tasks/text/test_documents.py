@@ -94,7 +94,7 @@ def test_a_dump_gives_articles_and_says_what_the_other_pages_are(tmp_path: Path)
         with opened(path, "wb") as file:
             file.write(DUMP.format(text="A '''mill''' grinds [[grain|corn]].").encode())
         mill, mills, talk = documents(path)
-        assert mill == Document("1", "Mill", ("A mill grinds corn.",))
+        assert mill == Document("1", "Mill", ("A '''mill''' grinds [[grain|corn]].",), wikitext=True)
         assert (reason(mills), reason(talk)) == ("redirect", "no_article")
 
 
