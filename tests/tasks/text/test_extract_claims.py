@@ -1,0 +1,131 @@
+"""The stage: every claim is quoted where it says, nothing is lost, and a stored passage is not parsed again."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tasks import lineage
+from tasks.parameters import read_knobs
+from tasks.report import check_report
+from tasks.stage import Report, Stage
+from tasks.tables import REJECTED, read_table, write_table
+from tasks.text.extract_claims import CLAIMS, DROPPED, Params, plan, run
+from tasks.text.passages import PASSAGES
+from tests.conftest import Project
+
+DVC_YAML = """stages:
+  extract_claims:
+    cmd: python -m tasks.text.extract_claims
+    deps: [data/raw/passages]
+    outs: [data/curated/claims]
+    metrics: [{data/metrics/extract_claims.json: {cache: false}}]
+"""
+TEXTS = {
+    "Bronze": [
+        "Bronze is an alloy of copper and tin.",
+        "It was first made in the Near East, where it replaced stone.",
+        "If it were cheap, everybody would use it.",
+    ],
+    "Alvar Aalto": [
+        "Alvar Aalto was a Finnish architect and designer.",
+        "He studied in Helsinki and opened an office in Turku.",
+        "His wife, Aino Aalto, was an architect.",
+    ],
+    "Nothing": ["Would it rain?", "Who could say?", "If only it rained!"],
+}
+
+
+def passage(title: str, sentences: list[str]) -> dict[str, Any]:
+    text, spans, at = " ".join(sentences), [], 0
+    for sentence in sentences:
+        spans.append({"start": at, "end": at + len(sentence)})
+        at += len(sentence) + 1
+    facts = dict.fromkeys(("topic", "source", "licence", "credit", "url"), "x")
+    return {
+        "passage_id": f"{title}-0",
+        "page_id": title,
+        "title": title,
+        "text": text,
+        "sentences": spans,
+        **facts,
+    }
+
+
+@pytest.fixture(scope="module")
+def stored(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("stored") / "store"
+
+
+@pytest.fixture
+def filled(project: Project, stored: Path) -> Project:
+    project.write("dvc.yaml", DVC_YAML)
+    knobs = {"engine": "local", "workers": 1, "item_timeout_s": 60, "max_reject_fraction": 0.5}
+    knobs |= {"device": "cpu", "train_processes": 1, "log_level": "info"}
+    project.write("params.yaml", json.dumps({"run": knobs}))
+    rows = [passage(title, sentences) for title, sentences in TEXTS.items()]
+    write_table(project.root / "data/raw/passages/passages.parquet", rows, PASSAGES)
+    if not stored.exists():
+        assert extracted(project)[1] == len(TEXTS)
+        shutil.copytree(project.root / "data/store", stored)
+    else:
+        shutil.copytree(stored, project.root / "data/store", dirs_exist_ok=True)
+    return project
+
+
+def stage_of(project: Project) -> Stage:
+    info = lineage.stage_info(lineage.open_repo(project.root), "extract_claims", hashes=False)
+    return Stage(info, project.root, read_knobs(project.root), lineage.Tracker())
+
+
+def extracted(project: Project) -> tuple[Report, int]:
+    stage = stage_of(project)
+    report = run(stage, Params())
+    check_report(report)
+    stage._publish()
+    return report, stage._items_done
+
+
+def rows(project: Project, name: str, schema: Any) -> list[dict[str, Any]]:
+    return read_table(project.root / f"data/curated/claims/{name}.parquet", schema).to_pylist()
+
+
+def test_each_claim_is_quoted_where_it_says_and_stands_in_the_order_of_the_text(filled: Project) -> None:
+    report, parsed = extracted(filled)
+    assert (report.items_in, report.kept, report.rejected, parsed) == (3, 2, {"no_claims": 1}, 0)
+    claims = rows(filled, "claims", CLAIMS)
+    texts = {f"{title}-0": " ".join(sentences) for title, sentences in TEXTS.items()}
+    for claim in claims:
+        text = texts[claim["passage_id"]]
+        assert text[claim["quote_start"] : claim["quote_end"]] == claim["quote"]
+        assert claim["quote"] in TEXTS[claim["page_id"]][claim["sentence"]]
+        assert len(claim["claim"].split()) <= 15
+        assert claim["claim"].endswith(".")
+    assert [(c["passage_id"], c["number"]) for c in claims] == [
+        (passage_id, number)
+        for passage_id in texts
+        for number in range(sum(c["passage_id"] == passage_id for c in claims))
+    ]
+    said = {claim["claim"] for claim in claims}
+    assert {"Bronze is an alloy of copper and tin.", "Alvar Aalto was a Finnish architect."} <= said
+    assert not any(claim.split()[0] in ("It", "He", "His") for claim in said)
+
+
+def test_what_is_no_fact_is_dropped_with_the_reason_and_a_passage_without_claims_rejected(filled: Project) -> None:
+    extracted(filled)
+    dropped = rows(filled, "dropped", DROPPED)
+    assert any(one["passage_id"] == "Bronze-0" and "cheap" in one["text"] for one in dropped)
+    assert not any("cheap" in claim["claim"] for claim in rows(filled, "claims", CLAIMS))
+    (rejected,) = rows(filled, "rejected", REJECTED)
+    assert (rejected["item_id"], rejected["parent_id"], rejected["reason"]) == ("Nothing-0", "Nothing", "no_claims")
+
+
+def test_a_plan_counts_the_passages_that_are_not_stored(filled: Project) -> None:
+    assert (plan(stage_of(filled), Params()).items_todo, plan(stage_of(filled), Params()).items_stored) == (0, 3)
+    more = [passage(title, sentences) for title, sentences in TEXTS.items()]
+    more.append(passage("Brass", ["Brass is an alloy of copper and zinc."]))
+    write_table(filled.root / "data/raw/passages/passages.parquet", more, PASSAGES)
+    assert plan(stage_of(filled), Params()).items_todo == 1
+    assert extracted(filled)[1] == 1
