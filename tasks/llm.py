@@ -279,8 +279,7 @@ class _Crew:
                 if not isinstance(outcome, BaseException):
                     finished(place, outcome)
                 else:
-                    trouble = trouble or outcome  # what follows the first is that others were stopped
-                    self._stop.set()
+                    trouble = trouble or outcome  # the first; the others were stopped by it
         except KeyboardInterrupt:
             threads.clear()  # who interrupts does not wait for what is in flight
             raise
@@ -299,7 +298,8 @@ class _Crew:
             try:
                 self._results.put((place, self._go_on(talk)))
             except BaseException as error:  # noqa: BLE001 - the caller's thread raises it
-                self._results.put((place, error))
+                self._results.put((place, error))  # before the others stop, which is an error too
+                self._stop.set()
 
     def _go_on(self, talk: _Talk) -> Answer[Any]:
         """Ask until the talk has ended. Whatever is asked was looked for, and is kept before it is heard."""

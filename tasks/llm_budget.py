@@ -1,6 +1,7 @@
 """Tokens and money of language models: counted from the answers, estimated where they do not say, stopped in time.
 
-A limit is hard: before a request is sent, the most that it can cost is set aside, so requests in flight count too.
+A limit is hard: before a request is sent, the most that it can cost is set aside (a token for each of its bytes, and
+an answer of max_tokens), so requests in flight count too.
 """
 
 import threading
@@ -76,7 +77,7 @@ class Ledger:
         """
         with self._changed:
             while (limit := self._exceeded(most)) is not None:
-                if not self._in_flight or limit == "max_calls":
+                if not self._in_flight:
                     raise BudgetError(
                         f"run.llm.limits.{limit}={getattr(self.limits, limit):g} is reached: {self.told()}; what is "
                         f"answered is stored: raise the limit (null: none) and run again, which goes on from here"

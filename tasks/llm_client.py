@@ -78,7 +78,7 @@ class Sender:
         if "max_tokens" in sent:
             sent[self._endpoint.max_tokens_field] = sent.pop("max_tokens")
         body = json.dumps(sent, ensure_ascii=False, allow_nan=False).encode()
-        most = Usage(estimated_prompt(messages), int(settings.get("max_tokens", 0)))
+        most = Usage(len(body), int(settings.get("max_tokens", 0)))  # a token has a byte at least
         jitter = random.Random(name)
         for number in range(1, self._endpoint.tries + 1):
             self._wait_until_open()

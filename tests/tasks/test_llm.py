@@ -1,13 +1,10 @@
 """Asking language models: each answer is paid for once, kept before it is used, and checked."""
 
 import json
-import logging
-import os
 import re
 import signal
 import subprocess
 import sys
-import textwrap
 import threading
 import time
 from collections.abc import Iterator
@@ -20,7 +17,6 @@ from tasks.llm import (
     Answer,
     BudgetError,
     Endpoint,
-    EndpointError,
     Ledger,
     Limits,
     Request,
@@ -33,7 +29,7 @@ from tasks.store import Store
 from tasks.strict import StrictModel
 from tasks.tables import Reject
 from tests.tasks import llm_server
-from tests.tasks.llm_server import Server, answer, passage_of, sentences_of, status
+from tests.tasks.llm_server import Server, answer, passage_of, status
 
 LIST = Template("list_claims", "1", "You list the claims of a passage.", "List the claims of this passage.\n$passage")
 SAMPLING = Sampling(model="tiny")
@@ -426,30 +422,44 @@ def test_usage_that_is_not_told_is_estimated_at_four_bytes_a_token(server, store
     assert got.usage.estimated == 1
 
 
-@pytest.mark.parametrize(
-    ("limits", "most"),
-    [
-        ({"max_calls": 7}, 7),
-        ({"max_tokens": 7 * 300 + 299}, 7),
-        ({"max_cost_usd": 7 * (200 * 3 + 100 * 5) / 1e6, **{"prompt_usd_per_million_tokens": 3.0}}, 7),
-        ({"max_calls": 0}, 0),
-    ],
-)
-def test_a_budget_is_never_passed_keeps_what_is_done_and_says_so(server, store, limits, most):
+def sent_bytes(server: Server, tmp_path: Path, sampling: Sampling) -> int:
+    """Return the size of a request: no vocabulary makes more tokens of it than it has bytes."""
+    run(server, Store(tmp_path / "probe"), [request(0)], sampling=sampling)
+    (body,) = server.bodies
+    server.bodies.clear()
+    return len(json.dumps(body, ensure_ascii=False).encode())
+
+
+@pytest.mark.parametrize("name", ["max_calls", "max_tokens", "max_cost_usd"])
+def test_a_budget_is_never_passed_keeps_what_is_done_and_says_so(server, store, tmp_path, name):
     server.default = answer(usage={"prompt_tokens": 200, "completion_tokens": 100})
     sampling = Sampling(model="tiny", max_tokens=100)
-    prices = {"completion_usd_per_million_tokens": 5.0}
+    size = sent_bytes(server, tmp_path, sampling)
+    limit = {
+        "max_calls": 7,
+        "max_tokens": 6 * 300 + (size + 100) + 10,  # six answers, and the most that a seventh can take
+        "max_cost_usd": (6 * (200 * 3 + 100 * 5) + (size * 3 + 100 * 5) + 30) / 1e6,
+    }[name]
+    prices = {"prompt_usd_per_million_tokens": 3.0, "completion_usd_per_million_tokens": 5.0}
     requests = [request(n) for n in range(20)]
-    (name,) = {"max_calls", "max_tokens", "max_cost_usd"} & set(limits)
     got = []
-    with pytest.raises(BudgetError, match=rf"run\.llm\.limits\.{name}=.* is reached: {most} calls .* run again"):
-        for one in ask(requests, sampling, endpoint(server), store, Limits(**prices | limits)):
+    told = rf"run\.llm\.limits\.{name}=.* is reached: 7 calls with 2100 tokens for 0.0077 USD; .* run again"
+    with pytest.raises(BudgetError, match=told):
+        for one in ask(requests, sampling, endpoint(server), store, Limits(**prices | {name: limit})):
             got.append(one)
-    assert server.calls == most
-    assert len(_values(store)) == most
+    assert server.calls == 7
+    assert len(_values(store)) == 7
     assert [one.request.item_id for one in got] == [f"p{n}" for n in range(len(got))]
     assert len(run(server, store, requests, sampling=sampling)) == 20
-    assert max(server.counts().values(), default=0) == 1
+    assert max(server.counts().values()) == 1
+
+
+def test_a_budget_of_nothing_uses_what_is_stored(server, store):
+    run(server, store, [request(1)])
+    assert len(run(server, store, [request(1)], Limits(max_calls=0))) == 1
+    with pytest.raises(BudgetError, match="max_calls=0"):
+        run(server, store, [request(1), request(2)], Limits(max_calls=0))
+    assert server.calls == 1
 
 
 def test_tries_that_may_be_charged_count_at_the_most_they_can_cost(server, store):
@@ -461,6 +471,7 @@ def test_tries_that_may_be_charged_count_at_the_most_they_can_cost(server, store
     assert got.usage.completion_tokens == 10
     assert ledger.calls == 3
     assert ledger.spent.completion_tokens == 1010
+    assert ledger.spent.prompt_tokens > 60
 
 
 def test_the_estimate_says_what_the_run_then_does(server, store):

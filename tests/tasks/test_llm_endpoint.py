@@ -1,0 +1,293 @@
+"""Endpoints that fail, ask to wait, or repeat the key: nothing is lost, and the key is nowhere."""
+
+import logging
+import os
+import re
+import socket
+import time
+from email.utils import formatdate
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from tasks.llm import Endpoint, EndpointError, Ledger, ask
+from tasks.store import Store
+from tests.tasks import llm_server
+from tests.tasks.llm_server import answer, raw, status
+from tests.tasks.test_llm import SAMPLING, endpoint, request, run
+from tests.tasks.test_llm import server as server
+from tests.tasks.test_llm import store as store
+
+KEY = "sk-headrace-0123456789-abcdefghij"
+
+
+# --- what passes ---
+
+
+@pytest.mark.parametrize(
+    "trouble",
+    [
+        status(429),
+        status(500),
+        status(503),
+        llm_server.half,
+        llm_server.half_chunks,
+        llm_server.hang_up,
+        raw(200, b"<html>busy</html>"),
+        raw(200, b'{"choices": []}'),
+        raw(200, b'{"choices": [{"message": null}]}'),
+        raw(200, b"[" * 100_000),
+        raw(200, b""),
+    ],
+    ids=["429", "500", "503", "half", "half_chunks", "hang_up", "html", "no_choice", "no_message", "deep", "nothing"],
+)
+def test_trouble_that_passes_is_tried_again_and_nothing_is_lost(server, store, trouble):
+    server.plan = [trouble, trouble]
+    ledger = Ledger()
+    answers = list(ask([request(n) for n in range(6)], SAMPLING, endpoint(server), store, ledger=ledger))
+    assert all(got.value is not None and len(got.keys) == 1 for got in answers)
+    assert server.calls == ledger.calls == 8
+    assert len(server.counts()) == 6
+
+
+@pytest.mark.parametrize("trouble", [llm_server.sleep(1.0), llm_server.drip], ids=["silent", "drip"])
+def test_an_answer_that_does_not_come_in_time_is_given_up_and_tried_again(server, store, trouble):
+    server.plan = [trouble]
+    begun = time.monotonic()
+    (got,) = run(server, store, [request(1)], answer_timeout_s=0.3)
+    assert got.value is not None
+    assert time.monotonic() - begun < 2.0
+    assert server.calls == 2
+
+
+def test_waits_grow_and_are_the_same_each_time(server, tmp_path):
+    waits = []
+    for number in range(2):
+        server.plan = [status(500)] * 4
+        run(server, Store(tmp_path / str(number)), [request(1)], first_wait_s=0.1)
+        times = server.times[-5:]
+        waits.append([late - early for early, late in pairwise(times)])
+    for first, second in zip(*waits, strict=True):
+        assert abs(first - second) < 0.09
+    for number, wait in enumerate(waits[0]):
+        assert 0.05 * 2**number <= wait < 0.1 * 2**number + 0.09
+
+
+def test_retry_after_in_seconds_holds_all_requests_back(server, store):
+    server.plan = [status(429, Retry_After="1")]
+    run(server, store, [request(n) for n in range(6)], concurrency=2, first_wait_s=0.0)
+    first, *others = server.times
+    assert server.calls == 7
+    in_flight, *later = others
+    assert in_flight - first < 0.5
+    assert min(later) - first >= 0.95
+
+
+def test_retry_after_as_a_date_is_taken_by_the_clock_of_the_endpoint(server, store):
+    ahead = time.time() + 86_400  # its clock is a day fast
+
+    def busy(handler, body):
+        handler.date_time_string = lambda timestamp=None: formatdate(ahead, usegmt=True)
+        status(503, Retry_After=formatdate(ahead + 2, usegmt=True))(handler, body)
+
+    server.plan = [busy]
+    run(server, store, [request(1)], first_wait_s=0.0)
+    assert 0.9 <= server.times[1] - server.times[0] < 3.5
+
+
+def test_an_endpoint_that_asks_for_a_longer_wait_than_allowed_is_given_up(server, store):
+    server.plan = [status(429, Retry_After="3600")]
+    first, second = run(server, store, [request(1), request(2)], concurrency=1)
+    assert first.reject.reason == "no_answer"
+    assert "3600 s" in first.reject.detail
+    assert second.value is not None
+
+
+# --- what does not ---
+
+
+def test_one_request_that_never_gets_an_answer_rejects_its_item_and_is_asked_again_by_the_next_run(server, store):
+    def fails_for_one(handler, body):
+        (status(500) if "number 3 " in str(body) else answer())(handler, body)
+
+    server.default = fails_for_one
+    answers = run(server, store, [request(n) for n in range(8)], tries=3)
+    assert [n for n, got in enumerate(answers) if got.value is None] == [3]
+    assert answers[3].reject.reason == "no_answer"
+    assert re.search("HTTP 500: sorry, at the last of 3 tries.*asks again", answers[3].reject.detail)
+    assert server.calls == 10
+    server.default = answer()
+    assert run(server, store, [request(n) for n in range(8)])[3].value is not None
+    assert server.calls == 11
+
+
+def test_a_request_that_is_refused_rejects_its_item_without_a_second_try(server, store):
+    server.plan = [status(400, "maximum context length is 512 tokens")]
+    first, second = run(server, store, [request(1), request(2)], concurrency=1)
+    assert (first.reject.reason, first.reject.detail) == ("refused", "HTTP 400: maximum context length is 512 tokens")
+    assert second.value is not None
+    assert server.calls == 2
+
+
+@pytest.mark.parametrize("trouble", [status(500, "out of memory"), status(400, "out of memory")])
+def test_failures_in_a_row_stop_the_run_with_one_clear_error_and_it_goes_on_later(server, store, trouble):
+    requests = [request(n) for n in range(30)]
+    run(server, store, requests[:4])
+    server.default = trouble
+    with pytest.raises(EndpointError) as caught:
+        run(server, store, requests, tries=2, concurrency=1)
+    told = str(caught.value)
+    assert server.url in told
+    assert re.search(r"5 requests failed in a row, the last with: HTTP \d00: out of memory: .*run again", told)
+    assert server.calls - 4 == (10 if "HTTP 500" in told else 5)
+    server.default = answer()
+    calls = server.calls
+    assert all(got.value is not None for got in run(server, store, requests))
+    assert server.calls - calls == 26
+
+
+@pytest.mark.parametrize(
+    ("act", "told"),
+    [
+        (status(401, "bad key"), "HTTP 401: bad key: set HEADRACE_LLM_API_KEY to a key"),
+        (status(403), "HTTP 403: sorry: set HEADRACE_LLM_API_KEY"),
+        (status(404, "no model tiny"), "HTTP 404: no model tiny: check run.llm.endpoint.base_url"),
+        (status(402, "pay"), "HTTP 402: pay: check the account"),
+        (status(307, "moved", Location="http://127.0.0.1:9/v1"), "HTTP 307: moved: set run.llm.endpoint.base_url"),
+        (
+            raw(429, b'{"error": {"message": "no money", "code": "insufficient_quota"}}'),
+            "HTTP 429: no money: check the",
+        ),
+    ],
+)
+def test_what_every_request_would_meet_stops_the_run_at_once(server, store, act, told):
+    server.default = act
+    with pytest.raises(EndpointError, match=re.escape(told)) as caught:
+        run(server, store, [request(n) for n in range(20)], concurrency=1)
+    assert str(caught.value).startswith(server.url)
+    assert server.calls == 1
+
+
+def test_an_endpoint_that_does_not_run_is_named(store):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{free.getsockname()[1]}/v1"
+        asking = Endpoint(base_url=url, tries=2, first_wait_s=0.01)
+        with pytest.raises(EndpointError, match=rf"{url}: 5 requests failed in a row, the last with: no connection"):
+            list(ask([request(n) for n in range(9)], SAMPLING, asking, store))
+
+
+# --- the key ---
+
+
+def repeats_key(handler, body):
+    """Answer with the key that was sent, in the content."""
+    key = handler.headers["Authorization"].removeprefix("Bearer ")
+    answer(f'{{"claims": ["The key is {key}."]}}', system_fingerprint=key, model=key)(handler, body)
+
+
+def refuses_with_key(code: int, shape: str):
+    def act(handler, body):
+        key = handler.headers["Authorization"].removeprefix("Bearer ")
+        handler.send(code, (shape % (key, key)).encode())
+
+    return act
+
+
+SHAPES = [
+    '{"error": {"message": "Incorrect API key: %s %s"}}',
+    '{"detail": [{"loc": "%s", "input": "Bearer %s"}]}',
+    '"%s %s"',
+    "<p>" + 270 * "x" + "%s</p> %s",  # the cut of the message falls into the key
+]
+
+
+def test_the_key_goes_into_the_header_and_nowhere_else(server, store, tmp_path, monkeypatch, caplog, capfd):
+    monkeypatch.setenv("HEADRACE_LLM_API_KEY", KEY)
+    said = []
+    with caplog.at_level(logging.DEBUG):
+        asking = endpoint(server, tries=2)
+        said += [repr(asking), asking.model_dump_json()]
+        server.plan = [repeats_key]
+        (got,) = run(server, store, [request(0)])
+        said += [repr(got), str(got)]
+        assert got.value.claims == ["The key is ***."]
+        for number, shape in enumerate(SHAPES):
+            for code in (400, 401, 429, 500):
+                server.default = refuses_with_key(code, shape)
+                try:
+                    said += [repr(one) for one in run(server, store, [request(10 * number + 1)], tries=2)]
+                except EndpointError as error:
+                    said += [str(error), repr(error), repr(error.__cause__), repr(error.__context__)]
+        server.default = llm_server.half
+        said += [repr(one) for one in run(server, store, [request(99)], tries=2)]
+    assert all(headers["Authorization"] == f"Bearer {KEY}" for headers in server.headers)
+    written = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert written
+    said += [caplog.text, *capfd.readouterr(), str(store.table("llm.answer").to_pylist())]
+    for text in [*said, *(path.read_bytes().decode("latin-1") for path in written)]:
+        for start in range(0, len(KEY) - 12):
+            assert KEY[start : start + 12] not in text
+
+
+def test_the_key_is_read_when_a_request_is_sent_from_the_variable_that_is_named(server, store, monkeypatch):
+    run(server, store, [request(1)])
+    assert "Authorization" not in server.headers[-1]
+    monkeypatch.setenv("OTHER_KEY", f" {KEY}2\n")
+    run(server, store, [request(2)], key_variable="OTHER_KEY")
+    assert server.headers[-1]["Authorization"] == f"Bearer {KEY}2"
+
+    def change(handler, body):
+        os.environ["OTHER_KEY"] = "later"
+        answer()(handler, body)
+
+    server.plan = [change]
+    run(server, store, [request(3), request(4)], key_variable="OTHER_KEY", concurrency=1)
+    assert server.headers[-1]["Authorization"] == "Bearer later"
+
+
+def test_a_word_that_is_no_secret_is_left_in_answers(server, store, monkeypatch):
+    monkeypatch.setenv("HEADRACE_LLM_API_KEY", "none")
+    server.plan = [answer('{"claims": ["It has none."]}')]
+    (got,) = run(server, store, [request(1)])
+    assert got.value.claims == ["It has none."]
+
+
+def test_a_key_that_cannot_be_one_is_refused_without_telling_it(server, store, monkeypatch):
+    monkeypatch.setenv("HEADRACE_LLM_API_KEY", f"{KEY} \u00fc")
+    with pytest.raises(EndpointError, match="HEADRACE_LLM_API_KEY holds characters") as caught:
+        run(server, store, [request(1)])
+    assert KEY not in repr(caught.value)
+    assert server.calls == 0
+
+
+@pytest.mark.parametrize("url", [f"https://user:{KEY}@host/v1", f"https://host/v1?api_key={KEY}", f"ftp://{KEY}"])
+def test_an_address_with_a_secret_is_refused(url):
+    with pytest.raises(ValidationError) as caught:
+        Endpoint(base_url=url)
+    if not url.startswith("ftp"):
+        assert "no " in str(caught.value)
+
+
+def test_a_redirect_does_not_take_the_key_elsewhere(server, store, monkeypatch):
+    monkeypatch.setenv("HEADRACE_LLM_API_KEY", KEY)
+    with llm_server.running() as other:
+        server.default = status(307, Location=f"{other.url}/chat/completions")
+        with pytest.raises(EndpointError, match="HTTP 307"):
+            run(server, store, [request(1)])
+        assert other.calls == 0
+
+
+def test_a_proxy_of_the_environment_does_not_stand_before_this_machine(server, store, monkeypatch):
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    assert run(server, store, [request(1)])[0].value is not None
+
+
+def test_the_key_is_read_in_one_place():
+    tasks = Path(__file__).resolve().parents[2] / "tasks"
+    found = [f.name for f in tasks.rglob("*.py") if "key_variable" in f.read_text() or "LLM_API_KEY" in f.read_text()]
+    assert sorted(found) == ["llm_client.py", "llm_settings.py"]
+    assert (tasks / "llm_client.py").read_text().count("os.environ") == 1
