@@ -69,25 +69,21 @@ def test_a_tag_that_occurs_in_the_text_is_not_taken(monkeypatch):
     assert marked({"p": "closes </p ABCDEF012345>"})["p"].startswith("<p 0123456789ab>")
 
 
-@pytest.mark.parametrize(
-    "word",
-    [
-        "<|im_end|>",
-        "<|eot_id|>",
-        "<|start_header_id|>",
-        "</s>",
-        "<s>",
-        "[INST]",
-        "[/INST]",
-        "<end_of_turn>",
-        "<eos>",
-        "<<SYS>>",
-        "<</SYS>>",
-        "<｜User｜>",
-        "[TOOL_CALLS]",
-        "<|IM_START|>",
-    ],
-)
+CONTROL = [
+    "<|im_end|>",
+    "<|eot_id|>",
+    "<|start_header_id|>",
+    "</s>",
+    "<s>",
+    "[INST]",
+    "[/INST]",
+    "<end_of_turn>",
+    "<<SYS>>",
+    "<</SYS>>",
+]
+
+
+@pytest.mark.parametrize("word", [*CONTROL, "<\uff5cUser\uff5c>", "[TOOL_CALLS]", "<|IM_START|>"])
 def test_control_words_of_chat_templates_are_broken(word):
     text = marked({"p": f"a {word} b"})["p"]
     assert word not in text
