@@ -5,9 +5,9 @@ or check is asked for again, shown what is wrong with it; what still fails is an
 """
 
 import threading
-from collections import defaultdict, deque
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from itertools import islice
 from queue import SimpleQueue
 from typing import Any, Generic, TypeVar
@@ -139,8 +139,8 @@ def estimate(
         stored.update(fresh)
         heard += talk.usage if fresh else Usage()
         if talk.answer is None and talk.question.key not in todo:
-            todo[talk.question.key] = estimated_prompt(talk.messages)
-            most += 1 + sampling.repairs - talk.attempt
+            todo[talk.question.key] = estimated_prompt(talk.question.messages)
+            most += 1 + sampling.repairs - talk.question.attempt
     each = round(heard.completion_tokens / len(stored)) if stored else sampling.max_tokens
     usage = Usage(sum(todo.values()), each * len(todo))
     return Estimate(len(todo), most, len(stored), usage.prompt_tokens, usage.completion_tokens, usage.cost_usd(limits))
@@ -149,54 +149,42 @@ def estimate(
 # --- one request ------------------------------------------------------------------------------------------------
 
 
-@dataclass
 class _Talk:
-    """One request and what was said to it so far; it has ended when `answer` is there."""
+    """One request and what was said to it so far. It has ended when `answer` is there, else `question` is next."""
 
-    request: Request[Any]
-    sampling: Sampling
-    messages: list[dict[str, str]] = field(default_factory=list)
-    attempt: int = 0
-    keys: tuple[str, ...] = ()
-    usage: Usage = field(default_factory=Usage)
-    answer: Answer[Any] | None = None
-
-    def begin(self) -> None:
-        request = self.request
+    def __init__(self, request: Request[Any], sampling: Sampling) -> None:
+        self.request = request
+        self.repairs = sampling.repairs
+        self.answer: Answer[Any] | None = None
+        self.keys: tuple[str, ...] = ()
+        self.usage = Usage()
+        self.sought = ""  # the last key that the store was asked for, in vain
+        self.settings = sampling.body(request.sample) | response_format_of(request.model, sampling.response_format)
+        params = {
+            "template": request.template.name,
+            "template_version": request.template.version,
+            "model": sampling.model,
+            "revision": sampling.revision,
+            "parameters": {k: v for k, v in self.settings.items() if k != "model"} | {"seed": sampling.seed},
+        }
         try:
-            self.messages = render(request.template, request.data, request.model, self.sampling.response_format)
+            messages = render(request.template, request.data, request.model, sampling.response_format)
+            self.question = Question(params, messages, request.sample, attempt=0)
         except Reject as reject:
             self.end(None, reject)
 
-    @property
-    def settings(self) -> dict[str, Any]:
-        """What goes with the messages to the endpoint."""
-        asked_for = response_format_of(self.request.model, self.sampling.response_format)
-        return self.sampling.body(self.request.sample) | asked_for
-
-    @property
-    def question(self) -> Question:
-        settings, template = self.settings, self.request.template
-        params = {
-            "template": template.name,
-            "template_version": template.version,
-            "model": settings.pop("model"),
-            "revision": self.sampling.revision,
-            "parameters": settings | {"seed": self.sampling.seed},
-        }
-        return Question(params, self.messages, self.request.sample, self.attempt)
-
-    def hear(self, said: Said, key: str) -> None:
-        """Take an answer to the question: the talk ends, or asks again."""
-        self.keys, self.usage = (*self.keys, key), self.usage + said.usage
+    def hear(self, said: Said) -> None:
+        """Take an answer to the question: the talk ends, or has another."""
+        question = self.question
+        self.keys, self.usage = (*self.keys, question.key), self.usage + said.usage
         try:
             value = read_answer(said.content, said.finish_reason, self.request.model, self.request.check)
         except Reject as reject:
-            if self.attempt == self.sampling.repairs:
+            if question.attempt >= self.repairs:
                 self.end(None, reject)
             else:
-                self.messages = repaired(self.messages, said.content, reject)
-                self.attempt += 1
+                messages = repaired(question.messages, said.content, reject)
+                self.question = replace(question, messages=messages, attempt=question.attempt + 1)
         else:
             self.end(value, None)
 
@@ -208,17 +196,15 @@ def _talks(requests: Iterable[Request[Any]], sampling: Sampling, store: Store, l
     """Yield a talk for each request, gone on as far as the store has answers."""
     source = iter(requests)
     while chunk := [_Talk(request, sampling) for request in islice(source, _LOOKED_UP)]:
-        for talk in chunk:
-            talk.begin()
         going = chunk
-        while going := [talk for talk in going if talk.answer is None]:
-            asked = [(talk, talk.question.key) for talk in going]
-            found = find_answers(store, {key for _, key in asked})
-            for talk, key in asked:
-                if key in found:
-                    talk.hear(found[key], key)
+        while going := [talk for talk in going if talk.answer is None and talk.question.key != talk.sought]:
+            found = find_answers(store, {talk.question.key for talk in going})
+            for talk in going:
+                if said := found.get(talk.question.key):
+                    talk.hear(said)
                     ledger.count_stored(1)
-            going = [talk for talk, key in asked if key in found]
+                else:
+                    talk.sought = talk.question.key
         yield from chunk
 
 
@@ -232,7 +218,7 @@ class _Crew:
         self._store, self._keeper, self._sender, self._ledger, self._stop = store, keeper, sender, ledger, stop
         self._jobs: SimpleQueue[tuple[int, _Talk] | None] = SimpleQueue()
         self._results: SimpleQueue[tuple[int, Answer[Any] | BaseException]] = SimpleQueue()
-        self._asking: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)  # by key: equal ones wait
+        self._asking: dict[str, threading.Lock] = {}  # by key: equal questions wait for the first
         self._asking_lock = threading.Lock()
 
     def answers(
@@ -304,20 +290,20 @@ class _Crew:
     def _go_on(self, talk: _Talk) -> Answer[Any]:
         """Ask until the talk has ended. Whatever is asked was looked for, and is kept before it is heard."""
         while talk.answer is None:
-            question = talk.question
-            key = question.key
+            question, key = talk.question, talk.question.key
             with self._asking_lock:
-                asking = self._asking[key]
+                is_new = key == talk.sought and key not in self._asking
+                asking = self._asking.setdefault(key, threading.Lock())
             with asking:
-                said = find_answers(self._store, [key]).get(key)
+                said = None if is_new else find_answers(self._store, [key]).get(key)
                 if said is not None:
                     self._ledger.count_stored(1)
                 else:
                     try:
-                        said = self._sender.ask(talk.messages, talk.settings, key)
+                        said = self._sender.ask(question.messages, talk.settings, key)
                     except Reject as reject:
                         talk.end(None, reject)
                         continue
                     self._keeper.keep(question, said)
-            talk.hear(said, key)
+            talk.hear(said)
         return talk.answer

@@ -8,6 +8,7 @@ import hashlib
 import threading
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from typing import Any
 
 from tasks.keys import StoredFunction, canonical_json, key_of_json
@@ -28,13 +29,13 @@ class Question:
     sample: int
     attempt: int  # 0, then 1 for the first repair, ...
 
-    @property
+    @cached_property
     def input_hash(self) -> str:
         """The sha256 of what differs between the questions of one template."""
         asked = {"messages": self.messages, "sample": self.sample, "attempt": self.attempt}
         return hashlib.sha256(canonical_json(asked).encode()).hexdigest()
 
-    @property
+    @cached_property
     def key(self) -> str:
         """The key of its answer in the store."""
         return key_of_json(STORED.name, STORED.version, canonical_json(dict(self.params)), self.input_hash)
