@@ -29,6 +29,7 @@ _BODY_BYTES = 32 << 20  # of an answer; more is no answer
 _AGAIN = {408, 409, 425, 429, 500, 502, 503, 504, 529}  # what passes
 _FOR_ALL = {401, 402, 403, 404, 405}  # what the next request would meet too
 _SECRET_CHARACTERS = 8  # shorter "keys" (none, EMPTY) are no secrets, but words that answers have
+_TOLD_WAIT_S = 5.0  # a shorter wait is not worth a line
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
@@ -125,8 +126,7 @@ class Sender:
         deadline = time.monotonic() + self._endpoint.answer_timeout_s
         data = bytearray()
         try:
-            url = f"{self._address}/chat/completions"
-            with self._client.stream("POST", url, content=body, headers=headers) as response:
+            with self._client.stream("POST", self._endpoint.chat_url, content=body, headers=headers) as response:
                 for chunk in response.iter_bytes():
                     data += chunk
                     if time.monotonic() > deadline:
@@ -135,7 +135,7 @@ class Sender:
                         raise _Failed(f"answer of more than {_BODY_BYTES} bytes", lost=True)
                 return response.status_code, response.headers, bytes(data), key
         except (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.ProxyError) as error:
-            raise _Failed(f"no connection ({type(error).__name__}: {_scrubbed(str(error), key)})") from None
+            raise _Failed(f"no connection ({type(error).__name__}: {_scrubbed(str(error), key)[:200]})") from None
         except httpx2.TimeoutException:
             raise _Failed(f"no whole answer in {self._endpoint.answer_timeout_s:g} s", lost=True) from None
         except httpx2.HTTPError as error:  # not its text: it may repeat what was sent
@@ -187,8 +187,12 @@ class Sender:
         if failed.wait_s > self._endpoint.longest_wait_s:
             failed.why += f" (asks to wait {failed.wait_s:.0f} s, longer than longest_wait_s)"
             return None
+        until = time.monotonic() + failed.wait_s
         with self._lock:  # the others wait too
-            self._open_at = max(self._open_at, time.monotonic() + failed.wait_s)
+            is_longer = until > self._open_at + 1.0
+            self._open_at = max(self._open_at, until)
+        if is_longer and failed.wait_s >= _TOLD_WAIT_S:
+            log.warning("%s: %s; it asks to wait %.0f s", self._address, failed.why, failed.wait_s)
         return failed.wait_s
 
     def _wait_until_open(self) -> None:

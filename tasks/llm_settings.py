@@ -3,6 +3,7 @@
 `Sampling` belongs to the stage that asks, and to the key of its answers. `Llm` belongs under `run:`.
 """
 
+import urllib.parse
 from typing import Any, Literal
 
 from pydantic import Field, field_validator
@@ -60,8 +61,17 @@ class Endpoint(StrictModel):
 
     @field_validator("base_url")
     @classmethod
-    def _no_secret(cls, value: str) -> str:
-        return without_credentials(value).rstrip("/")
+    def _an_address(cls, value: str) -> str:
+        parts = urllib.parse.urlsplit(without_credentials(value))
+        if not parts.hostname or parts.port == 0 or parts.fragment:  # .port raises ValueError for what is none
+            raise ValueError("an address with a host is expected, as http://127.0.0.1:8080/v1")
+        return value
+
+    @property
+    def chat_url(self) -> str:
+        """Where requests go."""
+        parts = urllib.parse.urlsplit(self.base_url)
+        return parts._replace(path=f"{parts.path.rstrip('/')}/chat/completions").geturl()
 
 
 class Limits(StrictModel):

@@ -15,10 +15,10 @@ from pydantic import ValidationError
 from tasks.llm import Endpoint, EndpointError, Ledger, ask
 from tasks.store import Store
 from tests.tasks import llm_server
+from tests.tasks.llm_cases import SAMPLING, endpoint, request, run
+from tests.tasks.llm_cases import server as server
+from tests.tasks.llm_cases import store as store
 from tests.tasks.llm_server import answer, raw, status
-from tests.tasks.test_llm import SAMPLING, endpoint, request, run
-from tests.tasks.test_llm import server as server
-from tests.tasks.test_llm import store as store
 
 KEY = "sk-headrace-0123456789-abcdefghij"
 
