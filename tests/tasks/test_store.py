@@ -128,6 +128,28 @@ def test_a_put_is_seen_by_its_own_store_and_by_new_ones_while_the_writer_is_open
             assert Store(url).get("scan_video", key(number)).value["number"] == number
 
 
+def test_a_writer_of_single_records_merges_them_without_reading_them_again(url):
+    store = Store(url)
+    with store.writer() as writer:
+        for number in range(300):
+            put(writer, number)
+        assert store.opened == 0
+        assert len(files(store)) < 50
+    assert numbers(Store(url), map(key, range(300))) == list(range(300))
+
+
+def test_merging_what_others_have_merged_before_loses_nothing(url):
+    first, second = Store(url), Store(url)
+    with first.writer() as writer:
+        for number in range(10):
+            put(writer, number)
+        second.compact("scan_video")  # the ten are one segment now, which the first writer has not seen
+        assert len(files(second)) == 1
+        for number in range(10, 20):
+            put(writer, number)
+    assert numbers(Store(url), map(key, range(20))) == list(range(20))
+
+
 def test_a_batch_is_one_segment(url):
     store = Store(url)
     with store.writer() as writer:
