@@ -21,13 +21,15 @@ from tasks.text.wordnet import (
     WordNet,
 )
 
-ANTONYMS, SIBLINGS, COUSINS, OPPOSITES = "antonym", "sibling", "cousin", "opposite"
-_ORDER: Final = {ANTONYMS: 0, SIBLINGS: 1, COUSINS: 2, OPPOSITES: 3}
+ANTONYMS, SIBLINGS, COUSINS = "antonym", "sibling", "cousin"
+_ORDER: Final = {ANTONYMS: 0, SIBLINGS: 1, COUSINS: 2}
 
 # without a text around it a word is taken in its first sense, where counted texts leave little doubt that it is meant
 CLEAR_SHARE, CLEAR_COUNT = 0.85, 2
 # with a text: how strongly it must speak for a sense, and how much more than for one of another kind (see `_evidence`)
-EVIDENCE, EVIDENCE_MARGIN = 0.15, 0.1
+EVIDENCE, EVIDENCE_MARGIN = 0.3, 0.2
+LIKELY_SHARE = 0.6  # of the first sense, where the text speaks for it but weakly
+RARE_SHARE, RARE_EVIDENCE = 0.1, 0.8  # a sense that counted texts hardly have must be spoken for loudly
 # a candidate is taken only where it is often read in the sense wanted
 COMMON_SHARE = 0.4
 # zipf: log10 of occurrences in 1e9 words; "pewter" has 2.9, "bronze" 4.2, "river" 5.0
@@ -35,11 +37,38 @@ RAREST_ZIPF, FARTHEST_ZIPF = 2.4, 1.8
 # a word that counted texts lack must be used in so many glosses: "pewter" is in 2, "maestro" in none
 GLOSSES = 2
 # how many kinds there may be below what two words share: artist has about 90, vertebrate 3,000, person 7,000
-BROADEST_PARENT, BROADEST_GRANDPARENT = 4000, 150
+BROADEST_PARENT, BROADEST_GRANDPARENT, BROADEST_ABSTRACT = 400, 150, 80
+BROADER_PARENT = 30  # ... or so many times those below the word, where that is more: a mammal may be a vertebrate
 # of the kinds below two words, the larger to the smaller: mammal and bird are alike in size, mammal and fetus not
 UNLIKE_SIZES, SMALL_SIZE = 20, 3
 ENOUGH = 5  # with so many antonyms and siblings, cousins are not looked for
 _NO_FILES: Final = {"noun.time", "noun.quantity", "noun.Tops"}  # dates and numbers; things of all kinds
+# near kinds of these are apart (novel and poem, monarchy and dictatorship) ...
+_NEARLY_CONCRETE: Final = {"noun.communication", "noun.group", "noun.shape", "noun.state"}
+# ... of these where the candidate has one meaning (boxing and wrestling), and of any other abstract file none are:
+# "prestige" of "prominence", "harm" of "infection"
+_ABSTRACT: Final = {"noun.act", "noun.cognition", "noun.process"}
+_CONCRETE: Final = {
+    *("noun.animal", "noun.artifact", "noun.body", "noun.food", "noun.location", "noun.object", "noun.person"),
+    *("noun.plant", "noun.substance"),
+}
+INSTANCES = 2  # people and places are called by few of the words for them: a candidate must be met so often
+# words that say nothing by themselves, or that anything of their type may be called besides
+_LIGHT_NOUNS: Final = """
+    amount category class component device equivalent example form group kind lot member name number part person piece
+    result series set sort system term thing type unit use variety way
+    follower hero maker master observer originator virtuoso
+"""
+_LIGHT_ADJECTIVES: Final = """
+    certain different early few former general last late latter little main many more most much next only other own
+    particular same several similar specific such various
+"""
+_LIGHT: Final[dict[Pos, frozenset[str]]] = {
+    "n": frozenset(_LIGHT_NOUNS.split()),
+    "v": frozenset({"be", "have", "do"}),
+    "a": frozenset(_LIGHT_ADJECTIVES.split()),
+    "r": frozenset(),
+}
 _NUMBERS: Final = {"cardinal", "ordinal"}
 _COLOURS: Final = ("chromatic color", "achromatic color")
 _COLOUR_HEADS: Final = {"chromatic", "achromatic", "black", "white"}  # the last two are heads themselves
@@ -56,8 +85,7 @@ class Candidate:
     """A word to put for another."""
 
     word: str  # a base form
-    relation: str  # "antonym", "sibling" (one direct hypernym), "cousin" (one a step higher for either or both) or
-    # "opposite" (antonym of an adjective near it: "tiny", "large")
+    relation: str  # "antonym", "sibling" (one direct hypernym) or "cousin" (one a step higher for either or both)
     shared: str  # the word above both; of antonyms empty
     sense: int  # of the word that is replaced, from 1
     candidate_sense: int
@@ -75,22 +103,21 @@ class Swaps:
         self._bags: dict[Synset, tuple[frozenset[str], frozenset[str]]] = {}
 
     def siblings_for_swap(self, word: str, pos: Pos, sense: int | None = None, text: str = "") -> tuple[Candidate, ...]:
-        """Return words to put for a base form: antonyms, siblings, cousins, then opposites, each by closeness of zipf.
+        """Return words to put for a base form: antonyms, then siblings, then cousins, each by closeness of zipf.
 
         `sense` (from 1) says what the word means, or else the `text` in which it stands; with neither, a word of
         several common meanings has no candidate. Names, numbers and dates have none and are none. Nouns have antonyms,
-        siblings and, where these are few, cousins; colours have siblings as adjectives; other words have antonyms or
-        opposites.
+        siblings and, where these are few, cousins; colours have siblings as adjectives; all other words have antonyms.
         Raises ValueError for a sense that the word does not have.
         """
         senses = self._net.senses(word, pos)
         if sense is not None and not 1 <= sense <= len(senses):
             raise ValueError(f"{word!r} has {len(senses)} senses ({pos}): there is no sense {sense}")
         chosen = sense or (self.sense_in(word, pos, text) if text else self.clear_sense(word, pos))
-        if not chosen or word != word.lower():
+        if not chosen or word != word.lower() or word in _LIGHT[pos]:
             return ()
         own = senses[chosen - 1]
-        if self._is_name(own) or self._is_number_or_date(own):
+        if self._is_name(own) or any(map(self._is_number_or_date, senses if pos == "a" else [own])):
             return ()
         found: dict[str, Candidate] = {}
         for other, synset, relation, shared in self._proposed(word, own):
@@ -111,28 +138,38 @@ class Swaps:
 
         Meanings of one lexicographer file count as one: "painter" as an artist and as a worker.
         """
+        return 1 if self._first_share(word, pos) >= CLEAR_SHARE else None
+
+    def _first_share(self, word: str, pos: Pos) -> float:
+        """Return what share of a word's counted occurrences is of the kind of its first sense."""
         senses, counts = self._net.senses(word, pos), self._net.tag_counts(word, pos)
-        if not senses:
-            return None
         if sum(counts) < CLEAR_COUNT:  # too few to say: all senses count alike
             counts = (1,) * len(senses)
         first = sum(count for sense, count in zip(senses, counts, strict=True) if sense.file == senses[0].file)
-        return 1 if first >= CLEAR_SHARE * sum(counts) else None
+        return first / max(sum(counts), 1)
 
     def sense_in(self, word: str, pos: Pos, text: str) -> int | None:
         """Return the sense that a word has in a text, from 1, or None where that is in doubt.
 
         After Lesk (SIGDOC 1986), with the words of related synsets: the sense whose explanation shares most with the
-        text, rare words counting most. Where the text says nothing, `clear_sense`.
+        text, rare words counting most. Where the text says little, the first sense must be the one nearly always meant.
         """
         senses, counts = self._net.senses(word, pos), self._net.tag_counts(word, pos)
         around = _tokens(text) - _tokens(word)
         scores = [self._evidence(sense, around) for sense in senses]
-        if not scores or max(scores) < EVIDENCE:
-            return self.clear_sense(word, pos)
+        if not scores:
+            return None
+
+        def elsewhere(n: int) -> float:
+            others = (score for sense, score in zip(senses, scores, strict=True) if sense.file != senses[n].file)
+            return max(others, default=0.0)
+
         best = max(range(len(senses)), key=lambda n: (scores[n], counts[n], -n))
-        others = (score for sense, score in zip(senses, scores, strict=True) if sense.file != senses[best].file)
-        return best + 1 if scores[best] - max(others, default=0.0) >= EVIDENCE_MARGIN else None
+        rare = counts[best] < RARE_SHARE * sum(counts)
+        if scores[best] >= (RARE_EVIDENCE if rare else EVIDENCE) and scores[best] - elsewhere(best) >= EVIDENCE_MARGIN:
+            return best + 1
+        share = LIKELY_SHARE if scores[0] > elsewhere(0) else CLEAR_SHARE
+        return 1 if self._first_share(word, pos) >= share and elsewhere(0) < EVIDENCE else None
 
     def _evidence(self, synset: Synset, around: frozenset[str]) -> float:
         if synset not in self._bags:
@@ -150,22 +187,35 @@ class Swaps:
 
     def _proposed(self, word: str, own: Synset) -> Iterator[tuple[str, Synset, str, str]]:
         """Yield (word, synset, relation, what both are) of all that is near, cousins last."""
-        yield from self._opposites(word, own)
+        yield from self._antonyms(word, own)
         if own.pos == "a":
             yield from self._colours(own)
-        if own.pos != "n" or not (parents := self._parents(word, own)):
+        if own.pos != "n":
             return
+        parents = self._parents(word, own)
+        broadest, broadest_above = self._bounds(own)
         for parent in parents:
-            if self._size(parent) <= BROADEST_PARENT:
+            if self._size(parent) <= broadest:
                 yield from self._words(self._kinds(parent), SIBLINGS, parent)
         for parent in parents:
             for grandparent in self._net.hypernyms(parent):
-                if self._size(grandparent) <= BROADEST_GRANDPARENT:
+                if self._size(grandparent) <= broadest_above:
                     for aunt in self._kinds(grandparent):
-                        yield from self._words([aunt, *self._kinds(aunt)], COUSINS, grandparent)
-            if self._size(parent) <= BROADEST_GRANDPARENT:
+                        aunts = [aunt] if own.file != "noun.person" else []  # "teacher" of "professor": not apart
+                        yield from self._words([*aunts, *self._kinds(aunt)], COUSINS, grandparent)
+            if self._size(parent) <= broadest_above:
                 for sibling in self._kinds(parent):
                     yield from self._words(self._kinds(sibling), COUSINS, parent)
+
+    def _bounds(self, own: Synset) -> tuple[int, int]:
+        """Return how many kinds a parent and a grandparent may have for what is below them to be of one type."""
+        if own.file == "noun.person":
+            return BROADEST_PARENT, BROADEST_GRANDPARENT
+        if own.file in _CONCRETE:
+            return max(BROADEST_PARENT, BROADER_PARENT * self._size(own)), BROADEST_GRANDPARENT
+        if own.file in _NEARLY_CONCRETE:
+            return BROADEST_ABSTRACT, BROADEST_ABSTRACT
+        return (BROADEST_ABSTRACT, 0) if own.file in _ABSTRACT else (0, 0)
 
     def _parents(self, word: str, own: Synset) -> tuple[Synset, ...]:
         """Return the hypernyms that say of what type a noun is: those that it shares with an antonym, if any.
@@ -173,7 +223,7 @@ class Swaps:
         A wife is a woman and a spouse; what tells her from a husband is below spouse.
         """
         parents = self._net.hypernyms(own)
-        others = [p for _, synset, _, _ in self._opposites(word, own) for p in self._net.hypernyms(synset)]
+        others = [p for _, synset, _, _ in self._antonyms(word, own) for p in self._net.hypernyms(synset)]
         return tuple(parent for parent in parents if parent in others) or parents
 
     def _kinds(self, synset: Synset) -> tuple[Synset, ...]:
@@ -186,16 +236,12 @@ class Swaps:
             for word in synset.words:
                 yield word, synset, relation, shared.words[0]
 
-    def _opposites(self, word: str, own: Synset) -> Iterator[tuple[str, Synset, str, str]]:
-        """Yield the antonyms of a word, then, of an adjective near a head, the antonyms of that head."""
-        heads = self._net.related(own, SIMILAR) if own.satellite else ()
-        for synset in (own, *heads):
-            for pointer in synset.pointers:
-                source = synset.words[pointer.from_word - 1].lower() if pointer.from_word else word
-                if pointer.symbol == ANTONYM and (synset is not own or source == word):
-                    other = self._net.synset(pointer.pos, pointer.offset)
-                    relation = ANTONYMS if synset is own else OPPOSITES
-                    yield other.words[max(pointer.to_word, 1) - 1], other, relation, ""
+    def _antonyms(self, word: str, own: Synset) -> Iterator[tuple[str, Synset, str, str]]:
+        for pointer in own.pointers:
+            source = own.words[pointer.from_word - 1].lower() if pointer.from_word else word
+            if pointer.symbol == ANTONYM and source == word:
+                other = self._net.synset(pointer.pos, pointer.offset)
+                yield other.words[max(pointer.to_word, 1) - 1], other, ANTONYMS, ""
 
     def _colours(self, own: Synset) -> Iterator[tuple[str, Synset, str, str]]:
         """Yield the common adjectives of colour, where `own` is one: as nouns they are kinds of colour."""
@@ -230,8 +276,12 @@ class Swaps:
             return False  # of an antonym the other word says what is meant
         if net.are_synonyms(word, other, pos) or net.is_hypernym(word, other, pos) or net.is_hypernym(other, word, pos):
             return False
-        if relation in (ANTONYMS, OPPOSITES):
+        if relation == ANTONYMS:
             return not _is_negation(word, other)
+        if other in _LIGHT[pos] or (own.file in _ABSTRACT and len(net.senses(other, pos)) > 1):
+            return False
+        if net.instance_count(word, own.file) >= INSTANCES > net.instance_count(other, own.file):
+            return False
         if word in other or other in word or _parts(word) & _parts(other):
             return False  # "granduncle" of "uncle"
         if pos == "n" and not self._are_alike_in_size(own, synset):
@@ -251,10 +301,13 @@ class Swaps:
         return synset.pos == "a" and any(_NUMBERS & set(head.words) for head in self._heads(synset))
 
     def _is_marked(self, word: str, synset: Synset) -> bool:
-        """Say whether a word is slang, old or the like in this sense, or hurts in any."""
+        """Say whether a word is slang, old or hurtful in this sense, or hurts as another word for people."""
         if any(p.symbol == USAGE for p in synset.pointers) or _MARKED.search(synset.gloss):
             return True
-        return any(_HURTS.search(s.gloss) for p in _ALL for s in self._net.senses(word, p))
+        if _HURTS.search(synset.gloss):
+            return True
+        alike = (s for s in self._net.senses(word, synset.pos) if s.file == synset.file == "noun.person")
+        return any(_HURTS.search(s.gloss) for s in alike)
 
     def _is_common(self, word: str, synset: Synset) -> bool:
         """Say whether a word is often read in this sense.
@@ -268,12 +321,14 @@ class Swaps:
         if not word.isalpha():
             return own >= CLEAR_COUNT
         if sum(counts) + elsewhere == 0:
-            return senses[0] == synset and self._net.gloss_count(word) >= GLOSSES
+            is_noun_only = synset.pos != "n" or self._net.lemma(word, "a") is None
+            return senses[0] == synset and is_noun_only and self._net.gloss_count(word) >= GLOSSES
         return own > 0 and own >= COMMON_SHARE * sum(counts) and sum(counts) >= elsewhere
 
     def _is_plural(self, word: str, synset: Synset) -> bool:
         """Say whether a noun is the plural of another of its synset: "bacteria"."""
-        return synset.pos == "n" and any(f != word and f in synset.words for f in self._net.base_forms(word, "n"))
+        forms = {*self._net.base_forms(word, "n"), *_latin_singulars(word)} - {word}
+        return synset.pos == "n" and not forms.isdisjoint(synset.words)
 
     def _size(self, synset: Synset) -> int:
         """Return how many kinds there are below a synset, itself included; counted no farther than is of interest."""
@@ -297,11 +352,18 @@ class Swaps:
         return not near.isdisjoint(others)
 
 
+_COMPARES: Final = re.compile(r"\b(than|unlike|not|(distin|differ|oppos)\w+ (from|to))\b[^,;]*$")
 _ALL: Final[tuple[Pos, ...]] = ("n", "v", "a", "r")
 
 
 def _parts(word: str) -> set[str]:
     return set(re.split("[ -]", word))
+
+
+def _latin_singulars(word: str) -> list[str]:
+    """Return what a learned plural may come from; WordNet's exceptions leave out those that it has as words."""
+    endings = (("a", "um"), ("a", "on"), ("ae", "a"), ("i", "us"), ("es", "is"))
+    return [word.removesuffix(plural) + singular for plural, singular in endings if word.endswith(plural)]
 
 
 def _is_negation(one: str, other: str) -> bool:
@@ -316,7 +378,9 @@ def _is_negation(one: str, other: str) -> bool:
 def _mentions(synset: Synset, word: str) -> bool:
     """Say whether a definition names a word to explain by it, and not for comparison ("larger than a violin")."""
     return any(
-        not re.search(r"\b(than|unlike|not)\b[^,;]*$", synset.definition[: match.start()])
+        not re.search(
+            r"\b(than|unlike|not|(distin|differ|oppos)\w+ (from|to))\b[^,;]*$", synset.definition[: match.start()]
+        )
         for match in re.finditer(rf"\b{re.escape(word.lower())}(s|es)?\b", synset.definition.lower())
     )
 

@@ -92,6 +92,8 @@ class WordNet:
         self._ancestors: dict[tuple[Pos, int], frozenset[Synset]] = {}
         self._counts: dict[tuple[str, Pos, int], int] | None = None
         self._told: Counter[str] | None = None
+        self._instances: dict[str, str] | None = None
+        self._instance_counts: dict[tuple[str, str], int] = {}
 
     # --- files ---
 
@@ -170,7 +172,7 @@ class WordNet:
         return found
 
     def gloss_count(self, word: str) -> int:
-        """Return how many glosses have a word in lower case: names and odd words are in few. The first call takes 1 s."""
+        """Return how many glosses have a word in lower case: names and odd words are in few. First call: 1 s."""
         if self._told is None:
             self._told = Counter()
             for data in self._data.values():
@@ -178,6 +180,24 @@ class WordNet:
                     gloss = line.partition("|")[2]
                     self._told.update(set(re.findall(r"(?<![A-Za-z'-])[a-z]{3,}(?![A-Za-z])", gloss)))
         return self._told[word]
+
+    def instance_count(self, word: str, file: str) -> int:
+        """Return how often the definitions of instances in a lexicographer file have a noun: of people, of places ...
+
+        "French painter (1834-1917)" tells that painter is what people are called. First call: 0.3 s.
+        """
+        if self._instances is None:
+            lines: dict[str, list[str]] = {}
+            for line in self._data["n"].decode().splitlines():
+                head, _, gloss = line.partition("|")
+                if f" {INSTANCE_OF} " in head and not line.startswith(" "):
+                    lines.setdefault(LEXICOGRAPHER_FILES[int(head.split(" ", 2)[1])], []).append(gloss.split('; "')[0])
+            self._instances = {name: "\n".join(glosses) for name, glosses in lines.items()}
+        found = self._instance_counts.get((word, file))
+        if found is None:
+            pattern = rf"(?<![A-Za-z-]){re.escape(word)}(?![A-Za-z-])"
+            found = self._instance_counts[word, file] = len(re.findall(pattern, self._instances.get(file, "")))
+        return found
 
     # --- synsets ---
 
