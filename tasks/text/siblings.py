@@ -4,13 +4,12 @@ For the subtle falsification of LLM-Oasis (arXiv 2411.19655, section 3.2): no na
 near-synonym, nothing more general or more special. Whether a candidate happens to be true too, the caller checks.
 """
 
-import math
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache
 from typing import Final
 
+from tasks.text.senses import CLEAR_COUNT, Senses, zipf
 from tasks.text.wordnet import (
     ANTONYM,
     HYPONYM,
@@ -24,12 +23,6 @@ from tasks.text.wordnet import (
 ANTONYMS, SIBLINGS, COUSINS = "antonym", "sibling", "cousin"
 _ORDER: Final = {ANTONYMS: 0, SIBLINGS: 1, COUSINS: 2}
 
-# without a text around it a word is taken in its first sense, where counted texts leave little doubt that it is meant
-CLEAR_SHARE, CLEAR_COUNT = 0.85, 2
-# with a text: how strongly it must speak for a sense, and how much more than for one of another kind (see `_evidence`)
-EVIDENCE, EVIDENCE_MARGIN = 0.3, 0.2
-LIKELY_SHARE = 0.6  # of the first sense, where the text speaks for it but weakly
-RARE_SHARE, RARE_EVIDENCE = 0.1, 0.8  # a sense that counted texts hardly have must be spoken for loudly
 # a candidate is taken only where it is often read in the sense wanted
 COMMON_SHARE = 0.4
 # zipf: log10 of occurrences in 1e9 words; "pewter" has 2.9, "bronze" 4.2, "river" 5.0
@@ -38,6 +31,7 @@ RAREST_ZIPF, FARTHEST_ZIPF = 2.4, 1.8
 GLOSSES = 2
 # how many kinds there may be below what two words share: artist has about 90, vertebrate 3,000, person 7,000
 BROADEST_PARENT, BROADEST_GRANDPARENT, BROADEST_ABSTRACT = 400, 150, 80
+COUNTED = 5000  # farther no kinds are counted
 BROADER_PARENT = 30  # ... or so many times those below the word, where that is more: a mammal may be a vertebrate
 # of the kinds below two words, the larger to the smaller: mammal and bird are alike in size, mammal and fetus not
 UNLIKE_SIZES, SMALL_SIZE = 20, 3
@@ -52,12 +46,13 @@ _CONCRETE: Final = {
     *("noun.animal", "noun.artifact", "noun.body", "noun.food", "noun.location", "noun.object", "noun.person"),
     *("noun.plant", "noun.substance"),
 }
-INSTANCES = 2  # people and places are called by few of the words for them: a candidate must be met so often
+KNOWN_FOR = 2  # people and places are called by few of the words for them: so often, and a candidate at least once
+_WITH_INSTANCES: Final = {"noun.person", "noun.location", "noun.object"}
 # words that say nothing by themselves, or that anything of their type may be called besides
 _LIGHT_NOUNS: Final = """
-    amount category class component device equivalent example form group kind lot member name number part person piece
-    result series set sort system term thing type unit use variety way
-    follower hero maker master observer originator virtuoso
+    amount category class component device equivalent example form group kind lot material member name number part
+    person piece result series set sort structure system term thing type unit use variety way
+    follower genius hero maker master observer originator virtuoso
 """
 _LIGHT_ADJECTIVES: Final = """
     certain different early few former general last late latter little main many more most much next only other own
@@ -99,8 +94,8 @@ class Swaps:
 
     def __init__(self, wordnet: WordNet) -> None:
         self._net = wordnet
+        self._senses = Senses(wordnet)
         self._sizes: dict[Synset, int] = {}
-        self._bags: dict[Synset, tuple[frozenset[str], frozenset[str]]] = {}
 
     def siblings_for_swap(self, word: str, pos: Pos, sense: int | None = None, text: str = "") -> tuple[Candidate, ...]:
         """Return words to put for a base form: antonyms, then siblings, then cousins, each by closeness of zipf.
@@ -113,7 +108,7 @@ class Swaps:
         senses = self._net.senses(word, pos)
         if sense is not None and not 1 <= sense <= len(senses):
             raise ValueError(f"{word!r} has {len(senses)} senses ({pos}): there is no sense {sense}")
-        chosen = sense or (self.sense_in(word, pos, text) if text else self.clear_sense(word, pos))
+        chosen = sense or self._senses.sense_in(word, pos, text)
         if not chosen or word != word.lower() or word in _LIGHT[pos]:
             return ()
         own = senses[chosen - 1]
@@ -123,65 +118,13 @@ class Swaps:
         for other, synset, relation, shared in self._proposed(word, own):
             if relation == COUSINS and sum(c.relation != COUSINS for c in found.values()) >= ENOUGH:
                 break
-            distance = abs(_zipf(other) - _zipf(word))
-            if other in found or _zipf(other) < RAREST_ZIPF or distance > FARTHEST_ZIPF:
+            distance = abs(zipf(other) - zipf(word))
+            if other in found or zipf(other) < RAREST_ZIPF or distance > FARTHEST_ZIPF:
                 continue
             if self._is_apart(word, other, own, synset, relation):
                 place = self._net.senses(other, pos).index(synset) + 1
-                found[other] = Candidate(other, relation, shared, chosen, place, own.file, _zipf(other), distance)
+                found[other] = Candidate(other, relation, shared, chosen, place, own.file, zipf(other), distance)
         return tuple(sorted(found.values(), key=lambda c: (_ORDER[c.relation], c.zipf_distance, c.word)))
-
-    # --- what a word means ---
-
-    def clear_sense(self, word: str, pos: Pos) -> int | None:
-        """Return the sense that a word nearly always has, from 1, or None where there are several common ones.
-
-        Meanings of one lexicographer file count as one: "painter" as an artist and as a worker.
-        """
-        return 1 if self._first_share(word, pos) >= CLEAR_SHARE else None
-
-    def _first_share(self, word: str, pos: Pos) -> float:
-        """Return what share of a word's counted occurrences is of the kind of its first sense."""
-        senses, counts = self._net.senses(word, pos), self._net.tag_counts(word, pos)
-        if sum(counts) < CLEAR_COUNT:  # too few to say: all senses count alike
-            counts = (1,) * len(senses)
-        first = sum(count for sense, count in zip(senses, counts, strict=True) if sense.file == senses[0].file)
-        return first / max(sum(counts), 1)
-
-    def sense_in(self, word: str, pos: Pos, text: str) -> int | None:
-        """Return the sense that a word has in a text, from 1, or None where that is in doubt.
-
-        After Lesk (SIGDOC 1986), with the words of related synsets: the sense whose explanation shares most with the
-        text, rare words counting most. Where the text says little, the first sense must be the one nearly always meant.
-        """
-        senses, counts = self._net.senses(word, pos), self._net.tag_counts(word, pos)
-        around = _tokens(text) - _tokens(word)
-        scores = [self._evidence(sense, around) for sense in senses]
-        if not scores:
-            return None
-
-        def elsewhere(n: int) -> float:
-            others = (score for sense, score in zip(senses, scores, strict=True) if sense.file != senses[n].file)
-            return max(others, default=0.0)
-
-        best = max(range(len(senses)), key=lambda n: (scores[n], counts[n], -n))
-        rare = counts[best] < RARE_SHARE * sum(counts)
-        if scores[best] >= (RARE_EVIDENCE if rare else EVIDENCE) and scores[best] - elsewhere(best) >= EVIDENCE_MARGIN:
-            return best + 1
-        share = LIKELY_SHARE if scores[0] > elsewhere(0) else CLEAR_SHARE
-        return 1 if self._first_share(word, pos) >= share and elsewhere(0) < EVIDENCE else None
-
-    def _evidence(self, synset: Synset, around: frozenset[str]) -> float:
-        if synset not in self._bags:
-            near, kinds = [synset, *self._net.hypernyms(synset)], self._net.hyponyms(synset)
-            told = _tokens(" ".join(text for s in near for text in (s.gloss, *s.words)))
-            names = [s.words for kind in kinds for s in (kind, *self._net.hyponyms(kind))]
-            names += [self._net.synset(p.pos, p.offset).words for p in synset.pointers if p.symbol[0] in "#%+;=-"]
-            far = _tokens(" ".join([*(kind.definition for kind in kinds), *(w for words in names for w in words)]))
-            self._bags[synset] = told, far - told
-        told, far = self._bags[synset]
-        score = sum(map(_weight, sorted(told & around))) + 0.5 * sum(map(_weight, sorted(far & around)))
-        return score / math.log(10 + len(told) + len(far))
 
     # --- proposals ---
 
@@ -214,7 +157,7 @@ class Swaps:
         if own.file in _CONCRETE:
             return max(BROADEST_PARENT, BROADER_PARENT * self._size(own)), BROADEST_GRANDPARENT
         if own.file in _NEARLY_CONCRETE:
-            return BROADEST_ABSTRACT, BROADEST_ABSTRACT
+            return BROADEST_ABSTRACT, BROADEST_GRANDPARENT
         return (BROADEST_ABSTRACT, 0) if own.file in _ABSTRACT else (0, 0)
 
     def _parents(self, word: str, own: Synset) -> tuple[Synset, ...]:
@@ -280,7 +223,8 @@ class Swaps:
             return not _is_negation(word, other)
         if other in _LIGHT[pos] or (own.file in _ABSTRACT and len(net.senses(other, pos)) > 1):
             return False
-        if net.instance_count(word, own.file) >= INSTANCES > net.instance_count(other, own.file):
+        called = own.file in _WITH_INSTANCES and net.instance_count(word, own.file) >= KNOWN_FOR
+        if called and not net.instance_count(other, own.file):
             return False
         if word in other or other in word or _parts(word) & _parts(other):
             return False  # "granduncle" of "uncle"
@@ -334,7 +278,7 @@ class Swaps:
         """Return how many kinds there are below a synset, itself included; counted no farther than is of interest."""
         if synset not in self._sizes:
             seen, todo = {synset}, [synset]
-            while todo and len(seen) <= BROADEST_PARENT:
+            while todo and len(seen) < COUNTED:
                 below = [kind for kind in self._kinds(todo.pop()) if kind not in seen]
                 seen.update(below)
                 todo.extend(below)
@@ -383,19 +327,3 @@ def _mentions(synset: Synset, word: str) -> bool:
         )
         for match in re.finditer(rf"\b{re.escape(word.lower())}(s|es)?\b", synset.definition.lower())
     )
-
-
-@cache
-def _zipf(word: str) -> float:
-    from wordfreq import zipf_frequency
-
-    return zipf_frequency(word, "en")
-
-
-def _tokens(text: str) -> frozenset[str]:
-    return frozenset(re.findall(r"[a-z]{3,}", text.lower()))
-
-
-def _weight(token: str) -> float:
-    """Return how much a word of a text tells: nothing where it stands in every text."""
-    return max(0.0, 6 - _zipf(token))
