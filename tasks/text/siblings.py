@@ -112,7 +112,7 @@ class Swaps:
         if not chosen or word != word.lower() or word in _LIGHT[pos]:
             return ()
         own = senses[chosen - 1]
-        if self._is_name(own) or any(map(self._is_number_or_date, senses if pos == "a" else [own])):
+        if self._is_name(own, word) or any(map(self._is_number_or_date, senses if pos == "a" else [own])):
             return ()
         found: dict[str, Candidate] = {}
         for other, synset, relation, shared in self._proposed(word, own):
@@ -209,7 +209,7 @@ class Swaps:
     def _is_apart(self, word: str, other: str, own: Synset, synset: Synset, relation: str) -> bool:
         """Say whether `other`, meant as `synset`, is a common word of the same type whose meaning excludes `word`'s."""
         net, pos = self._net, own.pos
-        if synset == own or synset.file != own.file or self._is_name(synset) or self._is_number_or_date(synset):
+        if synset == own or synset.file != own.file or self._is_name(synset, other) or self._is_number_or_date(synset):
             return False
         if not re.fullmatch(r"[a-z]+(?:[ -][a-z]+)*", other):
             return False
@@ -236,8 +236,9 @@ class Swaps:
             return False
         return pos != "a" or not self._are_similar(word, other)
 
-    def _is_name(self, synset: Synset) -> bool:
-        return synset.is_instance or synset.words[0] != synset.words[0].lower()
+    def _is_name(self, synset: Synset, word: str) -> bool:
+        written = [own for own in (*synset.words[:1], *synset.words) if own.lower() in (word, synset.words[0].lower())]
+        return synset.is_instance or any(own != own.lower() for own in written)
 
     def _is_number_or_date(self, synset: Synset) -> bool:
         if synset.file in _NO_FILES:
@@ -321,9 +322,5 @@ def _is_negation(one: str, other: str) -> bool:
 
 def _mentions(synset: Synset, word: str) -> bool:
     """Say whether a definition names a word to explain by it, and not for comparison ("larger than a violin")."""
-    return any(
-        not re.search(
-            r"\b(than|unlike|not|(distin|differ|oppos)\w+ (from|to))\b[^,;]*$", synset.definition[: match.start()]
-        )
-        for match in re.finditer(rf"\b{re.escape(word.lower())}(s|es)?\b", synset.definition.lower())
-    )
+    found = re.finditer(rf"\b{re.escape(word.lower())}(s|es)?\b", synset.definition.lower())
+    return any(not _COMPARES.search(synset.definition[: match.start()]) for match in found)
