@@ -50,6 +50,14 @@ def test_siblings_come_by_closeness_of_frequency_and_say_what_links_them(make: M
         (Entry("trap", "noun.person", "carver:5 painter", ["@ artist"]), []),  # a synonym in another sense
         (Entry("trap", "noun.person", "carver:5", ["@ sculptor"]), [Entry("x", "noun.person", "carver:1 painter")]),
         (Entry("trap", "noun.person", "carver:5", ["@ painter"]), []),  # more special
+        (
+            Entry("trap", "noun.person", "carver:5", ["@ artist"]),  # more general, in other senses of both
+            [Entry("x", "noun.person", "carver:1"), Entry("y", "noun.person", "painter:1", ["@ x"])],
+        ),
+        (
+            Entry("trap", "noun.person", "carver:5", ["@ artist"]),  # a class with many kinds
+            [Entry(f"k{n}", "noun.person", f"kind{n}", ["@ trap"]) for n in range(70)],
+        ),
         (Entry("trap", "noun.person", "carver:5", ["@ artist"], "a painter of wood"), []),  # explained by it
         (Entry("trap", "noun.person", "house_painter:5", ["@ artist"]), []),  # has it as a part
         (Entry("trap", "noun.person", "carver:5", ["@ artist"], "(slang) who carves"), []),
@@ -75,6 +83,36 @@ def test_what_is_no_trap_is_a_candidate(make: Make) -> None:
     """The words of the traps above are taken where nothing is wrong with them."""
     carver = Entry("carver", "noun.person", "carver:5", ["@ artist"], "who carves, unlike a painter")
     assert "carver" in words(make(*ARTISTS, carver), "painter")
+
+
+def test_a_word_that_explains_the_word_itself_is_no_candidate(make: Make) -> None:
+    told = Entry("engraver", "noun.person", "illustrator:5", ["@ artist"], "a photographer of books")
+    assert set(words(make(*ARTISTS, told), "illustrator")) == {"painter", "sculptor"}
+
+
+def test_rare_words_are_left_out_also_where_the_word_is_rare(make: Make) -> None:
+    assert zipf_frequency("sculptor", "en") - zipf_frequency("stonecutter", "en") < 1.7
+    rare = Entry("cutter", "noun.person", "stonecutter:5", ["@ artist"])
+    assert "stonecutter" not in words(make(*ARTISTS, rare), "sculptor")
+
+
+def test_words_of_things_that_hurt_are_left_out_too(make: Make) -> None:
+    things = [Entry("thing", "noun.artifact", "structure:9")]
+    things += [Entry(word, "noun.artifact", f"{word}:9", ["@ thing"]) for word in ("bridge", "tower")]
+    things += [Entry("castle", "noun.artifact", "castle:9", ["@ thing"], "an obscene building")]
+    assert words(make(*things), "bridge") == ["tower"]
+
+
+def test_kinds_of_acts_are_taken_where_they_have_one_meaning(make: Make) -> None:
+    acts = [Entry("contest", "noun.act", "contest:9")]
+    acts += [Entry(word, "noun.act", f"{word}:9", ["@ contest"]) for word in ("boxing", "wrestling", "fencing")]
+    assert words(make(*acts, Entry("fence", "noun.artifact", "fencing:1")), "boxing") == ["wrestling"]
+
+
+def test_kinds_of_attributes_are_not_apart(make: Make) -> None:
+    entries = [Entry("standing", "noun.attribute", "standing:9")]
+    entries += [Entry(word, "noun.attribute", f"{word}:9", ["@ standing"]) for word in ("prominence", "prestige")]
+    assert words(make(*entries), "prominence") == []
 
 
 def test_a_word_that_means_something_else_more_often_is_no_candidate(make: Make) -> None:
@@ -150,8 +188,10 @@ def test_names_numbers_and_dates_have_no_candidates(make: Make) -> None:
         Entry("three", "adj.all", "three:9", ["& cardinal", "! three>four"], satellite=True),
         Entry("four", "adj.all", "four:9", ["& cardinal"], satellite=True),
     ]
+    entries += [Entry("i", "noun.person", "carver:9", ["@i p"])]  # an instance in lower case
+    entries += [Entry("sailor", "noun.person", "sailor:9", ["@ p"])]
     swaps = make(*entries)
-    for word in ("dozen", "winter", "christian", "Christian"):
+    for word in ("carver", "dozen", "winter", "christian", "Christian"):
         assert words(swaps, word) == []
     assert words(swaps, "three", "a") == []
 
@@ -184,9 +224,15 @@ def test_colours_have_the_other_colours(make: Make) -> None:
         *(Entry(f"{c}.a", "adj.all", f"{c}:9", ["& chromatic"], satellite=True) for c in colours),
         Entry("bronze", "adj.all", "bronze:2", ["& chromatic"], satellite=True),
         Entry("heavy", "adj.all", "heavy:2"),
+        Entry("achromatic", "noun.attribute", "achromatic_color"),
+        Entry("white.n", "noun.attribute", "white:5", ["@ achromatic"]),
+        Entry("white.a", "adj.all", "white:9"),
+        Entry("ivory.a", "adj.all", "ivory:9", ["& white.a"], satellite=True),
+        Entry("ivory.n", "noun.attribute", "ivory:5", ["@ achromatic"]),
     )
-    assert set(words(swaps, "red", "a")) == {"blue", "green"}
-    assert set(words(swaps, "bronze", "a")) == {"red", "blue", "green"}
+    assert set(words(swaps, "red", "a")) == {"blue", "green", "white", "ivory"}
+    assert set(words(swaps, "bronze", "a")) == {"red", "blue", "green", "white", "ivory"}
+    assert set(words(swaps, "ivory", "a")) == {"red", "blue", "green"}  # white is what it is near to
     assert words(swaps, "heavy", "a") == []
 
 
@@ -220,9 +266,7 @@ def test_the_text_says_which_meaning_stands_there(capital: Swaps, tmp_path: Path
     assert words(capital, "capital", text="In Paris, the capital, the government sits.") == ["port"]
     assert words(capital, "capital", text="The wealth put into production is called capital.") == ["loan"]
     assert words(capital, "capital", text="It has a capital.") == []
-    assert (
-        words(capital, "capital", text="The government sits, counts wealth, production and capital.") == []
-    )
+    assert words(capital, "capital", text="The government sits, counts wealth, production and capital.") == []
     assert Senses(WordNet(tmp_path)).sense_in("capital", "n", "In Paris, the capital, the government sits.") == 2
 
 
