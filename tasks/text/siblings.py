@@ -96,6 +96,7 @@ class Swaps:
         self._net = wordnet
         self._senses = Senses(wordnet)
         self._sizes: dict[Synset, int] = {}
+        self._found: dict[tuple[str, Pos, int], tuple[Candidate, ...]] = {}
 
     def siblings_for_swap(self, word: str, pos: Pos, sense: int | None = None, text: str = "") -> tuple[Candidate, ...]:
         """Return words to put for a base form: antonyms, then siblings, then cousins, each by closeness of zipf.
@@ -111,8 +112,14 @@ class Swaps:
         chosen = sense or self._senses.sense_in(word, pos, text)
         if not chosen or word != word.lower() or word in _LIGHT[pos]:
             return ()
+        key = word, pos, chosen
+        if key not in self._found:
+            self._found[key] = self._candidates(word, senses, chosen)
+        return self._found[key]
+
+    def _candidates(self, word: str, senses: Sequence[Synset], chosen: int) -> tuple[Candidate, ...]:
         own = senses[chosen - 1]
-        if self._is_name(own, word) or any(map(self._is_number_or_date, senses if pos == "a" else [own])):
+        if self._is_name(own, word) or any(map(self._is_number_or_date, senses if own.pos == "a" else [own])):
             return ()
         found: dict[str, Candidate] = {}
         for other, synset, relation, shared in self._proposed(word, own):
@@ -122,7 +129,7 @@ class Swaps:
             if other in found or zipf(other) < RAREST_ZIPF or distance > FARTHEST_ZIPF:
                 continue
             if self._is_apart(word, other, own, synset, relation):
-                place = self._net.senses(other, pos).index(synset) + 1
+                place = self._net.senses(other, own.pos).index(synset) + 1
                 found[other] = Candidate(other, relation, shared, chosen, place, own.file, zipf(other), distance)
         return tuple(sorted(found.values(), key=lambda c: (_ORDER[c.relation], c.zipf_distance, c.word)))
 
