@@ -52,7 +52,8 @@ _WITH_INSTANCES: Final = {"noun.person", "noun.location", "noun.object"}
 _LIGHT_NOUNS: Final = """
     amount category class component device equivalent example form group kind lot material member name number part
     person piece result series set sort structure system term thing type unit use variety way
-    follower genius hero maker master observer originator virtuoso
+    churchman clergyman cleric follower genius hero investigator maker master observer originator phase practitioner
+    prelate site terrain virtuoso
 """
 _LIGHT_ADJECTIVES: Final = """
     certain different early few former general last late latter little main many more most much next only other own
