@@ -15,8 +15,9 @@ import pytest
 from pydantic import TypeAdapter, ValidationError
 from ruamel.yaml import YAML
 
-from tasks import sources
-from tasks.sources import PackageSource, Source, SourceError, UrlSource, fetch, parse_pip_configuration
+from tasks import packages, sources
+from tasks.packages import parse_pip_configuration
+from tasks.sources import PackageSource, Source, SourceError, UrlSource, fetch
 from tests.conftest import Project
 
 FILM = b"moving pictures " * 5000
@@ -95,8 +96,8 @@ def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Index]:
     (folder / "simple" / "reel" / "index.html").write_text(f"<html><body>{links}</body></html>")
     server = Index(folder)
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    settings = sources.PipConfiguration(index_urls=(f"{server.url}/simple",), trusted_hosts=("127.0.0.1",))
-    monkeypatch.setattr(sources, "pip_configuration", lambda: settings)
+    settings = packages.PipConfiguration(index_urls=(f"{server.url}/simple",), trusted_hosts=("127.0.0.1",))
+    monkeypatch.setattr(packages, "pip_configuration", lambda: settings)
     yield server
     server.shutdown()
     server.server_close()
@@ -190,8 +191,8 @@ def test_a_package_or_version_that_is_not_there_is_named(index: Index, tmp_path:
 
 
 def test_no_network_is_said_with_a_remedy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    dead = sources.PipConfiguration(index_urls=("http://127.0.0.1:9/simple",), trusted_hosts=("127.0.0.1",))
-    monkeypatch.setattr(sources, "pip_configuration", lambda: dead)
+    dead = packages.PipConfiguration(index_urls=("http://127.0.0.1:9/simple",), trusted_hosts=("127.0.0.1",))
+    monkeypatch.setattr(packages, "pip_configuration", lambda: dead)
     with pytest.raises(SourceError, match=r"'film'.*check the network"):
         fetch(package(), tmp_path / "downloads")
 
@@ -281,7 +282,7 @@ download.find-links='/wheels'
     assert (read.find_links, read.trusted_hosts, read.certificate) == (("/wheels",), ("one.invalid",), "/certs.pem")
     by_variable = parse_pip_configuration(listing, {"PIP_INDEX_URL": "https://mine.invalid/simple"})
     assert by_variable.index_urls[0] == "https://mine.invalid/simple"
-    assert parse_pip_configuration("", {}).index_urls == (sources.DEFAULT_INDEX,)
+    assert parse_pip_configuration("", {}).index_urls == (packages.DEFAULT_INDEX,)
     assert parse_pip_configuration(listing, {"PIP_NO_INDEX": "1"}).index_urls == ()
 
 
@@ -295,7 +296,7 @@ def test_several_addresses_on_lines_of_their_own_are_all_read() -> None:
 
 def test_pip_itself_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PIP_INDEX_URL", "https://mine.invalid/simple")
-    assert sources.pip_configuration().index_urls[0] == "https://mine.invalid/simple"
+    assert packages.pip_configuration().index_urls[0] == "https://mine.invalid/simple"
 
 
 def test_own_files_are_those_that_dvc_sees_and_links_to_folders_are_named(project: Project) -> None:
