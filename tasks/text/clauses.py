@@ -1,0 +1,510 @@
+"""Claims as a dependency parse gives them: each clause of a sentence said on its own, with its own subject.
+
+Labels are those of spaCy's English models (ClearNLP). Whatever is not plainly a fact with a plain subject is refused,
+with a reason.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from spacy.tokens import Token
+
+from tasks.text import inflection
+from tasks.text.phrases import (
+    Phrase,
+    Piece,
+    conjuncts,
+    coordination_words,
+    cover,
+    is_comma_before,
+    is_loose,
+    members,
+    own,
+    render,
+    trimmed,
+)
+from tasks.text.predicates import Part, Predicate, predicate_of, tense_is_past
+from tasks.text.pronouns import Discourse, Referent, UnsafeError, is_plural
+from tasks.text.subjects import Subject, noun_subject, settled
+
+MAX_WORDS = 15
+_CONDITIONS = {"if", "unless", "whether", "provided", "supposing", "assuming", "lest"}
+_CONCESSIONS = {"although", "though", "whereas", "while"}
+_REPORTING = {"say", "claim", "argue", "believe", "think", "suggest", "propose", "allege", "assert", "suppose",
+              "speculate", "assume", "estimate", "hypothesize", "hypothesise", "theorize", "insist", "contend", "feel",
+              "hope", "fear", "expect", "predict", "maintain", "guess", "imagine", "rumour", "rumor", "wish",
+              "presume", "doubt", "dispute", "deduce", "hold"}  # fmt: skip
+_IRREAL = {"would", "should", "might", "shall", "'d", "ought"}
+# of events: what a participle of these tells was done once, also in a sentence in the present
+_EVENTS = {"write", "create", "found", "build", "compose", "bear", "publish", "direct", "discover", "invent",
+           "establish", "paint", "design", "release", "develop", "produce", "bury", "kill", "elect", "present",
+           "construct", "introduce", "erect", "launch", "coin", "record"}  # fmt: skip
+# of states: the participle of these has the subject of the clause that it ends
+_STATES = {"span", "border", "comprise", "consist", "contain", "include", "cover", "have", "feature", "constitute",
+           "encompass", "extend", "range", "belong", "occupy", "weigh", "measure", "house", "bound", "surround",
+           "incorporate", "possess", "total", "serve", "represent"}  # fmt: skip
+_NO_PARTICIPLE = {"follow", "accord", "include", "depend", "give", "base", "compare", "use", "consider", "start",
+                  "begin", "regard", "concern", "involve", "owe", "exclude", "own", "late", "mean"}  # fmt: skip
+_EVENT_RELATIVES = {"lead", "cause", "result", "allow", "make", "lay", "help", "mark", "mean", "prompt", "enable",
+                    "contribute", "ensure", "force", "give", "bring", "end", "turn", "become"}  # fmt: skip
+_COLLECTIVE = {"combine", "mix", "join", "unite", "compare", "consist", "comprise", "form", "marry", "separate",
+               "divide", "connect", "link", "merge", "meet", "share", "border", "differ", "collaborate", "fight", "agree",
+               "contrast", "split", "distinguish", "constitute", "compose", "blend", "associate", "equal", "total",
+               "alternate", "relate", "bind", "interact", "range"}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Draft:
+    """A claim in pieces, of one clause of a sentence."""
+
+    phrase: Phrase
+    construction: str
+
+
+@dataclass(frozen=True)
+class Refused:
+    """The tokens first..last of a clause that gave no claim."""
+
+    first: int
+    last: int
+    reason: str
+
+
+def sentence_claims(heads: Sequence[Token], discourse: Discourse) -> tuple[list[Draft], list[Refused]]:
+    """Return the claims of a sentence's clauses, and what gave none. heads are all tokens of the sentence, in order."""
+    drafts: list[Draft] = []
+    refused: list[Refused] = []
+    for head in heads:
+        if not _is_clause(head):
+            continue
+        try:
+            drafts += _claims_of(head, discourse)
+        except UnsafeError as unsafe:
+            if unsafe.args[0]:
+                refused.append(Refused(head.left_edge.i, head.right_edge.i, unsafe.args[0]))
+    return drafts, refused
+
+
+def _is_verb(token: Token) -> bool:
+    return token.tag_.startswith(("VB", "MD")) and token.pos_ in ("VERB", "AUX")
+
+
+def _is_clause(head: Token) -> bool:
+    dep = head.dep_
+    if dep == "ROOT":
+        return True
+    if dep == "appos":
+        return is_loose(head)
+    if not _is_verb(head):
+        return False
+    if dep == "conj":
+        return _is_verb(head.head) and _is_clause(head.head)
+    return dep in ("relcl", "acl", "advcl")
+
+
+def _claims_of(head: Token, discourse: Discourse) -> list[Draft]:
+    if head.dep_ == "ROOT" and not _is_verb(head):
+        raise UnsafeError("no_verb")
+    _check_factual(head)
+    if head.dep_ == "appos":
+        return _apposition(head, discourse)
+    if head.dep_ == "acl" or head.dep_ == "advcl" and not _has_subject(head):
+        return _participle(head, discourse)
+    if head.dep_ == "advcl" and not any(c.dep_ == "mark" and c.lower_ in _CONCESSIONS for c in head.children):
+        raise UnsafeError("")  # it stays in the claim of its main clause
+    return _finite(head, discourse)
+
+
+def _check_factual(head: Token) -> None:
+    """Raise UnsafeError where a clause is a condition, a report or a wish, or stands inside one."""
+    token = head
+    while True:
+        if token.dep_ in ("ccomp", "csubj", "pcomp") or token.dep_ == "xcomp" and token.head.lemma_ in _REPORTING:
+            raise UnsafeError("reported" if token.head.lemma_ in _REPORTING else "")
+        if _is_verb(token):
+            for child in token.children:
+                if child.dep_ in ("mark", "advmod") and child.lower_ in _CONDITIONS:
+                    raise UnsafeError("hypothetical")
+                if child.dep_ == "advcl" and any(c.lower_ in _CONDITIONS for c in child.children if c.dep_ == "mark"):
+                    raise UnsafeError("hypothetical")
+                if child.dep_ == "aux" and child.lower_ in _IRREAL:
+                    raise UnsafeError("hypothetical")
+                if token.lemma_ in _REPORTING and (
+                    child.dep_ == "ccomp" or child.dep_ == "xcomp" or child.dep_ == "prep" and child.lower_ == "as"
+                ):
+                    raise UnsafeError("reported")
+        if token.dep_ == "ROOT":
+            return
+        token = token.head
+
+
+def _has_subject(head: Token) -> bool:
+    return any(c.dep_ in ("nsubj", "nsubjpass", "csubj", "csubjpass", "expl") for c in head.children)
+
+
+def _subject_token(head: Token) -> tuple[Token, str]:
+    """Return the token that a finite clause is about and how it comes by it: own, coordination, relative."""
+    subjects = [c for c in head.children if c.dep_ in ("nsubj", "nsubjpass", "csubj", "csubjpass", "expl")]
+    if not subjects:
+        if head.dep_ == "conj":
+            token, how = _subject_token(head.head)
+            return token, "coordination" if how == "own" else how
+        raise UnsafeError("imperative" if head.tag_ == "VB" else "no_subject")
+    if len(subjects) > 1 and subjects[0].dep_ != "expl":
+        raise UnsafeError("parse")
+    subject = subjects[0]
+    if subject.dep_.startswith("csubj"):
+        raise UnsafeError("clausal_subject")
+    if subject.tag_ in ("WDT", "WP") or head.dep_ == "relcl" and subject.lower_ == "that":
+        first = head
+        while first.dep_ == "conj":
+            first = first.head
+        if first.dep_ != "relcl":
+            raise UnsafeError("parse")
+        return first.head, "relative"
+    return subject, "own"
+
+
+def _antecedent(clause: Token, noun: Token, discourse: Discourse) -> Subject:
+    """Return the subject of a clause that modifies a noun: the noun, or what a copula says the noun is.
+
+    Raises UnsafeError without a reason where the modifier says which noun is meant: it stays with it.
+    """
+    first = noun
+    while first.dep_ == "conj":
+        first = first.head
+    if first.dep_ == "attr" and first.head.lemma_ == "be":
+        copula = first.head
+        if any(c.dep_ == "neg" for c in copula.children):
+            raise UnsafeError("")
+        token, _ = _subject_token(copula)
+        if token.dep_ == "expl":
+            return _existing(noun, clause, discourse)
+        if not is_comma_before(clause) and not _is_indefinite(noun) and clause.dep_ == "acl":
+            raise UnsafeError("")
+        return noun_subject(token, discourse)
+    if not is_comma_before(clause):
+        raise UnsafeError("")
+    if clause.dep_ == "relcl" and clause.lemma_ in _EVENT_RELATIVES:
+        raise UnsafeError("relative_to_event")
+    if first.pos_ not in ("NOUN", "PROPN") or first is not noun:
+        raise UnsafeError("antecedent")
+    if not _is_known(noun):
+        raise UnsafeError("antecedent_indefinite")
+    return noun_subject(noun, discourse, without={clause.i})
+
+
+def _is_known(noun: Token) -> bool:
+    """Say whether a noun phrase can be a subject where it is not one: a name, the definite, a kind in the plural."""
+    if noun.pos_ == "PROPN":
+        return True
+    determiners = {c.lower_ for c in noun.lefts if c.dep_ == "det"}
+    if "the" in determiners or any(c.dep_ == "poss" and c.pos_ == "PROPN" for c in noun.lefts):
+        return True
+    return noun.tag_ == "NNS" and not determiners and not tense_is_past(noun)
+
+
+def _is_indefinite(noun: Token) -> bool:
+    determiners = {c.lower_ for c in noun.lefts if c.dep_ in ("det", "poss", "nummod")}
+    return bool(determiners & {"a", "an"}) or (noun.tag_ == "NNS" and not determiners)
+
+
+def _existing(noun: Token, clause: Token, discourse: Discourse) -> Subject:
+    if any(c.lower_ in ("no", "any") for c in noun.lefts):
+        raise UnsafeError("existential")
+    subject = noun_subject(noun, discourse, without={clause.i})
+    return replace(subject, plural=noun.tag_ in ("NNS", "NNPS"))
+
+
+def _finite(head: Token, discourse: Discourse) -> list[Draft]:
+    token, how = _subject_token(head)
+    whose: Token | None = None
+    if how == "own":
+        whose = next((c for c in token.children if c.dep_ == "poss" and c.lower_ == "whose"), None)
+    if token.dep_ == "expl":
+        return _existential(head, token, discourse)
+    if how == "relative":
+        clause = head
+        while clause.dep_ == "conj":
+            clause = clause.head
+        subject = _antecedent(clause, token, discourse)
+        _check_number(head, subject)
+    elif whose is not None:
+        if head.dep_ != "relcl":
+            raise UnsafeError("parse")
+        owner = _antecedent(head, head.head, discourse)
+        subject = _possessed(token, whose, owner)
+        how = "possessive"
+    elif head.dep_ == "relcl":
+        raise UnsafeError("relative_object" if is_comma_before(head) else "")
+    else:
+        subject = noun_subject(token, discourse)
+        if how == "own":
+            if head.dep_ in ("ROOT", "conj"):
+                discourse.saw(subject.referent)
+            how = "clause" if head.dep_ != "advcl" else "adverbial_clause"
+    predicate = predicate_of(head, token if token.head is head else None)
+    if how == "relative":
+        predicate.drop_relative(head)
+    if how == "clause":
+        copular = head.lemma_ == "be" and any(p.dep in ("attr", "acomp", "prep") for p in predicate.parts)
+        passive = any(c.dep_ == "auxpass" for c in head.children)
+        how = "copula" if copular else "passive" if passive else "active"
+    subjects = _split_subject(token, subject, head, predicate) if how in ("copula", "passive", "active") else None
+    if subjects:
+        return [d for s in subjects for d in _said(s, predicate, "subject_coordination", discourse)]
+    return _said(subject, predicate, how, discourse)
+
+
+def _check_number(head: Token, subject: Subject) -> None:
+    finite = next((c for c in head.children if c.dep_ in ("aux", "auxpass")), head)
+    one = finite.lower_ in ("is", "was", "has", "does") or finite.tag_ == "VBZ"
+    many = finite.lower_ in ("are", "were", "have", "do") or finite.tag_ == "VBP"
+    if one and subject.plural or many and not subject.plural:
+        raise UnsafeError("agreement")
+
+
+def _possessed(token: Token, whose: Token, owner: Subject) -> Subject:
+    rest = [i for i in cover(token, {whose.i}) if i != whose.i]
+    text = inflection.possessive(render(token.doc, owner.phrase))
+    first = min(p.first for p in owner.phrase if p.first >= 0)
+    last = max(p.last for p in owner.phrase)
+    phrase = [Piece(text, first, last), *own(token.doc, rest)]
+    return Subject(phrase, Referent(text, is_plural(token), False), is_plural(token))
+
+
+def _existential(head: Token, there: Token, discourse: Discourse) -> list[Draft]:
+    if there.lower_ != "there" or head.lemma_ != "be":
+        raise UnsafeError("expletive")
+    noun = next((c for c in head.children if c.dep_ in ("attr", "nsubj")), None)
+    if noun is None or noun.pos_ not in ("NOUN", "PROPN") or any(c.lower_ in ("no", "any") for c in noun.lefts):
+        raise UnsafeError("existential")
+    if any(c.dep_ == "neg" for c in head.children):
+        raise UnsafeError("existential")
+    if any(c.dep_ == "relcl" and any(g.tag_ in ("WDT", "WP") and g.dep_.startswith("nsubj") for g in c.children)
+           for c in noun.children):  # fmt: skip
+        raise UnsafeError("")  # the relative clause has the claim
+    if any(c.dep_ == "aux" for c in head.children):
+        raise UnsafeError("existential")
+    subject = noun_subject(noun, discourse)
+    plural = noun.tag_ in ("NNS", "NNPS") or bool(coordination_words([noun]))
+    past = tense_is_past(head)
+    verb = "existed" if past else inflection.present("exist", plural=plural)
+    predicate = predicate_of(head, there)
+    predicate.parts = [p for p in predicate.parts if p.root not in (noun.i, head.i)]
+    predicate.parts.insert(0, Part([Piece(verb, head.i, head.i)], head.i, "verb", "core"))
+    return _said(subject, predicate, "existential", discourse)
+
+
+def _participle(head: Token, discourse: Discourse) -> list[Draft]:
+    """Return the claims of a participial clause: finite, in the tense of its main clause."""
+    if head.tag_ not in ("VBN", "VBG", "VBD") or any(c.dep_ in ("aux", "auxpass", "mark") for c in head.children):
+        raise UnsafeError("")
+    if any(c.dep_ == "neg" for c in head.children) or head.lemma_ in _NO_PARTICIPLE:
+        raise UnsafeError("")
+    if head.dep_ == "advcl":
+        main = head.head
+        token, _ = _subject_token(main)
+        fronted = head.right_edge.i < token.left_edge.i and head.left_edge.i == main.left_edge.i
+        if not is_comma_before(head) and not fronted:
+            raise UnsafeError("")
+        if head.tag_ == "VBG" and not fronted and head.lemma_ not in _STATES:
+            raise UnsafeError("participle_subject")
+        if token.dep_ == "expl":
+            raise UnsafeError("participle_subject")
+        subject = noun_subject(token, discourse)
+    else:
+        if head.lemma_ in ("know", "call", "name") and not is_comma_before(head) and head.head.dep_ != "attr":
+            raise UnsafeError("")
+        subject = _antecedent(head, head.head, discourse)
+    past = tense_is_past(head.head)
+    if head.tag_ == "VBG":
+        form = (inflection.past if past else inflection.present)(head.lemma_.lower(), plural=subject.plural)
+        verb = [Piece(form, head.i, head.i)]
+    else:
+        past = past or _is_event(head)
+        verb = [Piece(inflection.be(past=past, plural=subject.plural)), Piece(head.text, head.i, head.i)]
+    predicate = predicate_of(head, None)
+    predicate.set_verb(head.i, verb)
+    return _said(subject, predicate, "participle", discourse)
+
+
+def _is_event(head: Token) -> bool:
+    agent = any(c.dep_ == "agent" and any(g.ent_type_ == "PERSON" for g in c.children) for c in head.children)
+    year = any(t.ent_type_ == "DATE" and t.like_num for t in head.subtree)
+    return agent or year or head.lemma_ in _EVENTS
+
+
+def _apposition(head: Token, discourse: Discourse) -> list[Draft]:
+    noun = head.head
+    if head.pos_ not in ("NOUN", "PROPN", "NUM") or noun.pos_ not in ("NOUN", "PROPN"):
+        raise UnsafeError("apposition")
+    determiners = {c.lower_ for c in head.lefts if c.dep_ in ("det", "poss", "nummod")}
+    says_what = bool(determiners & {"a", "an", "the"}) and head.pos_ == "NOUN" or head.lower_ == "one"
+    if not says_what:
+        raise UnsafeError("apposition")
+    if noun.pos_ == "NOUN" and not any(c.dep_ == "det" and c.lower_ == "the" for c in noun.lefts):
+        raise UnsafeError("antecedent_indefinite")
+    first = noun
+    while first.dep_ == "conj":
+        first = first.head
+    if first is not noun or any(c.dep_ == "conj" for c in noun.children):
+        raise UnsafeError("apposition")
+    if noun.dep_ == "attr" and noun.head.lemma_ == "be":
+        subject = noun_subject(_subject_token(noun.head)[0], discourse)
+    else:
+        subject = noun_subject(noun, discourse, without={head.i})
+    past = tense_is_past(noun)
+    plural_noun = head.tag_ in ("NNS", "NNPS")
+    if plural_noun != subject.plural and head.lower_ != "one":
+        raise UnsafeError("agreement")
+    verb = Part([Piece(inflection.be(past=past, plural=subject.plural))], -1, "verb", "core")
+    said = Part(own(head.doc, cover(head)), head.i, "attr", "core")
+    return _said(subject, Predicate([verb, said], head), "apposition", discourse)
+
+
+def _split_subject(token: Token, subject: Subject, head: Token, predicate: Predicate) -> list[Subject] | None:
+    """Return the members of a coordinated subject, each with its own number, where the verb can be said of one."""
+    if subject.referent.topic or head.lemma_ in _COLLECTIVE or len(subject.phrase) < 3:
+        return None
+    parts = members(token, names_only=True)
+    if parts is None or any(t.dep_ in ("attr", "dobj", "acomp") and t.tag_ in ("NNS", "NNPS", "JJ")
+                            for t in head.children):  # fmt: skip
+        return None
+    if any(t.lower_ in ("together", "each", "respectively", "both", "between") for t in head.subtree):
+        return None
+    return [Subject(p, Referent(render(token.doc, p), False, None), False) for p in parts]
+
+
+def _said(subject: Subject, predicate: Predicate, how: str, discourse: Discourse) -> list[Draft]:
+    """Return one clause as claims: coordinated objects apart, and adjuncts apart where it would be too long."""
+    predicate.agree(subject.plural)
+    _shorten_attribute(predicate, discourse)
+    drafts: list[Draft] = []
+    for core, label in _cores(predicate, how):
+        drafts += _fitted(subject, core, label, predicate, discourse)
+    if not drafts:
+        raise UnsafeError("too_long")
+    return drafts
+
+
+def _shorten_attribute(predicate: Predicate, discourse: Discourse) -> None:
+    """Take the clauses that have claims of their own out of an indefinite attribute."""
+    head = predicate.head
+    if head.lemma_ != "be":
+        return
+    doc = head.doc
+    for k, part in enumerate(predicate.parts):
+        if part.dep != "attr" or part.root < 0:
+            continue
+        gone = set()
+        for noun in conjuncts(doc[part.root]):
+            for clause in noun.children:
+                if clause.dep_ in ("relcl", "acl") and _is_clause(clause) and _is_indefinite(noun):
+                    try:
+                        _claims_of(clause, discourse)
+                    except UnsafeError:
+                        continue
+                    gone.add(clause.i)
+        if gone:
+            predicate.parts[k] = replace(part, phrase=own(doc, cover(doc[part.root], gone)), gone=frozenset(gone))
+
+
+def _cores(predicate: Predicate, how: str) -> list[tuple[list[Part], str]]:
+    """Return the parts of a predicate, once for each member of its coordinated object."""
+    whole = predicate.parts
+    head = predicate.head
+    if head.lemma_ in _COLLECTIVE or any(c.dep_ == "neg" for c in head.children):
+        return [(whole, how)]
+    if any(t.lower_ in ("respectively", "together", "between", "among", "total") for t in head.subtree):
+        return [(whole, how)]
+    for k, part in enumerate(whole):
+        noun = _coordinated(part, head)
+        if noun is None:
+            continue
+        split = members(noun)
+        if split is None:
+            continue
+        group = cover(noun, part.gone)
+        indexes = [p.first for p in part.phrase]
+        if not group or not set(group) <= set(indexes):
+            continue
+        before = [p for p in part.phrase if p.first < group[0]]
+        after = [p for p in part.phrase if p.first > group[-1]]
+        out = []
+        for member in split:
+            kept = [p for p in member if p.first not in _below(noun, part.gone)]
+            out.append(([*whole[:k], replace(part, phrase=[*before, *kept, *after]), *whole[k + 1 :]],
+                        "object_coordination"))  # fmt: skip
+        return out
+    return [(whole, how)]
+
+
+def _below(noun: Token, roots: frozenset[int]) -> set[int]:
+    return {t.i for r in roots for t in noun.doc[r].subtree}
+
+
+def _coordinated(part: Part, head: Token) -> Token | None:
+    """Return the noun of a part whose coordination may be parted."""
+    if part.root < 0 or part.kind == "lead":
+        return None
+    doc = head.doc
+    root = doc[part.root]
+    if part.dep in ("dobj", "attr", "oprd"):
+        return root
+    if part.dep in ("prep", "agent") and root.lower_ in ("in", "by", "on", "for", "to", "from", "at", "with", "as", "of"):
+        if root.lower_ in ("from", "with") and any(c.dep_ == "prep" for c in root.children):
+            return None
+        return next((c for c in root.children if c.dep_ == "pobj"), None)
+    return None
+
+
+def _fitted(
+    subject: Subject, core: list[Part], how: str, predicate: Predicate, discourse: Discourse
+) -> list[Draft]:
+    """Return a clause as one claim if it is short enough, else with each adjunct in a claim of its own."""
+    def said(parts: Sequence[Part], label: str) -> Draft:
+        lead = [p for p in parts if p.kind == "lead"]
+        rest = [p for p in parts if p.kind != "lead"]
+        phrase: Phrase = []
+        for part in lead:
+            phrase += [*settled(part.phrase, subject, discourse, predicate.head), Piece(",")]
+        phrase += subject.phrase
+        for part in rest:
+            if part.comma:
+                phrase.append(Piece(","))
+            phrase += settled(part.phrase, subject, discourse, predicate.head)
+        return Draft(phrase, label)
+
+    def fits(draft: Draft) -> bool:
+        return len(render(predicate.head.doc, draft.phrase).split()) <= MAX_WORDS
+
+    try:
+        whole = said(core, how)
+        if fits(whole):
+            return [whole]
+    except UnsafeError as unsafe:
+        if not predicate.can_lose_adjuncts or unsafe.args[0] not in ("demonstrative", "pronoun_unresolved",
+                                                                   "pronoun_ambiguous", "definite"):  # fmt: skip
+            raise
+    adjuncts = [p for p in core if p.kind in ("lead", "adjunct")]
+    if not adjuncts or not predicate.can_lose_adjuncts or any(p.binds for p in adjuncts):
+        raise UnsafeError("too_long")
+    base = [p for p in core if p.kind == "core"]
+    drafts = []
+    for adjunct in adjuncts:
+        try:
+            draft = said([p for p in core if p.kind == "core" or p is adjunct], how)
+        except UnsafeError:
+            continue
+        if fits(draft):
+            drafts.append(draft)
+    if not drafts:
+        draft = said(base, how)
+        if not fits(draft):
+            raise UnsafeError("too_long")
+        drafts.append(draft)
+    return drafts
+
+
+__all__ = ["MAX_WORDS", "Draft", "Refused", "sentence_claims", "trimmed"]

@@ -1,0 +1,205 @@
+"""What a clause says of its subject, in parts: the verb with its arguments, and adjuncts that may be said apart."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+from spacy.tokens import Token
+
+from tasks.text.inflection import agree
+from tasks.text.phrases import Phrase, Piece, cover, is_comma_before, own
+from tasks.text.pronouns import UnsafeError
+
+_CONNECTIVES = {"however", "therefore", "thus", "moreover", "also", "furthermore", "consequently", "similarly", "then",
+                "nevertheless", "nonetheless", "hence", "likewise", "additionally", "meanwhile", "instead", "thereby",
+                "accordingly", "conversely", "further", "otherwise", "too", "rather", "thereafter", "afterwards",
+                "subsequently", "later", "afterward", "eventually", "indeed"}  # fmt: skip
+_CONNECTIVE_PHRASES = {("for", "example"), ("for", "instance"), ("in", "addition"), ("in", "turn"), ("in", "particular"),
+                       ("in", "contrast"), ("in", "fact"), ("as", "such"), ("as", "well"), ("as", "a", "result")}  # fmt: skip
+# what narrows what is said: it cannot be taken away from it
+_BINDING = {"without", "except", "unlike", "than", "under", "until", "unless", "as", "per", "like", "despite", "if",
+            "besides", "save", "but", "only", "because", "when", "where", "whenever", "wherever", "once"}  # fmt: skip
+_NARROW = {"no", "few", "all", "every", "each", "any", "most", "only", "little", "none", "hardly", "rarely", "seldom"}
+
+
+@dataclass(frozen=True)
+class Part:
+    """Some words of a predicate. root is the token that governs them, -1 where they were put in."""
+
+    phrase: Phrase
+    root: int
+    dep: str
+    kind: str  # core, adjunct, or lead: an adjunct before the subject
+    binds: bool = False
+    comma: bool = False
+    gone: frozenset[int] = frozenset()
+
+
+@dataclass
+class Predicate:
+    """The parts of a predicate in order, and the token that governs them."""
+
+    parts: list[Part]
+    head: Token
+    finite: int = -1  # the token that agrees with the subject
+    can_lose_adjuncts: bool = True
+
+    def agree(self, plural: bool) -> None:
+        """Give the finite verb the number of a subject."""
+        doc = self.head.doc
+        for k, part in enumerate(self.parts):
+            new = [
+                Piece(agree(p.text, doc[p.first].tag_, doc[p.first].lemma_.lower(), plural=plural), p.first, p.last)
+                if p.first == self.finite and p.text == doc[p.first].text
+                else p
+                for p in part.phrase
+            ]
+            self.parts[k] = replace(part, phrase=new)
+
+    def set_verb(self, at: int, verb: Phrase) -> None:
+        """Put other words in the place of the verb."""
+        self.parts = [replace(p, phrase=verb) if p.root == at and p.dep == "verb" else p for p in self.parts]
+        self.finite = -1
+
+    def drop_relative(self, head: Token) -> None:
+        """Take out the relative pronoun."""
+        gone = {c.i for c in head.children if c.tag_ in ("WDT", "WP") or c.dep_.startswith("nsubj")}
+        self.parts = [p for p in self.parts if p.root not in gone]
+
+
+def tense_is_past(token: Token) -> bool:
+    """Say whether the finite clause that a token stands in is in the past."""
+    while True:
+        if token.tag_.startswith(("VB", "MD")):
+            for word in (*(c for c in token.children if c.dep_ in ("aux", "auxpass")), token):
+                if word.tag_ == "VBD":
+                    return True
+                if word.tag_ in ("VBZ", "VBP", "MD"):
+                    return False
+        if token.dep_ == "ROOT":
+            return False
+        token = token.head
+
+
+def predicate_of(head: Token, subject: Token | None) -> Predicate:
+    """Return what a clause says. subject is its own subject if it has one. Raises UnsafeError if it cannot be told."""
+    doc = head.doc
+    start = subject.left_edge.i if subject is not None else head.left_edge.i
+    verb = _verb_group(head)
+    shared = _shared_auxiliaries(head) if subject is None else []
+    parts: list[Part] = []
+    for child in head.children:
+        if child.dep_ in ("nsubj", "nsubjpass", "csubj", "expl", "mark", "cc", "conj", "punct", "preconj", "parataxis",
+                          "intj") or child.i in verb:  # fmt: skip
+            continue
+        if child.dep_ == "dep" or child.dep_ == "meta":
+            raise UnsafeError("parse")
+        if _is_connective(child):
+            continue
+        if child.dep_ == "advcl" and _has_own_claim(child, head):
+            continue
+        tokens = cover(child)
+        if not tokens:
+            continue
+        lead = subject is not None and child.i < start or subject is None and child.i < min(verb)
+        part = Part(own(doc, tokens), child.i, child.dep_, _kind(child, head, lead), _binds(child, head))
+        parts.append(replace(part, comma=not lead and child.dep_ == "advcl" and is_comma_before(child)))
+    parts.append(Part(own(doc, sorted(verb)), head.i, "verb", "core"))
+    parts.sort(key=lambda p: p.root if p.dep != "verb" else head.i)
+    if shared:
+        at = next(i for i, p in enumerate(parts) if p.dep == "verb")
+        parts.insert(at, Part(own(doc, (t.i for t in shared)), shared[0].i, "aux", "core"))
+    narrow = any(t.lower_ in _NARROW for t in (subject.subtree if subject is not None else ()))
+    negated = any(c.dep_ == "neg" or c.lower_ in _NARROW for c in head.children)
+    first = shared[0] if shared else doc[min(verb, key=lambda i: (doc[i].dep_ not in ("aux", "auxpass"), i))]
+    finite = first.i if first.dep_ in ("aux", "auxpass") or first is head or shared else head.i
+    return Predicate(parts, head, finite, can_lose_adjuncts=not narrow and not negated)
+
+
+def _verb_group(head: Token) -> set[int]:
+    """Return the verb with its auxiliaries, particles, negation and the adverbs among them."""
+    group = {head.i} | {c.i for c in head.children if c.dep_ in ("aux", "auxpass", "neg", "prt")}
+    first = min(group)
+    for child in head.children:
+        if child.dep_ == "advmod" and not _is_connective(child):
+            if first < child.i < head.i or child.i == first - 1 and child.right_edge.i == child.i:
+                group |= {t.i for t in child.subtree}
+    return group
+
+
+def _shared_auxiliaries(head: Token) -> list[Token]:
+    """Return the auxiliaries that a coordinated verb has from the first one."""
+    if head.dep_ != "conj" or any(c.dep_ in ("aux", "auxpass") for c in head.children):
+        return []
+    first = head
+    while first.dep_ == "conj":
+        first = first.head
+    theirs = [c for c in first.children if c.dep_ in ("aux", "auxpass") and c.i < first.i]
+    if any(c.dep_ == "neg" for c in first.children):
+        raise UnsafeError("negated_coordination")
+    by_agent = any(c.dep_ == "agent" for c in head.children)
+    if head.tag_ == "VBN" or head.tag_ == "VBD" and by_agent:
+        if first.lemma_ == "be" and not theirs:
+            return [first]
+        if any(c.dep_ == "auxpass" or c.lemma_ == "have" for c in theirs):
+            return theirs
+        if first.tag_ in ("VBN", "VBG") and first.dep_ in ("acl", "advcl"):
+            raise UnsafeError("participle_coordination")
+        if first.tag_ == "VBD" and head.lower_.endswith("ed") and not by_agent:
+            return []  # the same form as the past, which it is
+        raise UnsafeError("verb_form")
+    if head.tag_ == "VBG":
+        if any(c.lemma_ == "be" for c in theirs):
+            return theirs
+        raise UnsafeError("verb_form")
+    if head.tag_ == "VB":
+        if any(c.tag_ == "MD" or c.lemma_ == "do" for c in theirs):
+            return theirs
+        raise UnsafeError("verb_form")
+    return []
+
+
+def _is_connective(child: Token) -> bool:
+    if child.dep_ not in ("advmod", "prep", "npadvmod"):
+        return False
+    words = tuple(t.lower_ for t in child.subtree if not t.is_punct)
+    return len(words) == 1 and words[0] in _CONNECTIVES or words in _CONNECTIVE_PHRASES
+
+
+def _has_own_claim(child: Token, head: Token) -> bool:
+    """Say whether an adverbial clause is said apart, or not at all, since its meaning is not the main clause's."""
+    marks = {c.lower_ for c in child.children if c.dep_ == "mark"}
+    if marks & {"although", "though", "whereas"} or "while" in marks and is_comma_before(child):
+        return True
+    participle = child.tag_ in ("VBG", "VBN", "VBD") and not any(
+        c.dep_ in ("nsubj", "nsubjpass", "mark", "aux", "auxpass") for c in child.children
+    )
+    return participle and (is_comma_before(child) or child.left_edge.i == head.left_edge.i)
+
+
+def _kind(child: Token, head: Token, lead: bool) -> str:
+    if lead:
+        return "lead"
+    if child.dep_ in ("npadvmod", "advcl"):
+        return "adjunct"
+    if child.dep_ == "prep" and child.i > head.i:
+        objects = [c for c in head.children if c.dep_ in ("dobj", "attr", "acomp", "agent") and c.i < child.i]
+        first = min(_indexes(c for c in head.children if c.i > head.i and c.dep_ in ("prep", "agent")), default=-1)
+        if child.i == first and not objects and child.i <= head.i + 2:
+            return "core"
+        return "core" if child.lower_ in ("as", "than", "of") else "adjunct"
+    if child.dep_ == "agent":
+        return "core"
+    return "core" if child.dep_ != "advmod" or child.i < head.i else "core"
+
+
+def _indexes(tokens: Iterable[Token]) -> list[int]:
+    return [t.i for t in tokens]
+
+
+def _binds(child: Token, head: Token) -> bool:
+    words = {t.lower_ for t in child.subtree}
+    if child.dep_ in ("prep", "advmod") and child.lower_ in _BINDING:
+        return True
+    if child.dep_ == "advcl":
+        return not tense_is_past(head) or bool(words & {"only", "until", "unless"})
+    return bool(words & {"only", "except"})

@@ -1,0 +1,234 @@
+"""What a pronoun, or a definite noun phrase that only points back, stands for; where that is not safe, why.
+
+The rule, after centering (Grosz, Joshi, Weinstein 1995): a subject pronoun continues the subject of the clause or
+sentence before it. It is resolved where that subject agrees with it in number and person, and where the page's topic,
+if it agrees too, is that same subject. Where the subject before does not agree, the topic is taken if it does. Two
+agreeing candidates are one too many: the claim is dropped.
+"""
+
+import re
+from dataclasses import dataclass, field
+
+from spacy.tokens import Doc, Token
+
+from tasks.text.phrases import Phrase, Piece, conjuncts, cover, own, render
+
+PERSONAL = {
+    "it": "thing", "its": "thing", "he": "person", "his": "person", "him": "person", "she": "person",
+    "her": "person", "they": "many", "their": "many", "them": "many",
+}  # fmt: skip
+MALE, FEMALE = {"he", "his", "him"}, {"she", "her"}
+POINTING = {"this", "that", "these", "those", "such", "latter", "former"}
+PERSON_NOUNS = {
+    "actor", "actress", "admiral", "architect", "astronomer", "athlete", "author", "boxer", "businessman", "cleric",
+    "composer", "conqueror", "dancer", "director", "emperor", "empress", "engineer", "explorer", "filmmaker",
+    "footballer", "friar", "general", "inventor", "king", "lawyer", "leader", "man", "mathematician", "monarch",
+    "monk", "musician", "nun", "officer", "orator", "painter", "philosopher", "photographer", "player", "poet",
+    "politician", "polymath", "pope", "president", "priest", "prince", "princess", "producer", "queen", "researcher",
+    "revolutionary", "ruler", "sailor", "saint", "scholar", "sculptor", "senator", "singer", "soldier", "songwriter",
+    "sovereign", "statesman", "sultan", "swimmer", "teacher", "theologian", "thinker", "traveler", "warrior", "woman",
+    "writer", "critic", "diplomat", "dramatist", "entrepreneur", "activist", "designer", "driver", "founder",
+    "missionary", "nobleman", "pharaoh", "prophet", "reformer", "surgeon", "wrestler", "pilot", "judge", "mystic",
+    "goddess", "god", "deity",
+}  # fmt: skip
+_PERSON_SUFFIX = re.compile(r"(?:ologist|ician|grapher|wright|[a-z]{4}ist)$")
+# class nouns too wide or too relational to point back with: "the part", "the type"
+_NO_CLASS = {"part", "type", "form", "one", "kind", "number", "name", "term", "group", "member", "example", "set",
+             "series", "result", "center", "centre", "capital", "most", "state", "range", "piece", "majority"}  # fmt: skip
+
+
+class UnsafeError(Exception):
+    """No claim can be made here; the first argument is the reason."""
+
+
+@dataclass(frozen=True)
+class Referent:
+    """What a noun phrase stands for. name is without capital where it does not begin a sentence by right."""
+
+    name: str
+    plural: bool
+    person: bool | None  # None: not known
+    topic: bool = False
+
+
+@dataclass
+class Topic:
+    """The thing that a page is about, as its passage names it."""
+
+    referent: Referent | None
+    title: str
+    classes: frozenset[str] = frozenset()
+    genders: frozenset[str] = frozenset()
+
+
+@dataclass
+class Discourse:
+    """Who the sentence before and the clause before were about, as far as a passage has been read."""
+
+    topic: Topic
+    sentence: int = -1  # of the subjects that are held
+    previous: Referent | None = None
+    current: Referent | None = None
+    people: list[str] = field(default_factory=list)
+
+    def begin(self, sentence: int) -> None:
+        """Go on to a sentence; what was the subject before one that was not read is not known."""
+        if sentence != self.sentence:
+            self.previous = self.current if sentence == self.sentence + 1 else None
+            self.current = None
+            self.sentence = sentence
+
+    def saw(self, subject: Referent) -> None:
+        """Take note of the subject of a main clause."""
+        self.current = subject
+
+
+def bare_title(title: str) -> str:
+    """Return a page's title without what tells it from others: "David (Michelangelo)" is "David"."""
+    return re.sub(r"\s*\([^()]*\)\s*$", "", title).strip() or title
+
+
+def _key(text: str) -> str:
+    return re.sub(r"^(?:the|an?)\s+", "", text.casefold().strip())
+
+
+def _names_topic(head: Token, name: str) -> bool:
+    """Say whether a noun phrase names the topic: the same words but for article and number, or a fuller name."""
+    words = [head.doc[i] for i in cover(head, _beyond_name(head))]
+    if not words:
+        return False
+    said, wanted = _key(render(head.doc, own(head.doc, (w.i for w in words)))), _key(name)
+    if said == wanted:
+        return True
+    if words[-1].tag_ == "NNS" and (said in (wanted + "s", wanted + "es") or _lemma_key(words) == wanted):
+        return True
+    if wanted.endswith("s") and said + "s" == wanted:
+        return True
+    mine, theirs = said.split(), wanted.split()
+    person = any(w.ent_type_ == "PERSON" for w in words)
+    return person and len(theirs) > 1 and mine[-1] == theirs[-1] and theirs[0] in mine
+
+
+def _lemma_key(words: list[Token]) -> str:
+    return _key(" ".join([*(w.lower_ for w in words[:-1]), words[-1].lemma_.lower()]))
+
+
+def _beyond_name(head: Token) -> set[int]:
+    return {c.i for c in head.children if c.dep_ in ("relcl", "acl", "appos", "cc", "conj", "punct", "advcl")}
+
+
+def find_topic(doc: Doc, title: str) -> Topic:
+    """Return what a page's title names in a passage of it: name, number, whether a person, and its class nouns.
+
+    The name is that of the first subject that names the title; number is told by its verb, class nouns by the
+    copulas it is subject of. Where no subject names the title, the topic has no referent.
+    """
+    name = bare_title(title)
+    mentions = [t for t in doc if t.dep_ in ("nsubj", "nsubjpass") and t.pos_ in ("NOUN", "PROPN") and _names_topic(t, name)]
+    if not mentions:
+        return Topic(None, name)
+    classes: set[str] = set()
+    for mention in mentions:
+        if mention.head.lemma_ == "be":
+            for attr in (c for c in mention.head.children if c.dep_ == "attr"):
+                classes |= {t.lemma_.lower() for t in conjuncts(attr) if t.pos_ == "NOUN"}
+    first = mentions[0]
+    plural = is_plural(first)
+    pronouns = {t.lower_ for t in doc if t.pos_ == "PRON"}
+    named_person = any(t.ent_type_ == "PERSON" for t in first.subtree)
+    person = bool(named_person and pronouns & (MALE | FEMALE)) or any(is_person_noun(c) for c in classes)
+    tokens = cover(first, _beyond_name(first))
+    text = lower_start(first.doc, tokens)
+    genders = frozenset(sex for sex, words in (("m", MALE), ("f", FEMALE)) if pronouns & words)
+    return Topic(Referent(text, plural, person and not plural, topic=True), name, frozenset(classes - _NO_CLASS), genders)
+
+
+def lower_start(doc: Doc, tokens: list[int]) -> str:
+    """Return tokens as they would stand inside a sentence."""
+    text = render(doc, own(doc, tokens))
+    first = doc[tokens[0]]
+    opens = first.i == first.sent.start
+    if opens and not first.ent_type_ and first.pos_ != "PROPN" or first.lower_ in ("the", "a", "an"):
+        return text[:1].lower() + text[1:]
+    return text
+
+
+def is_person_noun(lemma: str) -> bool:
+    """Say whether a common noun is one for people."""
+    return lemma in PERSON_NOUNS or bool(_PERSON_SUFFIX.search(lemma))
+
+
+def is_plural(head: Token) -> bool:
+    """Return the number of a subject: told by its finite verb, else by its noun."""
+    verb = head.head
+    if head.dep_ in ("nsubj", "nsubjpass") and not any(c.lower_ in ("that", "which", "who") for c in [head]):
+        finite = next((c for c in verb.children if c.dep_ in ("aux", "auxpass")), verb)
+        if finite.lower_ in ("is", "was", "has", "does") or finite.tag_ == "VBZ":
+            return False
+        if finite.lower_ in ("are", "were", "have", "do") or finite.tag_ == "VBP":
+            return True
+    return head.tag_ in ("NNS", "NNPS") or any(c.dep_ == "conj" for c in head.children)
+
+
+def agrees(pronoun: str, referent: Referent) -> bool:
+    """Say whether a third person pronoun can stand for a referent."""
+    kind = PERSONAL[pronoun]
+    if kind == "many":
+        return referent.plural
+    if referent.plural:
+        return False
+    return referent.person is True if kind == "person" else referent.person is not True
+
+
+def resolve(token: Token, discourse: Discourse) -> Referent:
+    """Return what a personal pronoun stands for. Raises UnsafeError where it is not safe to say."""
+    word = token.lower_
+    if word not in PERSONAL:
+        raise UnsafeError("pronoun")
+    before = discourse.current or discourse.previous
+    topic = discourse.topic.referent
+    fits = topic is not None and agrees(word, topic)
+    if fits and PERSONAL[word] == "person" and len(discourse.topic.genders) > 1:
+        fits = before is not None and before.topic  # two people are spoken of
+    if before is not None and (agrees(word, before) or before.person is None and PERSONAL[word] == "person"):
+        if before.topic and fits:
+            return before
+        if not fits and agrees(word, before):
+            return before
+        raise UnsafeError("pronoun_ambiguous")
+    if topic is not None and fits:
+        return topic
+    raise UnsafeError("pronoun_unresolved")
+
+
+def points_back(head: Token) -> Token | None:
+    """Return the word by which a noun phrase points to something said before, or None."""
+    for child in head.children:
+        if child.dep_ in ("det", "amod", "predet") and child.lower_ in POINTING:
+            if child.lower_ == "such" and any(c.lower_ == "as" for c in head.children):
+                continue
+            return child
+    return None
+
+
+def is_bare_definite(head: Token) -> bool:
+    """Say whether a noun phrase is "the" and a common noun with nothing that says which."""
+    if head.pos_ != "NOUN" or not any(c.dep_ == "det" and c.lower_ == "the" for c in head.children):
+        return False
+    telling = {"prep", "relcl", "acl", "poss", "nmod", "compound", "appos"}
+    return not any(c.dep_ in telling or c.pos_ in ("PROPN", "NUM") or c.tag_ == "JJS" for c in head.children)
+
+
+def as_topic(head: Token, discourse: Discourse) -> Referent | None:
+    """Return the topic if a definite or pointing noun phrase names its class: "the city" where it is a city."""
+    topic = discourse.topic
+    simple = all(c.dep_ in ("det", "punct", "case", "appos", "relcl", "acl", "prep", "cc", "conj") for c in head.children)
+    heavy = any(c.dep_ in ("prep", "relcl", "acl", "cc", "conj") and not c.pos_ == "X" for c in head.children)
+    if topic.referent is None or not simple or heavy or head.tag_ != "NN":
+        return None
+    return topic.referent if head.lemma_.lower() in topic.classes else None
+
+
+def stand_in(referent: Referent, tokens: list[int], *, genitive: str = "") -> Phrase:
+    """Return a referent's name as a piece that stands for tokens of the sentence."""
+    return [Piece(referent.name + genitive, tokens[0], tokens[-1])]

@@ -1,0 +1,141 @@
+"""What a claim is about: a noun phrase that needs nothing of its passage to be understood."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from spacy.tokens import Token
+
+from tasks.text.inflection import possessive
+from tasks.text.phrases import PLACES, Phrase, Piece, cover, own, render
+from tasks.text.pronouns import (
+    PERSONAL,
+    Discourse,
+    Referent,
+    UnsafeError,
+    agrees,
+    as_topic,
+    is_bare_definite,
+    is_person_noun,
+    is_plural,
+    lower_start,
+    points_back,
+    resolve,
+    stand_in,
+)
+
+# nouns that say nothing without "of": "members are found worldwide"
+_RELATIONAL = {"member", "species", "type", "form", "example", "part", "piece", "version", "kind", "other", "majority",
+               "rest", "half", "number", "variety", "exception", "date", "object", "result", "reason", "purpose", "goal",
+               "end", "beginning", "size", "name", "title", "term", "area", "population", "capital"}  # fmt: skip
+_QUANTITIES = {"some", "many", "most", "several", "few", "all", "both", "each", "none", "others", "one", "any", "much",
+               "either", "neither", "another", "more", "less", "two", "three", "those", "these", "this", "that"}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Subject:
+    """The subject of a claim, and what it stands for."""
+
+    phrase: Phrase
+    referent: Referent
+    plural: bool
+
+
+def noun_subject(head: Token, discourse: Discourse, *, without: Collection[int] = ()) -> Subject:
+    """Return a noun phrase as a subject that stands alone. Raises UnsafeError with the reason where it cannot."""
+    doc = head.doc
+    if head.pos_ == "PRON" and head.lower_ in PERSONAL:
+        referent = resolve(head, discourse)
+        return Subject(stand_in(referent, [head.i]), referent, referent.plural)
+    tokens = cover(head, without)
+    if head.lower_ in _QUANTITIES and not any(c.lower_ == "of" for c in head.children):
+        raise UnsafeError("elliptic" if head.pos_ != "PRON" else "pronoun")
+    if head.pos_ not in ("NOUN", "PROPN", "NUM") and head.lower_ not in _QUANTITIES:
+        raise UnsafeError("no_noun_subject")
+    pointing = points_back(head)
+    if pointing is not None or is_bare_definite(head):
+        referent = as_topic(head, discourse)
+        if referent is None:
+            raise UnsafeError("demonstrative" if pointing is not None else "definite")
+        return Subject(stand_in(referent, tokens), referent, referent.plural)
+    if head.pos_ == "NOUN" and head.lemma_.lower() in _RELATIONAL and not _is_specified(head):
+        raise UnsafeError("elliptic")
+    for i in tokens:
+        inner = doc[i]
+        if inner is not head and inner.pos_ == "NOUN" and is_bare_definite(inner) and as_topic(inner, discourse) is None:
+            raise UnsafeError("definite")
+    topic = discourse.topic.referent
+    plural = is_plural(head)
+    if topic is not None and topic.person and len(tokens) == 1 and head.pos_ == "PROPN" and head.text in topic.name.split():
+        return Subject(stand_in(topic, tokens), topic, plural)
+    is_topic = topic is not None and render(doc, own(doc, tokens)).casefold() == topic.name.casefold()
+    referent = topic if topic is not None and is_topic else Referent(lower_start(doc, tokens), plural, _is_person(head))
+    phrase = settled(own(doc, tokens), Subject([], referent, plural), discourse, head, in_subject=True)
+    return Subject(phrase, referent, plural)
+
+
+def _is_specified(head: Token) -> bool:
+    return any(c.dep_ in ("prep", "relcl", "acl", "poss", "compound") or c.pos_ == "PROPN" for c in head.children)
+
+
+def _is_person(head: Token) -> bool | None:
+    if head.ent_type_ == "PERSON" or head.pos_ == "NOUN" and is_person_noun(head.lemma_.lower()):
+        return True
+    return None if head.pos_ == "PROPN" and head.ent_type_ not in PLACES | {"ORG", "DATE", "NORP"} else False
+
+
+def settled(
+    phrase: Phrase, subject: Subject, discourse: Discourse, head: Token, *, in_subject: bool = False
+) -> Phrase:
+    """Return a phrase with its pronouns and pointing nouns named, but for those that the claim's own subject binds.
+
+    Raises UnsafeError where one cannot be named.
+    """
+    doc = head.doc
+    out: Phrase = []
+    skip_to = -1
+    indexes = {p.first for p in phrase}
+    for piece in phrase:
+        if piece.first < 0 or piece.first != piece.last or piece.text != doc[piece.first].text:
+            out.append(piece)
+            continue
+        if piece.first <= skip_to:
+            continue
+        token = doc[piece.first]
+        word = token.lower_
+        if token.pos_ == "PRON" and word in PERSONAL:
+            bound = not in_subject and agrees(word, subject.referent) and not _is_argument(token, head)
+            if bound:
+                out.append(piece)
+            else:
+                referent = resolve(token, discourse)
+                if token.tag_ == "PRP$":
+                    out.append(Piece(possessive(referent.name), piece.first, piece.last))
+                else:
+                    out.append(Piece(referent.name, piece.first, piece.last))
+            continue
+        if token.tag_ == "EX":
+            raise UnsafeError("expletive")
+        if token.dep_ == "det" and token.head.pos_ in ("NOUN", "PROPN") and token.head.i in indexes and token.i < token.head.i:
+            noun = token.head
+            pointing = points_back(noun)
+            if pointing is not None or is_bare_definite(noun):
+                referent_or_none = as_topic(noun, discourse)
+                if referent_or_none is not None:
+                    if not subject.referent.topic:
+                        out.append(Piece(referent_or_none.name, token.i, noun.i))
+                        skip_to = noun.i
+                        continue
+                elif pointing is not None:
+                    raise UnsafeError("demonstrative")
+        if word in ("this", "these", "those", "that") and token.pos_ == "PRON" and token.dep_ not in ("nsubj", "nsubjpass"):
+            if not (word in ("those", "that") and any(True for _ in token.children)):
+                raise UnsafeError("demonstrative")
+        if word in ("former", "latter") and token.pos_ == "NOUN":
+            raise UnsafeError("demonstrative")
+        out.append(piece)
+    return out
+
+
+def _is_argument(token: Token, head: Token) -> bool:
+    """Say whether a pronoun is an object of the clause's verb: then it is not its subject."""
+    return token.tag_ == "PRP" and token.head is head
