@@ -118,6 +118,8 @@ def _unsound(claim: Claim) -> str | None:
         return "too_short"
     if _BAD_END.search(claim.text):
         return "ungrammatical"
+    if "both" in words and "and" not in words or "either" in words and "or" not in words:
+        return "correlative"
     if claim.text.count("(") != claim.text.count(")") or claim.text.count('"') % 2:
         return "unbalanced"
     return None

@@ -45,6 +45,7 @@ _STATES = {"span", "border", "comprise", "consist", "contain", "include", "cover
            "incorporate", "possess", "total", "serve", "represent"}  # fmt: skip
 _NO_PARTICIPLE = {"follow", "accord", "include", "depend", "give", "base", "compare", "use", "consider", "start",
                   "begin", "regard", "concern", "involve", "owe", "exclude", "own", "late", "mean"}  # fmt: skip
+_NAMING = {"call", "term", "name", "dub", "know", "spell", "nickname", "abbreviate"}
 _EVENT_RELATIVES = {"lead", "cause", "result", "allow", "make", "lay", "help", "mark", "mean", "prompt", "enable",
                     "contribute", "ensure", "force", "give", "bring", "end", "turn", "become"}  # fmt: skip
 _COLLECTIVE = {"combine", "mix", "join", "unite", "compare", "consist", "comprise", "form", "marry", "separate",
@@ -133,9 +134,16 @@ def _check_factual(head: Token) -> None:
                     child.dep_ == "ccomp" or child.dep_ == "xcomp" or child.dep_ == "prep" and child.lower_ == "as"
                 ):
                     raise UnsafeError("reported")
+            if token.dep_ == "relcl" and token is not head and _is_framed(token):
+                raise UnsafeError("relative_object")
         if token.dep_ == "ROOT":
             return
         token = token.head
+
+
+def _is_framed(clause: Token) -> bool:
+    """Say whether a relative clause says what is so only "where" or "in which" its antecedent is."""
+    return any(t.tag_ in ("WDT", "WRB", "WP") and not t.dep_.startswith("nsubj") for t in clause.subtree)
 
 
 def _has_subject(head: Token) -> bool:
@@ -196,7 +204,7 @@ def _antecedent(clause: Token, noun: Token, discourse: Discourse) -> Subject:
 
 def _is_known(noun: Token) -> bool:
     """Say whether a noun phrase can be a subject where it is not one: a name, the definite, a kind in the plural."""
-    if noun.pos_ == "PROPN":
+    if noun.pos_ == "PROPN" or noun.dep_ in ("nsubj", "nsubjpass"):
         return True
     determiners = {c.lower_ for c in noun.lefts if c.dep_ == "det"}
     if "the" in determiners or any(c.dep_ == "poss" and c.pos_ == "PROPN" for c in noun.lefts):
@@ -205,6 +213,8 @@ def _is_known(noun: Token) -> bool:
 
 
 def _is_indefinite(noun: Token) -> bool:
+    while noun.dep_ == "conj" and not any(c.dep_ in ("det", "poss") for c in noun.lefts):
+        noun = noun.head
     determiners = {c.lower_ for c in noun.lefts if c.dep_ in ("det", "poss", "nummod")}
     return bool(determiners & {"a", "an"}) or (noun.tag_ == "NNS" and not determiners)
 
@@ -244,6 +254,8 @@ def _finite(head: Token, discourse: Discourse) -> list[Draft]:
                 discourse.saw(subject.referent)
             how = "clause" if head.dep_ != "advcl" else "adverbial_clause"
     predicate = predicate_of(head, token if token.head is head else None)
+    _check_parse(head, token)
+    _check_disjunction(head)
     if how == "relative":
         predicate.drop_relative(head)
     if how == "clause":
@@ -256,6 +268,29 @@ def _finite(head: Token, discourse: Discourse) -> list[Draft]:
     return _said(subject, predicate, how, discourse)
 
 
+def _check_parse(head: Token, subject: Token) -> None:
+    """Raise UnsafeError where a parse has signs of being wrong."""
+    roles = [c.dep_ for c in head.children]
+    if any(roles.count(role) > 1 for role in ("dobj", "attr", "acomp", "nsubj")):
+        raise UnsafeError("parse")
+    bare = not any(c.dep_ in ("aux", "auxpass") for c in head.children)
+    if head.tag_ in ("VBD", "VBN") and bare and subject.head is head:
+        # "X, called Y, is Z": the participle was taken for the main verb
+        if head.lemma_ in _NAMING or head.doc[head.i - 1].text == "," and not any(is_loose(c) for c in subject.children):
+            raise UnsafeError("parse")
+
+
+def _check_disjunction(head: Token) -> None:
+    """Raise UnsafeError where one of several verbs is said to be true. "Can A or B" says that both can be."""
+    first = head
+    while first.dep_ == "conj":
+        first = first.head
+    verbs = [t for t in conjuncts(first) if t.pos_ in ("VERB", "AUX")]
+    if len(verbs) > 1 and any(c.dep_ == "cc" and c.lower_ in ("or", "nor") for t in verbs for c in t.children):
+        if not any(c.lower_ in ("can", "may", "could") for c in first.children if c.dep_ == "aux"):
+            raise UnsafeError("disjunction")
+
+
 def _check_number(head: Token, subject: Subject) -> None:
     finite = next((c for c in head.children if c.dep_ in ("aux", "auxpass")), head)
     one = finite.lower_ in ("is", "was", "has", "does") or finite.tag_ == "VBZ"
@@ -266,7 +301,7 @@ def _check_number(head: Token, subject: Subject) -> None:
 
 def _possessed(token: Token, whose: Token, owner: Subject) -> Subject:
     rest = [i for i in cover(token, {whose.i}) if i != whose.i]
-    text = inflection.possessive(render(token.doc, owner.phrase))
+    text = inflection.possessive(render(token.doc, owner.phrase), plural=owner.plural)
     first = min(p.first for p in owner.phrase if p.first >= 0)
     last = max(p.last for p in owner.phrase)
     phrase = [Piece(text, first, last), *own(token.doc, rest)]
@@ -325,6 +360,7 @@ def _participle(head: Token, discourse: Discourse) -> list[Draft]:
         past = past or _is_event(head)
         verb = [Piece(inflection.be(past=past, plural=subject.plural)), Piece(head.text, head.i, head.i)]
     predicate = predicate_of(head, None)
+    _check_disjunction(head)
     predicate.set_verb(head.i, verb)
     return _said(subject, predicate, "participle", discourse)
 
@@ -343,15 +379,19 @@ def _apposition(head: Token, discourse: Discourse) -> list[Draft]:
     says_what = bool(determiners & {"a", "an", "the"}) and head.pos_ == "NOUN" or head.lower_ == "one"
     if not says_what:
         raise UnsafeError("apposition")
-    if noun.pos_ == "NOUN" and not any(c.dep_ == "det" and c.lower_ == "the" for c in noun.lefts):
-        raise UnsafeError("antecedent_indefinite")
     first = noun
     while first.dep_ == "conj":
         first = first.head
     if first is not noun or any(c.dep_ == "conj" for c in noun.children):
         raise UnsafeError("apposition")
     if noun.dep_ == "attr" and noun.head.lemma_ == "be":
+        if any(c.dep_ == "neg" for c in noun.head.children):
+            raise UnsafeError("apposition")
         subject = noun_subject(_subject_token(noun.head)[0], discourse)
+    elif noun.pos_ == "NOUN" and not any(c.dep_ == "det" and c.lower_ == "the" for c in noun.lefts):
+        raise UnsafeError("antecedent_indefinite")
+    elif _is_ambiguous(noun, determiners):
+        raise UnsafeError("apposition_ambiguous")
     else:
         subject = noun_subject(noun, discourse, without={head.i})
     past = tense_is_past(noun)
@@ -361,6 +401,13 @@ def _apposition(head: Token, discourse: Discourse) -> list[Draft]:
     verb = Part([Piece(inflection.be(past=past, plural=subject.plural))], -1, "verb", "core")
     said = Part(own(head.doc, cover(head)), head.i, "attr", "core")
     return _said(subject, Predicate([verb, said], head), "apposition", discourse)
+
+
+def _is_ambiguous(noun: Token, determiners: set[str]) -> bool:
+    """Say whether what is in apposition to a noun may be so to the noun before: "the capital of Laos, a city"."""
+    if noun.dep_ != "pobj" or noun.head.dep_ != "prep" or noun.head.head.pos_ not in ("NOUN", "PROPN"):
+        return False
+    return noun.pos_ != "PROPN" or "the" not in determiners
 
 
 def _split_subject(token: Token, subject: Subject, head: Token, predicate: Predicate) -> list[Subject] | None:

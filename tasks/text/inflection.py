@@ -92,6 +92,6 @@ def agree(form: str, tag: str, lemma: str, *, plural: bool) -> str:
     return form
 
 
-def possessive(name: str) -> str:
+def possessive(name: str, *, plural: bool = False) -> str:
     """Return the genitive of a name."""
-    return name + ("'" if re.search(r"s$", name) and not name[-2:-1].isupper() else "'s")
+    return name + ("'" if plural and name.endswith("s") else "'s")

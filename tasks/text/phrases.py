@@ -74,7 +74,7 @@ def is_loose(token: Token) -> bool:
 
 def _is_place_of_place(token: Token) -> bool:
     named = not any(c.dep_ in ("det", "poss") for c in token.children)
-    return named and token.pos_ == "PROPN" and token.head.pos_ == "PROPN" and token.ent_type_ in PLACES | {"ORG", ""}
+    return named and token.pos_ == "PROPN" and token.head.pos_ == "PROPN" and token.ent_type_ in PLACES
 
 
 def cover(root: Token, without: Collection[int] = ()) -> list[int]:
@@ -157,13 +157,20 @@ def members(head: Token, *, names_only: bool = False) -> list[Phrase] | None:
     doc = head.doc
     if _same_entity(heads) or heads[-1].tag_ == "NNPS" and heads[0].tag_ == "NNP":
         return None  # Trinidad and Tobago; the Zambezi and Chobe Rivers
-    first_words = {c.lower_ for c in heads[0].lefts if c.dep_ in ("det", "amod", "nummod", "predet")}
-    if first_words & _NO_SPLIT_DETERMINERS or any(c.dep_ == "nummod" for c in heads[0].lefts):
-        return None
+    for item in heads:
+        quantities = {c.lower_ for c in item.lefts if c.dep_ in ("det", "amod", "nummod", "predet")}
+        if quantities & _NO_SPLIT_DETERMINERS or any(c.dep_ in ("nummod", "appos") for c in item.children):
+            return None
+    if head.dep_ == "attr" and len({t.tag_ in ("NNS", "NNPS") for t in heads}) > 1:
+        return None  # "is an A in Bs and Cs": parsed as if it were a C
     shared = next((c for c in heads[0].lefts if c.dep_ in ("det", "poss")), None)
     parts = coordination_words(heads)
-    tails = [_right_modifiers(t) for t in heads]
-    last_of = next((c for c in tails[-1] if c.lower_ == "of"), None)
+    after = [c for t in heads[:-1] for c in _right_modifiers(t) if c.i > heads[-1].i]
+    if any(c.lower_ != "of" for c in after) or len(after) > 1:
+        return None  # what comes last may be said of all of them, or of one
+    of_last = [c for c in heads[-1].rights if c.lower_ == "of"]
+    shared_of = next(iter([*after, *of_last]), None)
+    parts |= {c.i for c in after}
     out: list[Phrase] = []
     for k, item in enumerate(heads):
         pieces = own(doc, cover(item, parts))
@@ -174,14 +181,19 @@ def members(head: Token, *, names_only: bool = False) -> list[Phrase] | None:
             if shared.dep_ == "poss":
                 pieces = own(doc, cover(shared)) + pieces
             elif shared.lower_ == "the":
+                if shared_of is None and not any(c.lower_ == "of" for c in item.children):
+                    return None
                 pieces = own(doc, [shared.i]) + pieces
             elif item.tag_ == "NN" and shared.lower_ in ("a", "an"):
                 pieces = [Piece(article(pieces[0].text)), *pieces]
-        if k < len(heads) - 1 and shared is not None and shared.lower_ == "the":
+        of_own = any(c.lower_ == "of" and c not in after for c in item.children)
+        if after and not of_own:
+            pieces = pieces + own(doc, cover(after[0]))
+        elif shared is not None and shared.lower_ == "the" and not of_own:
             rest_bare = all(not any(c.dep_ in ("det", "poss") for c in t.children) for t in heads[1:])
-            if not tails[k] and last_of is not None and rest_bare:
-                pieces = pieces + own(doc, cover(last_of))
-            elif not tails[k] and item.pos_ == "NOUN" and not any(c.dep_ in ("amod", "compound") for c in item.lefts):
+            if shared_of is not None and rest_bare:
+                pieces = pieces + own(doc, cover(shared_of))
+            elif item.pos_ == "NOUN" and not any(c.dep_ in ("amod", "compound") for c in item.lefts):
                 return None  # "the walls and the roofs of Rome": which walls?
         out.append(pieces)
     return out

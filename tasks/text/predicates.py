@@ -57,7 +57,11 @@ class Predicate:
 
     def set_verb(self, at: int, verb: Phrase) -> None:
         """Put other words in the place of the verb."""
-        self.parts = [replace(p, phrase=verb) if p.root == at and p.dep == "verb" else p for p in self.parts]
+        for k, part in enumerate(self.parts):
+            if part.root == at and part.dep == "verb":
+                before = [p for p in part.phrase if p.first < at]
+                after = [p for p in part.phrase if p.first > at]
+                self.parts[k] = replace(part, phrase=[*verb[:-1], *before, verb[-1], *after])
         self.finite = -1
 
     def drop_relative(self, head: Token) -> None:
@@ -151,7 +155,7 @@ def _shared_auxiliaries(head: Token) -> list[Token]:
         if any(c.lemma_ == "be" for c in theirs):
             return theirs
         raise UnsafeError("verb_form")
-    if head.tag_ == "VB":
+    if head.tag_ == "VB" or head.tag_ == "VBP" and any(c.tag_ == "MD" for c in theirs):
         if any(c.tag_ == "MD" or c.lemma_ == "do" for c in theirs):
             return theirs
         raise UnsafeError("verb_form")

@@ -7,11 +7,12 @@ agreeing candidates are one too many: the claim is dropped.
 """
 
 import re
+from collections.abc import Collection
 from dataclasses import dataclass, field
 
 from spacy.tokens import Doc, Token
 
-from tasks.text.phrases import Phrase, Piece, conjuncts, cover, own, render
+from tasks.text.phrases import Phrase, Piece, conjuncts, cover, is_loose, own, render
 
 PERSONAL = {
     "it": "thing", "its": "thing", "he": "person", "his": "person", "him": "person", "she": "person",
@@ -28,7 +29,7 @@ PERSON_NOUNS = {
     "revolutionary", "ruler", "sailor", "saint", "scholar", "sculptor", "senator", "singer", "soldier", "songwriter",
     "sovereign", "statesman", "sultan", "swimmer", "teacher", "theologian", "thinker", "traveler", "warrior", "woman",
     "writer", "critic", "diplomat", "dramatist", "entrepreneur", "activist", "designer", "driver", "founder",
-    "missionary", "nobleman", "pharaoh", "prophet", "reformer", "surgeon", "wrestler", "pilot", "judge", "mystic",
+    "missionary", "minister", "chancellor", "governor", "mayor", "bishop", "duke", "duchess", "earl", "novelist", "nobleman", "pharaoh", "prophet", "reformer", "surgeon", "wrestler", "pilot", "judge", "mystic",
     "goddess", "god", "deity",
 }  # fmt: skip
 _PERSON_SUFFIX = re.compile(r"(?:ologist|ician|grapher|wright|[a-z]{4}ist)$")
@@ -131,13 +132,19 @@ def find_topic(doc: Doc, title: str) -> Topic:
     for mention in mentions:
         if mention.head.lemma_ == "be":
             for attr in (c for c in mention.head.children if c.dep_ == "attr"):
-                classes |= {t.lemma_.lower() for t in conjuncts(attr) if t.pos_ == "NOUN"}
+                classes |= {t.lemma_.lower() for t in conjuncts(attr) if t.pos_ in ("NOUN", "PROPN")}
     first = mentions[0]
     plural = is_plural(first)
     pronouns = {t.lower_ for t in doc if t.pos_ == "PRON"}
     named_person = any(t.ent_type_ == "PERSON" for t in first.subtree)
-    person = bool(named_person and pronouns & (MALE | FEMALE)) or any(is_person_noun(c) for c in classes)
+    sexed = bool(pronouns & (MALE | FEMALE))
+    alone = first.pos_ == "PROPN" and not any(c.dep_ == "det" for c in first.children) and not any(
+        e.label_ == "PERSON" and not set(e.text.split()) & set(name.split()) for e in doc.ents
+    )
+    person = sexed and (named_person or alone) or any(is_person_noun(c) for c in classes)
     tokens = cover(first, _beyond_name(first))
+    if sum(doc[i].pos_ in ("NOUN", "PROPN", "ADJ") for i in tokens) > 1 and not person:
+        classes.add(first.lemma_.lower())  # "the sultanate", of the Funj Sultanate
     text = lower_start(first.doc, tokens)
     genders = frozenset(sex for sex, words in (("m", MALE), ("f", FEMALE)) if pronouns & words)
     return Topic(Referent(text, plural, person and not plural, topic=True), name, frozenset(classes - _NO_CLASS), genders)
@@ -211,20 +218,21 @@ def points_back(head: Token) -> Token | None:
     return None
 
 
-def is_bare_definite(head: Token) -> bool:
-    """Say whether a noun phrase is "the" and a common noun with nothing that says which."""
+def is_bare_definite(head: Token, without: Collection[int] = ()) -> bool:
+    """Say whether a noun phrase is "the" and a common noun with nothing that says which, but for what is left out."""
     if head.pos_ != "NOUN" or not any(c.dep_ == "det" and c.lower_ == "the" for c in head.children):
         return False
     telling = {"prep", "relcl", "acl", "poss", "nmod", "compound", "appos"}
-    return not any(c.dep_ in telling or c.pos_ in ("PROPN", "NUM") or c.tag_ == "JJS" for c in head.children)
+    children = [c for c in head.children if c.i not in without and not is_loose(c)]
+    return not any(c.dep_ in telling or c.pos_ == "PROPN" or c.ent_type_ == "NORP" or c.tag_ == "JJS" for c in children)
 
 
 def as_topic(head: Token, discourse: Discourse) -> Referent | None:
     """Return the topic if a definite or pointing noun phrase names its class: "the city" where it is a city."""
     topic = discourse.topic
     simple = all(c.dep_ in ("det", "punct", "case", "appos", "relcl", "acl", "prep", "cc", "conj") for c in head.children)
-    heavy = any(c.dep_ in ("prep", "relcl", "acl", "cc", "conj") and not c.pos_ == "X" for c in head.children)
-    if topic.referent is None or not simple or heavy or head.tag_ != "NN":
+    heavy = any(c.dep_ in ("prep", "relcl", "acl", "cc", "conj") and not is_loose(c) for c in head.children)
+    if topic.referent is None or not simple or heavy or head.tag_ not in ("NN", "NNP"):
         return None
     return topic.referent if head.lemma_.lower() in topic.classes else None
 

@@ -16,6 +16,7 @@ _DASHES = ("\u2014", "\u2013", "--")
 _QUOTED = re.compile("[\"\u201c\u201f]([^\"\u201c\u201d\u201f]*)[\"\u201d]")
 MAX_QUOTED_WORDS = 5  # a longer quotation is what somebody said; a shorter one is a term
 MAX_SENTENCE_TOKENS = 150
+_CLINGING = {",", ".", ";", ":", "%"}  # no space before them, also where brackets stood between
 _SPEAKER = {"i", "me", "my", "mine", "we", "us", "our", "ours", "you", "your", "yours"}
 
 
@@ -61,10 +62,13 @@ def read(text: str, sentences: Sequence[tuple[int, int]], nlp: Language) -> Read
             unread.append(Unread(number, reason))
             continue
         own = [_Word(t.text, start + t.idx, start + t.idx + len(t.text)) for t in tokens]
-        own = _without_correlatives(_split(_plain_dashes(_without_brackets(own))))
+        own = _without_correlatives(_split(_plain_dashes(_joined(_without_brackets(own)))))
         words += own
         of += [number] * len(own)
-    spaces = [i + 1 < len(words) and words[i + 1].start > w.end for i, w in enumerate(words)]
+    spaces = [
+        i + 1 < len(words) and words[i + 1].start > w.end and words[i + 1].text not in _CLINGING
+        for i, w in enumerate(words)
+    ]
     doc = Doc(nlp.vocab, [w.text for w in words], spaces, sent_starts=[w.first for w in words])  # type: ignore[arg-type]
     return Reading(
         text, doc, tuple(w.start for w in words), tuple(w.end for w in words), tuple(of), tuple(unread)
@@ -100,6 +104,19 @@ def _without_brackets(words: list[_Word]) -> list[_Word]:
         elif words[i].text.strip() and words[i].text not in _OPEN + _CLOSE:
             kept.append(words[i])
         i += 1
+    return kept
+
+
+def _joined(words: list[_Word]) -> list[_Word]:
+    """Make one word of a range or a compound with an en dash: "1504\u20131508", "Kavango\u2013Zambezi"."""
+    kept: list[_Word] = []
+    for i, word in enumerate(words):
+        after_dash = i > 1 and words[i - 1].text in _DASHES and _tight(words, i - 1)
+        before_dash = word.text in _DASHES and 0 < i < len(words) - 1 and _tight(words, i)
+        if kept and (after_dash or before_dash):
+            kept[-1] = _Word(kept[-1].text + word.text, kept[-1].start, word.end)
+        else:
+            kept.append(word)
     return kept
 
 

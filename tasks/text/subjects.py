@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from spacy.tokens import Token
 
 from tasks.text.inflection import possessive
-from tasks.text.phrases import PLACES, Phrase, Piece, cover, own, render
+from tasks.text.phrases import PLACES, Phrase, Piece, cover, is_loose, own, render
+from tasks.text.predicates import tense_is_past
 from tasks.text.pronouns import (
     PERSONAL,
     Discourse,
@@ -26,9 +27,15 @@ from tasks.text.pronouns import (
 # nouns that say nothing without "of": "members are found worldwide"
 _RELATIONAL = {"member", "species", "type", "form", "example", "part", "piece", "version", "kind", "other", "majority",
                "rest", "half", "number", "variety", "exception", "date", "object", "result", "reason", "purpose", "goal",
-               "end", "beginning", "size", "name", "title", "term", "area", "population", "capital"}  # fmt: skip
+               "end", "beginning", "size", "name", "title", "term", "area", "population", "capital", "specie"}
+_COMPARING = {"other", "another", "same", "similar", "further", "certain", "additional", "remaining", "latter", "former"}  # fmt: skip
 _QUANTITIES = {"some", "many", "most", "several", "few", "all", "both", "each", "none", "others", "one", "any", "much",
                "either", "neither", "another", "more", "less", "two", "three", "those", "these", "this", "that"}  # fmt: skip
+
+
+_UNIQUE = {"world", "earth", "sun", "moon", "sea", "sky", "body", "universe", "war", "atmosphere", "environment", "west",
+           "east", "north", "south", "century", "equator", "state", "government", "public", "past", "time", "coast",
+           "region", "ocean", "human", "brain", "heart", "blood"}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -43,38 +50,53 @@ class Subject:
 def noun_subject(head: Token, discourse: Discourse, *, without: Collection[int] = ()) -> Subject:
     """Return a noun phrase as a subject that stands alone. Raises UnsafeError with the reason where it cannot."""
     doc = head.doc
+    tokens = cover(head, without)
     if head.pos_ == "PRON" and head.lower_ in PERSONAL:
         referent = resolve(head, discourse)
-        return Subject(stand_in(referent, [head.i]), referent, referent.plural)
-    tokens = cover(head, without)
+        named = stand_in(referent, [head.i])
+        if not any(c.dep_ == "conj" for c in head.children):
+            return Subject(named, referent, referent.plural)
+        rest = settled(own(doc, (i for i in tokens if i > head.i)), Subject([], referent, True), discourse, head)
+        return Subject([*named, *rest], Referent(render(doc, [*named, *rest]), True, False), True)
     if head.lower_ in _QUANTITIES and not any(c.lower_ == "of" for c in head.children):
         raise UnsafeError("elliptic" if head.pos_ != "PRON" else "pronoun")
     if head.pos_ not in ("NOUN", "PROPN", "NUM") and head.lower_ not in _QUANTITIES:
         raise UnsafeError("no_noun_subject")
+    topic = discourse.topic.referent
+    is_topic = topic is not None and render(doc, own(doc, tokens)).casefold() == topic.name.casefold()
     pointing = points_back(head)
-    if pointing is not None or is_bare_definite(head):
+    if not is_topic and (pointing is not None or is_bare_definite(head, without)):
         referent = as_topic(head, discourse)
         if referent is None:
             raise UnsafeError("demonstrative" if pointing is not None else "definite")
         return Subject(stand_in(referent, tokens), referent, referent.plural)
-    if head.pos_ == "NOUN" and head.lemma_.lower() in _RELATIONAL and not _is_specified(head):
+    if not is_topic and head.pos_ == "NOUN" and head.lemma_.lower() in _RELATIONAL and not _is_specified(head, without):
         raise UnsafeError("elliptic")
+    if any(c.lower_ in _COMPARING or c.tag_ == "JJR" for c in head.lefts) and not any(
+        c.lower_ in ("than", "as") for c in head.subtree
+    ):
+        raise UnsafeError("elliptic")
+    if tense_is_past(head) and _is_some(head) and not is_topic and not _is_specified(head, without):
+        raise UnsafeError("indefinite_subject")
     for i in tokens:
         inner = doc[i]
         if inner is not head and inner.pos_ == "NOUN" and is_bare_definite(inner) and as_topic(inner, discourse) is None:
             raise UnsafeError("definite")
-    topic = discourse.topic.referent
     plural = is_plural(head)
     if topic is not None and topic.person and len(tokens) == 1 and head.pos_ == "PROPN" and head.text in topic.name.split():
         return Subject(stand_in(topic, tokens), topic, plural)
-    is_topic = topic is not None and render(doc, own(doc, tokens)).casefold() == topic.name.casefold()
     referent = topic if topic is not None and is_topic else Referent(lower_start(doc, tokens), plural, _is_person(head))
     phrase = settled(own(doc, tokens), Subject([], referent, plural), discourse, head, in_subject=True)
     return Subject(phrase, referent, plural)
 
 
-def _is_specified(head: Token) -> bool:
-    return any(c.dep_ in ("prep", "relcl", "acl", "poss", "compound") or c.pos_ == "PROPN" for c in head.children)
+def _is_specified(head: Token, without: Collection[int]) -> bool:
+    children = [c for c in head.children if c.i not in without and not is_loose(c)]
+    return any(c.dep_ in ("prep", "relcl", "acl", "poss", "compound") or c.pos_ == "PROPN" for c in children)
+
+
+def _is_some(head: Token) -> bool:
+    return head.pos_ == "NOUN" and any(c.dep_ == "det" and c.lower_ in ("a", "an") for c in head.lefts)
 
 
 def _is_person(head: Token) -> bool | None:
@@ -109,10 +131,12 @@ def settled(
             else:
                 referent = resolve(token, discourse)
                 if token.tag_ == "PRP$":
-                    out.append(Piece(possessive(referent.name), piece.first, piece.last))
+                    out.append(Piece(possessive(referent.name, plural=referent.plural), piece.first, piece.last))
                 else:
                     out.append(Piece(referent.name, piece.first, piece.last))
             continue
+        if token.dep_ == "advmod" and word in ("there", "here") and token.head.i in indexes | {head.i}:
+            raise UnsafeError("deictic")
         if token.tag_ == "EX":
             raise UnsafeError("expletive")
         if token.dep_ == "det" and token.head.pos_ in ("NOUN", "PROPN") and token.head.i in indexes and token.i < token.head.i:
@@ -127,6 +151,8 @@ def settled(
                         continue
                 elif pointing is not None:
                     raise UnsafeError("demonstrative")
+                elif not in_subject and _was_said(noun):
+                    raise UnsafeError("definite_object")
         if word in ("this", "these", "those", "that") and token.pos_ == "PRON" and token.dep_ not in ("nsubj", "nsubjpass"):
             if not (word in ("those", "that") and any(True for _ in token.children)):
                 raise UnsafeError("demonstrative")
@@ -134,6 +160,12 @@ def settled(
             raise UnsafeError("demonstrative")
         out.append(piece)
     return out
+
+
+def _was_said(noun: Token) -> bool:
+    """Say whether a definite noun phrase takes up a noun that stands in the passage before it."""
+    lemma = noun.lemma_.lower()
+    return lemma not in _UNIQUE and any(t.lemma_.lower() == lemma and t.pos_ == "NOUN" for t in noun.doc[: noun.i])
 
 
 def _is_argument(token: Token, head: Token) -> bool:
