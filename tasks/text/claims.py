@@ -12,7 +12,7 @@ from spacy.language import Language
 from spacy.tokens import Doc
 
 from tasks.text.clauses import MAX_WORDS, Draft, sentence_claims
-from tasks.text.phrases import render, trimmed
+from tasks.text.phrases import render
 from tasks.text.pronouns import Discourse, find_topic
 from tasks.text.reading import Reading, read
 
@@ -118,11 +118,8 @@ def _unsound(claim: Claim) -> str | None:
         return "too_short"
     if _BAD_END.search(claim.text):
         return "ungrammatical"
-    if "both" in words and "and" not in words or "either" in words and "or" not in words:
+    if ("both" in words and "and" not in words) or ("either" in words and "or" not in words):
         return "correlative"
     if claim.text.count("(") != claim.text.count(")") or claim.text.count('"') % 2:
         return "unbalanced"
     return None
-
-
-__all__ = ["Claim", "Dropped", "Extraction", "Passage", "extract", "extract_all", "load_parser", "trimmed"]

@@ -21,11 +21,10 @@ from tasks.text.phrases import (
     members,
     own,
     render,
-    trimmed,
 )
 from tasks.text.predicates import Part, Predicate, predicate_of, tense_is_past
 from tasks.text.pronouns import Discourse, Referent, UnsafeError, is_plural
-from tasks.text.subjects import Subject, noun_subject, settled
+from tasks.text.subjects import Subject, noun_subject, settled, unknown
 
 MAX_WORDS = 15
 _CONDITIONS = {"if", "unless", "whether", "provided", "supposing", "assuming", "lest"}
@@ -45,6 +44,8 @@ _STATES = {"span", "border", "comprise", "consist", "contain", "include", "cover
            "incorporate", "possess", "total", "serve", "represent"}  # fmt: skip
 _NO_PARTICIPLE = {"follow", "accord", "include", "depend", "give", "base", "compare", "use", "consider", "start",
                   "begin", "regard", "concern", "involve", "owe", "exclude", "own", "late", "mean"}  # fmt: skip
+_DISTRIBUTIVE = {"in", "on", "for", "to", "at", "as", "of", "against", "into"}
+_VAGUE = {"many", "various", "several", "some", "different", "numerous", "certain", "few", "multiple", "other"}
 _NAMING = {"call", "term", "name", "dub", "know", "spell", "nickname", "abbreviate"}
 _EVENT_RELATIVES = {"lead", "cause", "result", "allow", "make", "lay", "help", "mark", "mean", "prompt", "enable",
                     "contribute", "ensure", "force", "give", "bring", "end", "turn", "become"}  # fmt: skip
@@ -52,6 +53,9 @@ _COLLECTIVE = {"combine", "mix", "join", "unite", "compare", "consist", "compris
                "divide", "connect", "link", "merge", "meet", "share", "border", "differ", "collaborate", "fight", "agree",
                "contrast", "split", "distinguish", "constitute", "compose", "blend", "associate", "equal", "total",
                "alternate", "relate", "bind", "interact", "range"}  # fmt: skip
+
+
+_OF_ADJUNCTS = {"demonstrative", "pronoun_unresolved", "pronoun_ambiguous", "definite_object", "deictic"}
 
 
 @dataclass(frozen=True)
@@ -109,7 +113,7 @@ def _claims_of(head: Token, discourse: Discourse) -> list[Draft]:
     _check_factual(head)
     if head.dep_ == "appos":
         return _apposition(head, discourse)
-    if head.dep_ == "acl" or head.dep_ == "advcl" and not _has_subject(head):
+    if head.dep_ == "acl" or (head.dep_ == "advcl" and not _has_subject(head)):
         return _participle(head, discourse)
     if head.dep_ == "advcl" and not any(c.dep_ == "mark" and c.lower_ in _CONCESSIONS for c in head.children):
         raise UnsafeError("")  # it stays in the claim of its main clause
@@ -120,7 +124,7 @@ def _check_factual(head: Token) -> None:
     """Raise UnsafeError where a clause is a condition, a report or a wish, or stands inside one."""
     token = head
     while True:
-        if token.dep_ in ("ccomp", "csubj", "pcomp") or token.dep_ == "xcomp" and token.head.lemma_ in _REPORTING:
+        if token.dep_ in ("ccomp", "csubj", "pcomp") or (token.dep_ == "xcomp" and token.head.lemma_ in _REPORTING):
             raise UnsafeError("reported" if token.head.lemma_ in _REPORTING else "")
         if _is_verb(token):
             for child in token.children:
@@ -131,10 +135,10 @@ def _check_factual(head: Token) -> None:
                 if child.dep_ == "aux" and child.lower_ in _IRREAL:
                     raise UnsafeError("hypothetical")
                 if token.lemma_ in _REPORTING and (
-                    child.dep_ == "ccomp" or child.dep_ == "xcomp" or child.dep_ == "prep" and child.lower_ == "as"
+                    child.dep_ == "ccomp" or child.dep_ == "xcomp" or (child.dep_ == "prep" and child.lower_ == "as")
                 ):
                     raise UnsafeError("reported")
-            if token.dep_ == "relcl" and token is not head and _is_framed(token):
+            if token.dep_ == "relcl" and token != head and head.dep_ != "appos" and _is_framed(token):
                 raise UnsafeError("relative_object")
         if token.dep_ == "ROOT":
             return
@@ -157,13 +161,13 @@ def _subject_token(head: Token) -> tuple[Token, str]:
         if head.dep_ == "conj":
             token, how = _subject_token(head.head)
             return token, "coordination" if how == "own" else how
-        raise UnsafeError("imperative" if head.tag_ == "VB" else "no_subject")
+        raise UnsafeError("no_subject" if head.dep_ in ("ROOT", "conj") else "")
     if len(subjects) > 1 and subjects[0].dep_ != "expl":
         raise UnsafeError("parse")
     subject = subjects[0]
     if subject.dep_.startswith("csubj"):
         raise UnsafeError("clausal_subject")
-    if subject.tag_ in ("WDT", "WP") or head.dep_ == "relcl" and subject.lower_ == "that":
+    if subject.tag_ in ("WDT", "WP") or (head.dep_ == "relcl" and subject.lower_ == "that"):
         first = head
         while first.dep_ == "conj":
             first = first.head
@@ -195,7 +199,7 @@ def _antecedent(clause: Token, noun: Token, discourse: Discourse) -> Subject:
         raise UnsafeError("")
     if clause.dep_ == "relcl" and clause.lemma_ in _EVENT_RELATIVES:
         raise UnsafeError("relative_to_event")
-    if first.pos_ not in ("NOUN", "PROPN") or first is not noun:
+    if first.pos_ not in ("NOUN", "PROPN") or first != noun:
         raise UnsafeError("antecedent")
     if not _is_known(noun):
         raise UnsafeError("antecedent_indefinite")
@@ -217,6 +221,10 @@ def _is_indefinite(noun: Token) -> bool:
         noun = noun.head
     determiners = {c.lower_ for c in noun.lefts if c.dep_ in ("det", "poss", "nummod")}
     return bool(determiners & {"a", "an"}) or (noun.tag_ == "NNS" and not determiners)
+
+
+def _is_mass(noun: Token) -> bool:
+    return noun.tag_ == "NN" and not any(c.dep_ in ("det", "poss", "nummod") for c in noun.lefts)
 
 
 def _existing(noun: Token, clause: Token, discourse: Discourse) -> Subject:
@@ -248,12 +256,17 @@ def _finite(head: Token, discourse: Discourse) -> list[Draft]:
     elif head.dep_ == "relcl":
         raise UnsafeError("relative_object" if is_comma_before(head) else "")
     else:
-        subject = noun_subject(token, discourse)
+        try:
+            subject = noun_subject(token, discourse)
+        except UnsafeError:
+            if how == "own" and head.dep_ in ("ROOT", "conj"):
+                discourse.saw(unknown(token))
+            raise
         if how == "own":
             if head.dep_ in ("ROOT", "conj"):
                 discourse.saw(subject.referent)
             how = "clause" if head.dep_ != "advcl" else "adverbial_clause"
-    predicate = predicate_of(head, token if token.head is head else None)
+    predicate = predicate_of(head, token if token.head == head else None)
     _check_parse(head, token)
     _check_disjunction(head)
     if how == "relative":
@@ -274,9 +287,11 @@ def _check_parse(head: Token, subject: Token) -> None:
     if any(roles.count(role) > 1 for role in ("dobj", "attr", "acomp", "nsubj")):
         raise UnsafeError("parse")
     bare = not any(c.dep_ in ("aux", "auxpass") for c in head.children)
-    if head.tag_ in ("VBD", "VBN") and bare and subject.head is head:
+    if head.tag_ in ("VBD", "VBN") and bare and subject.head == head:
         # "X, called Y, is Z": the participle was taken for the main verb
-        if head.lemma_ in _NAMING or head.doc[head.i - 1].text == "," and not any(is_loose(c) for c in subject.children):
+        if head.lemma_ in _NAMING or (
+            head.doc[head.i - 1].text == "," and not any(is_loose(c) for c in subject.children)
+        ):
             raise UnsafeError("parse")
 
 
@@ -295,7 +310,7 @@ def _check_number(head: Token, subject: Subject) -> None:
     finite = next((c for c in head.children if c.dep_ in ("aux", "auxpass")), head)
     one = finite.lower_ in ("is", "was", "has", "does") or finite.tag_ == "VBZ"
     many = finite.lower_ in ("are", "were", "have", "do") or finite.tag_ == "VBP"
-    if one and subject.plural or many and not subject.plural:
+    if (one and subject.plural) or (many and not subject.plural):
         raise UnsafeError("agreement")
 
 
@@ -376,13 +391,13 @@ def _apposition(head: Token, discourse: Discourse) -> list[Draft]:
     if head.pos_ not in ("NOUN", "PROPN", "NUM") or noun.pos_ not in ("NOUN", "PROPN"):
         raise UnsafeError("apposition")
     determiners = {c.lower_ for c in head.lefts if c.dep_ in ("det", "poss", "nummod")}
-    says_what = bool(determiners & {"a", "an", "the"}) and head.pos_ == "NOUN" or head.lower_ == "one"
+    says_what = (bool(determiners & {"a", "an", "the"}) and head.pos_ == "NOUN") or head.lower_ == "one"
     if not says_what:
         raise UnsafeError("apposition")
     first = noun
     while first.dep_ == "conj":
         first = first.head
-    if first is not noun or any(c.dep_ == "conj" for c in noun.children):
+    if first != noun or any(c.dep_ == "conj" for c in noun.children):
         raise UnsafeError("apposition")
     if noun.dep_ == "attr" and noun.head.lemma_ == "be":
         if any(c.dep_ == "neg" for c in noun.head.children):
@@ -427,12 +442,42 @@ def _said(subject: Subject, predicate: Predicate, how: str, discourse: Discourse
     """Return one clause as claims: coordinated objects apart, and adjuncts apart where it would be too long."""
     predicate.agree(subject.plural)
     _shorten_attribute(predicate, discourse)
+    try:
+        return _each(subject, predicate, how, discourse)
+    except UnsafeError as unsafe:
+        if unsafe.args[0] != "too_long" or not predicate.can_lose_adjuncts or not _make_brief(predicate):
+            raise
+        return _each(subject, predicate, how, discourse)
+
+
+def _each(subject: Subject, predicate: Predicate, how: str, discourse: Discourse) -> list[Draft]:
     drafts: list[Draft] = []
     for core, label in _cores(predicate, how):
         drafts += _fitted(subject, core, label, predicate, discourse)
-    if not drafts:
-        raise UnsafeError("too_long")
     return drafts
+
+
+def _make_brief(predicate: Predicate) -> bool:
+    """Take the clauses that say which out of indefinite nouns: what is said is less, and still so."""
+    doc = predicate.head.doc
+    changed = False
+    for k, part in enumerate(predicate.parts):
+        if part.root < 0 or part.dep not in ("attr", "dobj", "prep", "oprd"):
+            continue
+        inside = [doc[p.first] for p in part.phrase if p.first >= 0 and p.text == doc[p.first].text]
+        gone = {
+            t.i
+            for t in inside
+            if t.dep_ in ("relcl", "acl")
+            and t.head in inside
+            and (_is_indefinite(t.head) or _is_mass(t.head))
+            and not (t.head.i == part.root and any(c.lower_ in _VAGUE for c in t.head.lefts))
+        }
+        if gone:
+            predicate.parts[k] = replace(part, phrase=own(doc, cover(doc[part.root], gone | part.gone)),
+                                         gone=part.gone | gone)  # fmt: skip
+            changed = True
+    return changed
 
 
 def _shorten_attribute(predicate: Predicate, discourse: Discourse) -> None:
@@ -469,7 +514,7 @@ def _cores(predicate: Predicate, how: str) -> list[tuple[list[Part], str]]:
         noun = _coordinated(part, head)
         if noun is None:
             continue
-        split = members(noun)
+        split = members(noun, part.gone)
         if split is None:
             continue
         group = cover(noun, part.gone)
@@ -480,15 +525,10 @@ def _cores(predicate: Predicate, how: str) -> list[tuple[list[Part], str]]:
         after = [p for p in part.phrase if p.first > group[-1]]
         out = []
         for member in split:
-            kept = [p for p in member if p.first not in _below(noun, part.gone)]
-            out.append(([*whole[:k], replace(part, phrase=[*before, *kept, *after]), *whole[k + 1 :]],
+            out.append(([*whole[:k], replace(part, phrase=[*before, *member, *after]), *whole[k + 1 :]],
                         "object_coordination"))  # fmt: skip
         return out
     return [(whole, how)]
-
-
-def _below(noun: Token, roots: frozenset[int]) -> set[int]:
-    return {t.i for r in roots for t in noun.doc[r].subtree}
 
 
 def _coordinated(part: Part, head: Token) -> Token | None:
@@ -499,59 +539,66 @@ def _coordinated(part: Part, head: Token) -> Token | None:
     root = doc[part.root]
     if part.dep in ("dobj", "attr", "oprd"):
         return root
-    if part.dep in ("prep", "agent") and root.lower_ in ("in", "by", "on", "for", "to", "from", "at", "with", "as", "of"):
-        if root.lower_ in ("from", "with") and any(c.dep_ == "prep" for c in root.children):
-            return None
+    if part.dep == "acomp":
+        root = next((c for c in root.children if c.dep_ == "prep"), root)
+    if root.dep_ == "prep" and root.lower_ in _DISTRIBUTIVE:
         return next((c for c in root.children if c.dep_ == "pobj"), None)
     return None
 
 
-def _fitted(
-    subject: Subject, core: list[Part], how: str, predicate: Predicate, discourse: Discourse
-) -> list[Draft]:
+def _fitted(subject: Subject, core: list[Part], how: str, predicate: Predicate, discourse: Discourse) -> list[Draft]:
     """Return a clause as one claim if it is short enough, else with each adjunct in a claim of its own."""
-    def said(parts: Sequence[Part], label: str) -> Draft:
-        lead = [p for p in parts if p.kind == "lead"]
-        rest = [p for p in parts if p.kind != "lead"]
+    doc = predicate.head.doc
+
+    def said(parts: Sequence[Part]) -> Draft:
         phrase: Phrase = []
-        for part in lead:
+        for part in (p for p in parts if p.kind == "lead"):
             phrase += [*settled(part.phrase, subject, discourse, predicate.head), Piece(",")]
         phrase += subject.phrase
-        for part in rest:
-            if part.comma:
+        before = -1  # the last token said
+        for part in (p for p in parts if p.kind != "lead"):
+            first = min((p.first for p in part.phrase if p.first >= 0), default=-1)
+            if part.comma and first >= 2 and before == first - 2:
                 phrase.append(Piece(","))
             phrase += settled(part.phrase, subject, discourse, predicate.head)
-        return Draft(phrase, label)
+            before = max(p.last for p in part.phrase)
+        return Draft(phrase, how)
 
     def fits(draft: Draft) -> bool:
-        return len(render(predicate.head.doc, draft.phrase).split()) <= MAX_WORDS
+        return len(render(doc, draft.phrase).split()) <= MAX_WORDS
 
+    core = [p for p in core if not p.drops]
     try:
-        whole = said(core, how)
+        whole = said(core)
         if fits(whole):
             return [whole]
     except UnsafeError as unsafe:
-        if not predicate.can_lose_adjuncts or unsafe.args[0] not in ("demonstrative", "pronoun_unresolved",
-                                                                   "pronoun_ambiguous", "definite"):  # fmt: skip
+        if not predicate.can_lose_adjuncts or unsafe.args[0] not in _OF_ADJUNCTS:
             raise
     adjuncts = [p for p in core if p.kind in ("lead", "adjunct")]
+    soft = [p for p in core if p.kind == "soft"]
     if not adjuncts or not predicate.can_lose_adjuncts or any(p.binds for p in adjuncts):
         raise UnsafeError("too_long")
-    base = [p for p in core if p.kind == "core"]
     drafts = []
-    for adjunct in adjuncts:
-        try:
-            draft = said([p for p in core if p.kind == "core" or p is adjunct], how)
-        except UnsafeError:
-            continue
-        if fits(draft):
-            drafts.append(draft)
+    for adjunct in [*adjuncts, *soft]:
+        for also in (soft, []):
+            try:
+                draft = said([p for p in core if p.kind == "core" or p is adjunct or p in also])
+            except UnsafeError:
+                continue
+            if fits(draft):
+                drafts.append(draft)
+                break
+    drafts = [d for k, d in enumerate(drafts) if not _is_within(d, drafts[:k])]
     if not drafts:
-        draft = said(base, how)
+        draft = said([p for p in core if p.kind in ("core", "soft")])
         if not fits(draft):
             raise UnsafeError("too_long")
         drafts.append(draft)
     return drafts
 
 
-__all__ = ["MAX_WORDS", "Draft", "Refused", "sentence_claims", "trimmed"]
+def _is_within(draft: Draft, others: Sequence[Draft]) -> bool:
+    """Say whether another claim says all that this one does."""
+    mine = {p.first for p in draft.phrase}
+    return any(mine <= {p.first for p in other.phrase} for other in others)

@@ -54,6 +54,8 @@ def render(doc: Doc, phrase: Sequence[Piece]) -> str:
 def is_comma_before(token: Token) -> bool:
     """Say whether what a token governs is set off by a comma on its left."""
     left = token.left_edge.i
+    while left > token.sent.start and token.doc[left - 1].dep_ == "punct" and token.doc[left - 1].like_num:
+        left -= 1  # misread
     return left > token.sent.start and token.doc[left - 1].text in {",", ";", ":"}
 
 
@@ -93,7 +95,8 @@ def cover(root: Token, without: Collection[int] = ()) -> list[int]:
             visit(child)
 
     def visit(child: Token) -> None:
-        if child.i in without or is_loose(child):
+        misread = (child.dep_ == "punct" and child.is_alpha) or (child.dep_ == "punct" and child.like_num)
+        if child.i in without or is_loose(child) or misread:
             cut.append((child.left_edge.i, child.right_edge.i))
         else:
             walk(child)
@@ -142,20 +145,20 @@ _NO_SPLIT_DETERMINERS = {"no", "any", "either", "neither", "all", "some", "many"
                          "different", "multiple"}  # fmt: skip
 
 
-def members(head: Token, *, names_only: bool = False) -> list[Phrase] | None:
+def members(head: Token, gone: Collection[int] = (), *, names_only: bool = False) -> list[Phrase] | None:
     """Return what a coordinated noun phrase says of each member, or None where it may not be said of one alone.
 
     Distributive is safe for "and" of noun phrases whose determiner, if shared, is an article or a possessive. A
-    complement with "of" after the last is shared where the definite article is.
+    complement with "of" after the last is shared where the definite article is. gone are tokens said elsewhere.
     """
     heads = conjuncts(head)
     if len(heads) < 2 or any(t.pos_ not in ("NOUN", "PROPN") for t in heads):
         return None
     words = {c.lower_ for t in heads for c in t.children if c.dep_ == "cc"}
-    if words != {"and"} or names_only and any(t.pos_ != "PROPN" for t in heads):
+    if words != {"and"} or (names_only and any(t.pos_ != "PROPN" for t in heads)):
         return None
     doc = head.doc
-    if _same_entity(heads) or heads[-1].tag_ == "NNPS" and heads[0].tag_ == "NNP":
+    if _same_entity(heads) or (heads[-1].tag_ == "NNPS" and heads[0].tag_ == "NNP"):
         return None  # Trinidad and Tobago; the Zambezi and Chobe Rivers
     for item in heads:
         quantities = {c.lower_ for c in item.lefts if c.dep_ in ("det", "amod", "nummod", "predet")}
@@ -164,8 +167,8 @@ def members(head: Token, *, names_only: bool = False) -> list[Phrase] | None:
     if head.dep_ == "attr" and len({t.tag_ in ("NNS", "NNPS") for t in heads}) > 1:
         return None  # "is an A in Bs and Cs": parsed as if it were a C
     shared = next((c for c in heads[0].lefts if c.dep_ in ("det", "poss")), None)
-    parts = coordination_words(heads)
-    after = [c for t in heads[:-1] for c in _right_modifiers(t) if c.i > heads[-1].i]
+    parts = coordination_words(heads) | set(gone)
+    after = [c for t in heads[:-1] for c in _right_modifiers(t) if c.i > heads[-1].i and c.i not in gone]
     if any(c.lower_ != "of" for c in after) or len(after) > 1:
         return None  # what comes last may be said of all of them, or of one
     of_last = [c for c in heads[-1].rights if c.lower_ == "of"]

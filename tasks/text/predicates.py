@@ -1,6 +1,5 @@
 """What a clause says of its subject, in parts: the verb with its arguments, and adjuncts that may be said apart."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from spacy.tokens import Token
@@ -18,6 +17,17 @@ _CONNECTIVE_PHRASES = {("for", "example"), ("for", "instance"), ("in", "addition
 # what narrows what is said: it cannot be taken away from it
 _BINDING = {"without", "except", "unlike", "than", "under", "until", "unless", "as", "per", "like", "despite", "if",
             "besides", "save", "but", "only", "because", "when", "where", "whenever", "wherever", "once"}  # fmt: skip
+# prepositions of place and time: what they govern is an adjunct, also after an object
+_CIRCUMSTANCES = {"in", "at", "on", "during", "after", "before", "since", "between", "near", "throughout", "within",
+                  "around", "along", "across", "among", "about", "until", "over", "through", "outside", "inside", "beneath",
+                  "above", "below", "alongside", "amid", "via", "despite", "due"}  # fmt: skip
+_LOCATED = {"locate", "situate", "base", "result", "live", "lie", "stand", "centre", "center", "be", "specialise",
+            "specialize", "participate", "engage", "take", "find", "set"}  # fmt: skip
+_WITH = {"connect", "combine", "replace", "provide", "associate", "equip", "fill", "compare", "share", "mix", "link",
+         "cover", "confuse", "correlate", "equate", "begin", "start", "end", "deal", "cooperate", "compete", "credit",
+         "charge", "be", "have", "form", "identify", "endow", "concern", "coat", "decorate", "interact", "agree"}  # fmt: skip
+_SEQUENCE = {"later", "earlier", "afterwards", "previously", "ago", "next", "following", "same", "after", "subsequent"}
+_DIRECTIONS = {"north", "south", "east", "west", "northeast", "northwest", "southeast", "southwest"}
 _NARROW = {"no", "few", "all", "every", "each", "any", "most", "only", "little", "none", "hardly", "rarely", "seldom"}
 
 
@@ -28,9 +38,10 @@ class Part:
     phrase: Phrase
     root: int
     dep: str
-    kind: str  # core, adjunct, or lead: an adjunct before the subject
+    kind: str  # core; adjunct; lead: one before the subject; soft: one that the verb might ask for
     binds: bool = False
-    comma: bool = False
+    comma: bool = False  # the sentence has one before it
+    drops: bool = False  # it orders the sentence among others, and is said of nothing
     gone: frozenset[int] = frozenset()
 
 
@@ -104,9 +115,12 @@ def predicate_of(head: Token, subject: Token | None) -> Predicate:
         tokens = cover(child)
         if not tokens:
             continue
-        lead = subject is not None and child.i < start or subject is None and child.i < min(verb)
-        part = Part(own(doc, tokens), child.i, child.dep_, _kind(child, head, lead), _binds(child, head))
-        parts.append(replace(part, comma=not lead and child.dep_ == "advcl" and is_comma_before(child)))
+        lead = (subject is not None and child.i < start) or (subject is None and child.i < min(verb))
+        comma = not lead and child.i > head.i and is_comma_before(child)
+        part = Part(own(doc, tokens), child.i, child.dep_, _kind(child, head, lead), _binds(child, head), comma)
+        parts.append(replace(part, drops=lead and _is_sequence(child)))
+    if subject is None and head.dep_ == "conj":
+        parts += _shared_leads(head)
     parts.append(Part(own(doc, sorted(verb)), head.i, "verb", "core"))
     parts.sort(key=lambda p: p.root if p.dep != "verb" else head.i)
     if shared:
@@ -115,8 +129,36 @@ def predicate_of(head: Token, subject: Token | None) -> Predicate:
     narrow = any(t.lower_ in _NARROW for t in (subject.subtree if subject is not None else ()))
     negated = any(c.dep_ == "neg" or c.lower_ in _NARROW for c in head.children)
     first = shared[0] if shared else doc[min(verb, key=lambda i: (doc[i].dep_ not in ("aux", "auxpass"), i))]
-    finite = first.i if first.dep_ in ("aux", "auxpass") or first is head or shared else head.i
-    return Predicate(parts, head, finite, can_lose_adjuncts=not narrow and not negated)
+    finite = first.i if first.dep_ in ("aux", "auxpass") or first == head or shared else head.i
+    listed = sum(t.lower_ in _DIRECTIONS for t in _of_its_own(head)) > 1  # of which to which, is not safe to tell
+    listed |= any(t.dep_ == "conj" and t.pos_ == "ADP" for t in _of_its_own(head))  # in A through B and in C through D
+    return Predicate(parts, head, finite, can_lose_adjuncts=not narrow and not negated and not listed)
+
+
+def _of_its_own(head: Token) -> list[Token]:
+    """Return what a verb governs but for its subject, attribute and other clauses."""
+    kept = [c for c in head.children if c.dep_ not in ("nsubj", "nsubjpass", "attr", "conj", "advcl", "dobj", "acomp")]
+    return [t for c in kept for t in c.subtree]
+
+
+def _shared_leads(head: Token) -> list[Part]:
+    """Return the adjuncts before the subject of the first of coordinated verbs: they are of all of them."""
+    first = head
+    while first.dep_ == "conj":
+        first = first.head
+    subject = next((c for c in first.children if c.dep_ in ("nsubj", "nsubjpass")), None)
+    if subject is None or first.dep_ in ("relcl", "acl"):
+        return []
+    leads = [c for c in first.lefts if c.i < subject.left_edge.i and c.dep_ in ("prep", "npadvmod")]
+    return [
+        Part(own(head.doc, cover(c)), c.i, c.dep_, "lead", _binds(c, first), drops=_is_sequence(c))
+        for c in leads
+        if not _is_connective(c)
+    ]
+
+
+def _is_sequence(child: Token) -> bool:
+    return any(t.lower_ in _SEQUENCE for t in child.subtree)
 
 
 def _verb_group(head: Token) -> set[int]:
@@ -125,7 +167,7 @@ def _verb_group(head: Token) -> set[int]:
     first = min(group)
     for child in head.children:
         if child.dep_ == "advmod" and not _is_connective(child):
-            if first < child.i < head.i or child.i == first - 1 and child.right_edge.i == child.i:
+            if first < child.i < head.i or (child.i == first - 1 and child.right_edge.i == child.i):
                 group |= {t.i for t in child.subtree}
     return group
 
@@ -141,7 +183,7 @@ def _shared_auxiliaries(head: Token) -> list[Token]:
     if any(c.dep_ == "neg" for c in first.children):
         raise UnsafeError("negated_coordination")
     by_agent = any(c.dep_ == "agent" for c in head.children)
-    if head.tag_ == "VBN" or head.tag_ == "VBD" and by_agent:
+    if head.tag_ == "VBN" or (head.tag_ == "VBD" and by_agent):
         if first.lemma_ == "be" and not theirs:
             return [first]
         if any(c.dep_ == "auxpass" or c.lemma_ == "have" for c in theirs):
@@ -155,7 +197,7 @@ def _shared_auxiliaries(head: Token) -> list[Token]:
         if any(c.lemma_ == "be" for c in theirs):
             return theirs
         raise UnsafeError("verb_form")
-    if head.tag_ == "VB" or head.tag_ == "VBP" and any(c.tag_ == "MD" for c in theirs):
+    if head.tag_ == "VB" or (head.tag_ == "VBP" and any(c.tag_ == "MD" for c in theirs)):
         if any(c.tag_ == "MD" or c.lemma_ == "do" for c in theirs):
             return theirs
         raise UnsafeError("verb_form")
@@ -166,13 +208,13 @@ def _is_connective(child: Token) -> bool:
     if child.dep_ not in ("advmod", "prep", "npadvmod"):
         return False
     words = tuple(t.lower_ for t in child.subtree if not t.is_punct)
-    return len(words) == 1 and words[0] in _CONNECTIVES or words in _CONNECTIVE_PHRASES
+    return (len(words) == 1 and words[0] in _CONNECTIVES) or words in _CONNECTIVE_PHRASES
 
 
 def _has_own_claim(child: Token, head: Token) -> bool:
     """Say whether an adverbial clause is said apart, or not at all, since its meaning is not the main clause's."""
     marks = {c.lower_ for c in child.children if c.dep_ == "mark"}
-    if marks & {"although", "though", "whereas"} or "while" in marks and is_comma_before(child):
+    if marks & {"although", "though", "whereas"} or ("while" in marks and is_comma_before(child)):
         return True
     participle = child.tag_ in ("VBG", "VBN", "VBD") and not any(
         c.dep_ in ("nsubj", "nsubjpass", "mark", "aux", "auxpass") for c in child.children
@@ -185,25 +227,26 @@ def _kind(child: Token, head: Token, lead: bool) -> str:
         return "lead"
     if child.dep_ in ("npadvmod", "advcl"):
         return "adjunct"
-    if child.dep_ == "prep" and child.i > head.i:
-        objects = [c for c in head.children if c.dep_ in ("dobj", "attr", "acomp", "agent") and c.i < child.i]
-        first = min(_indexes(c for c in head.children if c.i > head.i and c.dep_ in ("prep", "agent")), default=-1)
-        if child.i == first and not objects and child.i <= head.i + 2:
-            return "core"
-        return "core" if child.lower_ in ("as", "than", "of") else "adjunct"
-    if child.dep_ == "agent":
+    if child.dep_ != "prep" or child.i < head.i:
         return "core"
-    return "core" if child.dep_ != "advmod" or child.i < head.i else "core"
-
-
-def _indexes(tokens: Iterable[Token]) -> list[int]:
-    return [t.i for t in tokens]
+    if any(c.ent_type_ in ("DATE", "TIME") for c in child.children):
+        return "adjunct"
+    if child.lower_ not in _CIRCUMSTANCES and not (child.lower_ == "with" and head.lemma_ not in _WITH):
+        return "core"
+    first = next(
+        (c for c in head.rights if c.dep_ in ("prep", "agent", "dobj", "attr", "acomp", "oprd", "xcomp")), None
+    )
+    if child != first:
+        return "adjunct"
+    return "core" if head.lemma_ in _LOCATED or child.lower_ not in ("in", "at", "on", "during", "after") else "soft"
 
 
 def _binds(child: Token, head: Token) -> bool:
     words = {t.lower_ for t in child.subtree}
     if child.dep_ in ("prep", "advmod") and child.lower_ in _BINDING:
-        return True
+        return child.lower_ != "as" or child.i > head.i
     if child.dep_ == "advcl":
+        if child.left_edge.lower_ == "so":
+            return False  # a consequence
         return not tense_is_past(head) or bool(words & {"only", "until", "unless"})
     return bool(words & {"only", "except"})

@@ -50,6 +50,7 @@ class Referent:
     plural: bool
     person: bool | None  # None: not known
     topic: bool = False
+    known: bool = True  # else it was a subject that could not be named
 
 
 @dataclass
@@ -86,7 +87,7 @@ class Discourse:
 
 def bare_title(title: str) -> str:
     """Return a page's title without what tells it from others: "David (Michelangelo)" is "David"."""
-    return re.sub(r"\s*\([^()]*\)\s*$", "", title).strip() or title
+    return (re.sub(r"\s*\([^()]*\)\s*$", "", title).strip() or title).replace("\u2013", "-")
 
 
 def _key(text: str) -> str:
@@ -95,7 +96,12 @@ def _key(text: str) -> str:
 
 def _names_topic(head: Token, name: str) -> bool:
     """Say whether a noun phrase names the topic: the same words but for article and number, or a fuller name."""
-    words = [head.doc[i] for i in cover(head, _beyond_name(head))]
+    beyond = _beyond_name(head)
+    return _is_name(head, beyond, name) or _is_name(head, beyond | {c.i for c in head.rights if c.dep_ == "prep"}, name)
+
+
+def _is_name(head: Token, beyond: set[int], name: str) -> bool:
+    words = [head.doc[i] for i in cover(head, beyond)]
     if not words:
         return False
     said, wanted = _key(render(head.doc, own(head.doc, (w.i for w in words)))), _key(name)
@@ -125,7 +131,9 @@ def find_topic(doc: Doc, title: str) -> Topic:
     copulas it is subject of. Where no subject names the title, the topic has no referent.
     """
     name = bare_title(title)
-    mentions = [t for t in doc if t.dep_ in ("nsubj", "nsubjpass") and t.pos_ in ("NOUN", "PROPN") and _names_topic(t, name)]
+    mentions = [
+        t for t in doc if t.dep_ in ("nsubj", "nsubjpass") and t.pos_ in ("NOUN", "PROPN") and _names_topic(t, name)
+    ]
     if not mentions:
         return Topic(None, name)
     classes: set[str] = set()
@@ -138,16 +146,25 @@ def find_topic(doc: Doc, title: str) -> Topic:
     pronouns = {t.lower_ for t in doc if t.pos_ == "PRON"}
     named_person = any(t.ent_type_ == "PERSON" for t in first.subtree)
     sexed = bool(pronouns & (MALE | FEMALE))
-    alone = first.pos_ == "PROPN" and not any(c.dep_ == "det" for c in first.children) and not any(
-        e.label_ == "PERSON" and not set(e.text.split()) & set(name.split()) for e in doc.ents
+    alone = (
+        first.pos_ == "PROPN"
+        and not any(c.dep_ == "det" for c in first.children)
+        and not any(e.label_ == "PERSON" and not set(e.text.split()) & set(name.split()) for e in doc.ents)
     )
-    person = sexed and (named_person or alone) or any(is_person_noun(c) for c in classes)
-    tokens = cover(first, _beyond_name(first))
+    person = (sexed and (named_person or alone)) or any(is_person_noun(c) for c in classes)
+    beyond = _beyond_name(first)
+    if not _is_name(first, beyond, name):
+        beyond |= {c.i for c in first.rights if c.dep_ == "prep"}
+    tokens = cover(first, beyond)
     if sum(doc[i].pos_ in ("NOUN", "PROPN", "ADJ") for i in tokens) > 1 and not person:
         classes.add(first.lemma_.lower())  # "the sultanate", of the Funj Sultanate
-    text = lower_start(first.doc, tokens)
+    text = lower_start(doc, tokens)
+    if re.match(r"(?:The|An?) ", name):  # of a work, part of its name
+        text = text[:1].upper() + text[1:]
     genders = frozenset(sex for sex, words in (("m", MALE), ("f", FEMALE)) if pronouns & words)
-    return Topic(Referent(text, plural, person and not plural, topic=True), name, frozenset(classes - _NO_CLASS), genders)
+    return Topic(
+        Referent(text, plural, person and not plural, topic=True), name, frozenset(classes - _NO_CLASS), genders
+    )
 
 
 def lower_start(doc: Doc, tokens: list[int]) -> str:
@@ -155,7 +172,7 @@ def lower_start(doc: Doc, tokens: list[int]) -> str:
     text = render(doc, own(doc, tokens))
     first = doc[tokens[0]]
     opens = first.i == first.sent.start
-    if opens and not first.ent_type_ and first.pos_ != "PROPN" or first.lower_ in ("the", "a", "an"):
+    if (opens and not first.ent_type_ and first.pos_ != "PROPN") or first.lower_ in ("the", "a", "an"):
         return text[:1].lower() + text[1:]
     return text
 
@@ -197,10 +214,10 @@ def resolve(token: Token, discourse: Discourse) -> Referent:
     fits = topic is not None and agrees(word, topic)
     if fits and PERSONAL[word] == "person" and len(discourse.topic.genders) > 1:
         fits = before is not None and before.topic  # two people are spoken of
-    if before is not None and (agrees(word, before) or before.person is None and PERSONAL[word] == "person"):
+    if before is not None and (agrees(word, before) or (before.person is None and PERSONAL[word] == "person")):
         if before.topic and fits:
             return before
-        if not fits and agrees(word, before):
+        if not fits and before.known and agrees(word, before):
             return before
         raise UnsafeError("pronoun_ambiguous")
     if topic is not None and fits:
@@ -211,7 +228,10 @@ def resolve(token: Token, discourse: Discourse) -> Referent:
 def points_back(head: Token) -> Token | None:
     """Return the word by which a noun phrase points to something said before, or None."""
     for child in head.children:
-        if child.dep_ in ("det", "amod", "predet") and child.lower_ in POINTING:
+        named = (head.pos_ == "PROPN" and child.is_title and child.i != child.sent.start) or (
+            head.pos_ == "PROPN" and (child.i > head.left_edge.i)
+        )
+        if child.dep_ in ("det", "amod", "predet") and child.lower_ in POINTING and not named:
             if child.lower_ == "such" and any(c.lower_ == "as" for c in head.children):
                 continue
             return child
@@ -230,7 +250,9 @@ def is_bare_definite(head: Token, without: Collection[int] = ()) -> bool:
 def as_topic(head: Token, discourse: Discourse) -> Referent | None:
     """Return the topic if a definite or pointing noun phrase names its class: "the city" where it is a city."""
     topic = discourse.topic
-    simple = all(c.dep_ in ("det", "punct", "case", "appos", "relcl", "acl", "prep", "cc", "conj") for c in head.children)
+    simple = all(
+        c.dep_ in ("det", "punct", "case", "appos", "relcl", "acl", "prep", "cc", "conj") for c in head.children
+    )
     heavy = any(c.dep_ in ("prep", "relcl", "acl", "cc", "conj") and not is_loose(c) for c in head.children)
     if topic.referent is None or not simple or heavy or head.tag_ not in ("NN", "NNP"):
         return None

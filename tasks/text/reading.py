@@ -13,7 +13,7 @@ from spacy.tokens import Doc, Token
 
 _OPEN, _CLOSE = "([{", ")]}"
 _DASHES = ("\u2014", "\u2013", "--")
-_QUOTED = re.compile("[\"\u201c\u201f]([^\"\u201c\u201d\u201f]*)[\"\u201d]")
+_QUOTED = re.compile('["\u201c\u201f]([^"\u201c\u201d\u201f]*)["\u201d]')
 MAX_QUOTED_WORDS = 5  # a longer quotation is what somebody said; a shorter one is a term
 MAX_SENTENCE_TOKENS = 150
 _CLINGING = {",", ".", ";", ":", "%"}  # no space before them, also where brackets stood between
@@ -69,7 +69,7 @@ def read(text: str, sentences: Sequence[tuple[int, int]], nlp: Language) -> Read
         i + 1 < len(words) and words[i + 1].start > w.end and words[i + 1].text not in _CLINGING
         for i, w in enumerate(words)
     ]
-    doc = Doc(nlp.vocab, [w.text for w in words], spaces, sent_starts=[w.first for w in words])  # type: ignore[arg-type]
+    doc = Doc(nlp.vocab, [w.text for w in words], spaces, sent_starts=[w.first for w in words])
     return Reading(
         text, doc, tuple(w.start for w in words), tuple(w.end for w in words), tuple(of), tuple(unread)
     )  # fmt: skip
@@ -108,12 +108,15 @@ def _without_brackets(words: list[_Word]) -> list[_Word]:
 
 
 def _joined(words: list[_Word]) -> list[_Word]:
-    """Make one word of a range or a compound with an en dash: "1504\u20131508", "Kavango\u2013Zambezi"."""
+    """Make one word of a range of numbers, and a hyphen of an en dash in a compound, which the parser knows better."""
     kept: list[_Word] = []
     for i, word in enumerate(words):
-        after_dash = i > 1 and words[i - 1].text in _DASHES and _tight(words, i - 1)
-        before_dash = word.text in _DASHES and 0 < i < len(words) - 1 and _tight(words, i)
-        if kept and (after_dash or before_dash):
+        if word.text == "\u2013" and 0 < i < len(words) - 1 and _tight(words, i):
+            if words[i - 1].text.isdigit() and words[i + 1].text.isdigit():
+                kept[-1] = _Word(kept[-1].text + word.text, kept[-1].start, word.end)
+                continue
+            word.text = "-"
+        if kept and kept[-1].text.endswith("\u2013") and len(kept[-1].text) > 1:
             kept[-1] = _Word(kept[-1].text + word.text, kept[-1].start, word.end)
         else:
             kept.append(word)

@@ -25,9 +25,40 @@ from tasks.text.pronouns import (
 )
 
 # nouns that say nothing without "of": "members are found worldwide"
-_RELATIONAL = {"member", "species", "type", "form", "example", "part", "piece", "version", "kind", "other", "majority",
-               "rest", "half", "number", "variety", "exception", "date", "object", "result", "reason", "purpose", "goal",
-               "end", "beginning", "size", "name", "title", "term", "area", "population", "capital", "specie"}
+_RELATIONAL = {
+    "member",
+    "species",
+    "type",
+    "form",
+    "example",
+    "part",
+    "piece",
+    "version",
+    "kind",
+    "other",
+    "majority",
+    "rest",
+    "half",
+    "number",
+    "variety",
+    "exception",
+    "date",
+    "object",
+    "result",
+    "reason",
+    "purpose",
+    "goal",
+    "end",
+    "beginning",
+    "size",
+    "name",
+    "title",
+    "term",
+    "area",
+    "population",
+    "capital",
+    "specie",
+}
 _COMPARING = {"other", "another", "same", "similar", "further", "certain", "additional", "remaining", "latter", "former"}  # fmt: skip
 _QUANTITIES = {"some", "many", "most", "several", "few", "all", "both", "each", "none", "others", "one", "any", "much",
                "either", "neither", "another", "more", "less", "two", "three", "those", "these", "this", "that"}  # fmt: skip
@@ -73,21 +104,34 @@ def noun_subject(head: Token, discourse: Discourse, *, without: Collection[int] 
     if not is_topic and head.pos_ == "NOUN" and head.lemma_.lower() in _RELATIONAL and not _is_specified(head, without):
         raise UnsafeError("elliptic")
     if any(c.lower_ in _COMPARING or c.tag_ == "JJR" for c in head.lefts) and not any(
-        c.lower_ in ("than", "as") for c in head.subtree
+        c.lower_ == "than" for c in head.subtree
     ):
         raise UnsafeError("elliptic")
     if tense_is_past(head) and _is_some(head) and not is_topic and not _is_specified(head, without):
         raise UnsafeError("indefinite_subject")
     for i in tokens:
         inner = doc[i]
-        if inner is not head and inner.pos_ == "NOUN" and is_bare_definite(inner) and as_topic(inner, discourse) is None:
+        if inner != head and inner.pos_ == "NOUN" and is_bare_definite(inner) and as_topic(inner, discourse) is None:
             raise UnsafeError("definite")
     plural = is_plural(head)
-    if topic is not None and topic.person and len(tokens) == 1 and head.pos_ == "PROPN" and head.text in topic.name.split():
+    if (
+        topic is not None
+        and topic.person
+        and len(tokens) == 1
+        and head.pos_ == "PROPN"
+        and head.text in topic.name.split()
+    ):
         return Subject(stand_in(topic, tokens), topic, plural)
-    referent = topic if topic is not None and is_topic else Referent(lower_start(doc, tokens), plural, _is_person(head))
+    referent = Referent(lower_start(doc, tokens), plural, _is_person(head))
+    if topic is not None and is_topic:
+        referent = topic
     phrase = settled(own(doc, tokens), Subject([], referent, plural), discourse, head, in_subject=True)
     return Subject(phrase, referent, plural)
+
+
+def unknown(head: Token) -> Referent:
+    """Return what is known of a noun phrase that cannot be named: number and whether a person."""
+    return Referent(head.text, is_plural(head), _is_person(head), known=False)
 
 
 def _is_specified(head: Token, without: Collection[int]) -> bool:
@@ -100,14 +144,12 @@ def _is_some(head: Token) -> bool:
 
 
 def _is_person(head: Token) -> bool | None:
-    if head.ent_type_ == "PERSON" or head.pos_ == "NOUN" and is_person_noun(head.lemma_.lower()):
+    if head.ent_type_ == "PERSON" or (head.pos_ == "NOUN" and is_person_noun(head.lemma_.lower())):
         return True
     return None if head.pos_ == "PROPN" and head.ent_type_ not in PLACES | {"ORG", "DATE", "NORP"} else False
 
 
-def settled(
-    phrase: Phrase, subject: Subject, discourse: Discourse, head: Token, *, in_subject: bool = False
-) -> Phrase:
+def settled(phrase: Phrase, subject: Subject, discourse: Discourse, head: Token, *, in_subject: bool = False) -> Phrase:
     """Return a phrase with its pronouns and pointing nouns named, but for those that the claim's own subject binds.
 
     Raises UnsafeError where one cannot be named.
@@ -139,7 +181,12 @@ def settled(
             raise UnsafeError("deictic")
         if token.tag_ == "EX":
             raise UnsafeError("expletive")
-        if token.dep_ == "det" and token.head.pos_ in ("NOUN", "PROPN") and token.head.i in indexes and token.i < token.head.i:
+        if (
+            token.dep_ == "det"
+            and token.head.pos_ in ("NOUN", "PROPN")
+            and token.head.i in indexes
+            and token.i < token.head.i
+        ):
             noun = token.head
             pointing = points_back(noun)
             if pointing is not None or is_bare_definite(noun):
@@ -153,7 +200,13 @@ def settled(
                     raise UnsafeError("demonstrative")
                 elif not in_subject and _was_said(noun):
                     raise UnsafeError("definite_object")
-        if word in ("this", "these", "those", "that") and token.pos_ == "PRON" and token.dep_ not in ("nsubj", "nsubjpass"):
+        if (
+            word in ("this", "these", "those", "that")
+            and token.pos_ == "PRON"
+            and token.dep_ not in ("nsubj", "nsubjpass")
+            and token.tag_ not in ("WDT", "WP")
+            and token.head.dep_ != "relcl"
+        ):
             if not (word in ("those", "that") and any(True for _ in token.children)):
                 raise UnsafeError("demonstrative")
         if word in ("former", "latter") and token.pos_ == "NOUN":
@@ -165,9 +218,11 @@ def settled(
 def _was_said(noun: Token) -> bool:
     """Say whether a definite noun phrase takes up a noun that stands in the passage before it."""
     lemma = noun.lemma_.lower()
+    if any(c.dep_ != "det" and c.i < noun.i for c in noun.children):
+        return False
     return lemma not in _UNIQUE and any(t.lemma_.lower() == lemma and t.pos_ == "NOUN" for t in noun.doc[: noun.i])
 
 
 def _is_argument(token: Token, head: Token) -> bool:
     """Say whether a pronoun is an object of the clause's verb: then it is not its subject."""
-    return token.tag_ == "PRP" and token.head is head
+    return token.tag_ == "PRP" and token.head == head
