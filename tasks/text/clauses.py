@@ -445,7 +445,7 @@ def _said(subject: Subject, predicate: Predicate, how: str, discourse: Discourse
     try:
         return _each(subject, predicate, how, discourse)
     except UnsafeError as unsafe:
-        if unsafe.args[0] != "too_long" or not predicate.can_lose_adjuncts or not _make_brief(predicate):
+        if unsafe.args[0] != "too_long" or predicate.is_narrow or not _make_brief(predicate):
             raise
         return _each(subject, predicate, how, discourse)
 
@@ -468,7 +468,7 @@ def _make_brief(predicate: Predicate) -> bool:
         gone = {
             t.i
             for t in inside
-            if t.dep_ in ("relcl", "acl")
+            if (t.dep_ == "relcl" or (t.dep_ == "acl" and t.tag_ != "VB"))
             and t.head in inside
             and (_is_indefinite(t.head) or _is_mass(t.head))
             and not (t.head.i == part.root and any(c.lower_ in _VAGUE for c in t.head.lefts))

@@ -168,7 +168,9 @@ def members(head: Token, gone: Collection[int] = (), *, names_only: bool = False
         return None  # "is an A in Bs and Cs": parsed as if it were a C
     shared = next((c for c in heads[0].lefts if c.dep_ in ("det", "poss")), None)
     parts = coordination_words(heads) | set(gone)
-    after = [c for t in heads[:-1] for c in _right_modifiers(t) if c.i > heads[-1].i and c.i not in gone]
+    after = [
+        c for t in heads[:-1] for c in _right_modifiers(t) if c.i > heads[-1].i and c.i not in gone and not is_loose(c)
+    ]
     if any(c.lower_ != "of" for c in after) or len(after) > 1:
         return None  # what comes last may be said of all of them, or of one
     of_last = [c for c in heads[-1].rights if c.lower_ == "of"]

@@ -53,6 +53,7 @@ class Predicate:
     head: Token
     finite: int = -1  # the token that agrees with the subject
     can_lose_adjuncts: bool = True
+    is_narrow: bool = False  # negated, or of all or none: what is said of less is not so
 
     def agree(self, plural: bool) -> None:
         """Give the finite verb the number of a subject."""
@@ -102,11 +103,14 @@ def predicate_of(head: Token, subject: Token | None) -> Predicate:
     verb = _verb_group(head)
     shared = _shared_auxiliaries(head) if subject is None else []
     parts: list[Part] = []
+    stop = _end_of_parse(head)
     for child in head.children:
+        if child.left_edge.i >= stop:
+            continue
         if child.dep_ in ("nsubj", "nsubjpass", "csubj", "expl", "mark", "cc", "conj", "punct", "preconj", "parataxis",
                           "intj") or child.i in verb:  # fmt: skip
             continue
-        if child.dep_ == "dep" or child.dep_ == "meta":
+        if child.dep_ in ("dep", "meta"):
             raise UnsafeError("parse")
         if _is_connective(child):
             continue
@@ -132,7 +136,9 @@ def predicate_of(head: Token, subject: Token | None) -> Predicate:
     finite = first.i if first.dep_ in ("aux", "auxpass") or first == head or shared else head.i
     listed = sum(t.lower_ in _DIRECTIONS for t in _of_its_own(head)) > 1  # of which to which, is not safe to tell
     listed |= any(t.dep_ == "conj" and t.pos_ == "ADP" for t in _of_its_own(head))  # in A through B and in C through D
-    return Predicate(parts, head, finite, can_lose_adjuncts=not narrow and not negated and not listed)
+    return Predicate(
+        parts, head, finite, can_lose_adjuncts=not narrow and not negated and not listed, is_narrow=narrow or negated
+    )
 
 
 def _of_its_own(head: Token) -> list[Token]:
@@ -159,6 +165,15 @@ def _shared_leads(head: Token) -> list[Part]:
 
 def _is_sequence(child: Token) -> bool:
     return any(t.lower_ in _SEQUENCE for t in child.subtree)
+
+
+def _end_of_parse(head: Token) -> int:
+    """Return where what a copula says is followed by words that the parser could not place, else the text's end."""
+    attribute = next((c for c in head.rights if c.dep_ == "attr"), None)
+    lost = next((c for c in head.rights if c.dep_ == "dep"), None)
+    if head.lemma_ != "be" or attribute is None or lost is None or lost.left_edge.i <= attribute.right_edge.i:
+        return len(head.doc)
+    return lost.left_edge.i
 
 
 def _verb_group(head: Token) -> set[int]:

@@ -103,6 +103,10 @@ def noun_subject(head: Token, discourse: Discourse, *, without: Collection[int] 
         return Subject(stand_in(referent, tokens), referent, referent.plural)
     if not is_topic and head.pos_ == "NOUN" and head.lemma_.lower() in _RELATIONAL and not _is_specified(head, without):
         raise UnsafeError("elliptic")
+    if head.pos_ == "PROPN" and any(c.lower_ == "the" for c in head.lefts) and not is_topic:
+        of_class = as_topic(head, discourse)  # "the Sultanate"
+        if of_class is not None:
+            return Subject(stand_in(of_class, tokens), of_class, of_class.plural)
     if any(c.lower_ in _COMPARING or c.tag_ == "JJR" for c in head.lefts) and not any(
         c.lower_ == "than" for c in head.subtree
     ):
