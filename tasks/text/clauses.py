@@ -20,6 +20,7 @@ from tasks.text.phrases import (
     is_loose,
     members,
     own,
+    qualities,
     render,
 )
 from tasks.text.predicates import Part, Predicate, predicate_of, tense_is_past
@@ -45,6 +46,7 @@ _STATES = {"span", "border", "comprise", "consist", "contain", "include", "cover
 _NO_PARTICIPLE = {"follow", "accord", "include", "depend", "give", "base", "compare", "use", "consider", "start",
                   "begin", "regard", "concern", "involve", "owe", "exclude", "own", "late", "mean"}  # fmt: skip
 _DISTRIBUTIVE = {"in", "on", "for", "to", "at", "as", "of", "against", "into"}
+_FORMER = {"once", "formerly", "previously", "originally", "then"}
 _VAGUE = {"many", "various", "several", "some", "different", "numerous", "certain", "few", "multiple", "other"}
 _NAMING = {"call", "term", "name", "dub", "know", "spell", "nickname", "abbreviate"}
 _EVENT_RELATIVES = {"lead", "cause", "result", "allow", "make", "lay", "help", "mark", "mean", "prompt", "enable",
@@ -228,19 +230,21 @@ def _is_mass(noun: Token) -> bool:
 
 
 def _existing(noun: Token, clause: Token, discourse: Discourse) -> Subject:
-    if any(c.lower_ in ("no", "any") for c in noun.lefts):
+    if any(c.lower_ in ("no", "any", "a", "an", "one") for c in noun.lefts):
         raise UnsafeError("existential")
     subject = noun_subject(noun, discourse, without={clause.i})
     return replace(subject, plural=noun.tag_ in ("NNS", "NNPS"))
 
 
 def _finite(head: Token, discourse: Discourse) -> list[Draft]:
-    token, how = _subject_token(head)
-    whose: Token | None = None
-    if how == "own":
+    whose = _misread_whose(head)
+    token, how = (head.doc[whose.i + 1], "own") if whose is not None else _subject_token(head)
+    if how == "own" and whose is None:
         whose = next((c for c in token.children if c.dep_ == "poss" and c.lower_ == "whose"), None)
     if token.dep_ == "expl":
         return _existential(head, token, discourse)
+    if token.lower_ == "it" and _is_empty(head):
+        raise UnsafeError("expletive")
     if how == "relative":
         clause = head
         while clause.dep_ == "conj":
@@ -281,12 +285,45 @@ def _finite(head: Token, discourse: Discourse) -> list[Draft]:
     return _said(subject, predicate, how, discourse)
 
 
+def _misread_whose(head: Token) -> Token | None:
+    """Return the "whose" that a parser gave to the verb, with its noun as an adverbial: "X, whose work shaped Y"."""
+    whose = next((c for c in head.children if c.lower_ == "whose" and c.i + 1 < head.i), None)
+    if whose is None or _has_subject(head):
+        return None
+    return whose if head.doc[whose.i + 1].pos_ == "NOUN" and head.doc[whose.i + 1].head == head else None
+
+
+def _is_empty(head: Token) -> bool:
+    """Say whether "it" with this verb stands for nothing: "it is easy to", "it was he who", "it is known that"."""
+    clauses = {"ccomp", "csubj", "xcomp", "csubjpass"}
+    if head.lemma_ in ("seem", "appear", "happen", "follow", "turn") and any(c.dep_ in clauses for c in head.children):
+        return True
+    if any(c.dep_ == "auxpass" for c in head.children):
+        return any(c.dep_ in ("ccomp", "csubjpass", "csubj") for c in head.children)
+    if head.lemma_ != "be":
+        return False
+    if any(
+        c.dep_ in clauses or (c.dep_ == "acomp" and any(g.dep_ in clauses for g in c.children)) for c in head.children
+    ):
+        return True
+    attribute = next((c for c in head.children if c.dep_ == "attr"), None)
+    if attribute is None or not any(c.dep_ == "relcl" for c in attribute.children):
+        return False
+    ordered = any(c.tag_ == "JJS" or c.ent_type_ == "ORDINAL" or c.lower_ == "only" for c in attribute.children)
+    return not _is_indefinite(attribute) and not ordered
+
+
 def _check_parse(head: Token, subject: Token) -> None:
     """Raise UnsafeError where a parse has signs of being wrong."""
-    roles = [c.dep_ for c in head.children]
+    words = head.doc
+    # a compound with a hyphen may be several attributes, which are one word again when they are written
+    roles = [c.dep_ for c in head.children if c.text != "-" and words[min(c.i + 1, len(words) - 1)].text != "-"]
     if any(roles.count(role) > 1 for role in ("dobj", "attr", "acomp", "nsubj")):
         raise UnsafeError("parse")
-    bare = not any(c.dep_ in ("aux", "auxpass") for c in head.children)
+    ands = [c.i for c in head.rights if c.dep_ == "cc"]
+    if ands and not any(c.dep_ == "conj" and c.i > ands[-1] and _is_verb(c) for c in head.rights):
+        raise UnsafeError("parse")
+    bare = not any(c.dep_ in ("aux", "auxpass") for c in head.children) and head.lemma_ != "be"
     if head.tag_ in ("VBD", "VBN") and bare and subject.head == head:
         # "X, called Y, is Z": the participle was taken for the main verb
         if head.lemma_ in _NAMING or (
@@ -336,8 +373,10 @@ def _existential(head: Token, there: Token, discourse: Discourse) -> list[Draft]
         raise UnsafeError("")  # the relative clause has the claim
     if any(c.dep_ == "aux" for c in head.children):
         raise UnsafeError("existential")
+    if any(c.lower_ in ("a", "an", "one") for c in noun.lefts):
+        raise UnsafeError("existential")
     subject = noun_subject(noun, discourse)
-    plural = noun.tag_ in ("NNS", "NNPS") or bool(coordination_words([noun]))
+    plural = head.lower_ in ("are", "were") or noun.tag_ in ("NNS", "NNPS") or bool(coordination_words([noun]))
     past = tense_is_past(head)
     verb = "existed" if past else inflection.present("exist", plural=plural)
     predicate = predicate_of(head, there)
@@ -387,31 +426,33 @@ def _is_event(head: Token) -> bool:
 
 
 def _apposition(head: Token, discourse: Discourse) -> list[Draft]:
+    """Return "X is a Y" of "X, a Y,", or "the Y is X" of "the Y, X,"."""
     noun = head.head
     if head.pos_ not in ("NOUN", "PROPN", "NUM") or noun.pos_ not in ("NOUN", "PROPN"):
         raise UnsafeError("apposition")
     determiners = {c.lower_ for c in head.lefts if c.dep_ in ("det", "poss", "nummod")}
-    says_what = (bool(determiners & {"a", "an", "the"}) and head.pos_ == "NOUN") or head.lower_ == "one"
-    if not says_what:
-        raise UnsafeError("apposition")
+    kind = (bool(determiners & {"a", "an", "the"}) and head.pos_ == "NOUN") or head.lower_ == "one"
+    owned = any(c.dep_ == "poss" or (c.dep_ == "det" and c.lower_ == "the") for c in noun.lefts)
+    named = (
+        head.pos_ == "PROPN" and noun.pos_ == "NOUN" and noun.tag_ == "NN" and owned and noun.dep_.startswith("nsubj")
+    )
     first = noun
     while first.dep_ == "conj":
         first = first.head
-    if first != noun or any(c.dep_ == "conj" for c in noun.children):
+    if not (kind or named) or first != noun or any(c.dep_ == "conj" for c in noun.children):
         raise UnsafeError("apposition")
     if noun.dep_ == "attr" and noun.head.lemma_ == "be":
         if any(c.dep_ == "neg" for c in noun.head.children):
             raise UnsafeError("apposition")
         subject = noun_subject(_subject_token(noun.head)[0], discourse)
-    elif noun.pos_ == "NOUN" and not any(c.dep_ == "det" and c.lower_ == "the" for c in noun.lefts):
+    elif noun.pos_ == "NOUN" and not owned:
         raise UnsafeError("antecedent_indefinite")
     elif _is_ambiguous(noun, determiners):
         raise UnsafeError("apposition_ambiguous")
     else:
         subject = noun_subject(noun, discourse, without={head.i})
-    past = tense_is_past(noun)
-    plural_noun = head.tag_ in ("NNS", "NNPS")
-    if plural_noun != subject.plural and head.lower_ != "one":
+    past = tense_is_past(noun) or any(c.lower_ in _FORMER for c in head.lefts)
+    if (head.tag_ in ("NNS", "NNPS")) != subject.plural and head.lower_ != "one":
         raise UnsafeError("agreement")
     verb = Part([Piece(inflection.be(past=past, plural=subject.plural))], -1, "verb", "core")
     said = Part(own(head.doc, cover(head)), head.i, "attr", "core")
@@ -514,7 +555,7 @@ def _cores(predicate: Predicate, how: str) -> list[tuple[list[Part], str]]:
         noun = _coordinated(part, head)
         if noun is None:
             continue
-        split = members(noun, part.gone)
+        split = qualities(noun) if noun.pos_ == "ADJ" else members(noun, part.gone)
         if split is None:
             continue
         group = cover(noun, part.gone)
@@ -538,6 +579,8 @@ def _coordinated(part: Part, head: Token) -> Token | None:
     doc = head.doc
     root = doc[part.root]
     if part.dep in ("dobj", "attr", "oprd"):
+        return root
+    if part.dep == "acomp" and root.pos_ == "ADJ" and len(conjuncts(root)) > 1:
         return root
     if part.dep == "acomp":
         root = next((c for c in root.children if c.dep_ == "prep"), root)
@@ -572,13 +615,15 @@ def _fitted(subject: Subject, core: list[Part], how: str, predicate: Predicate, 
         whole = said(core)
         if fits(whole):
             return [whole]
+        reason = "too_long"
     except UnsafeError as unsafe:
-        if not predicate.can_lose_adjuncts or unsafe.args[0] not in _OF_ADJUNCTS:
+        reason = unsafe.args[0]
+        if not predicate.can_lose_adjuncts or reason not in _OF_ADJUNCTS:
             raise
     adjuncts = [p for p in core if p.kind in ("lead", "adjunct")]
     soft = [p for p in core if p.kind == "soft"]
     if not adjuncts or not predicate.can_lose_adjuncts or any(p.binds for p in adjuncts):
-        raise UnsafeError("too_long")
+        raise UnsafeError(reason)
     drafts = []
     for adjunct in [*adjuncts, *soft]:
         for also in (soft, []):
@@ -593,7 +638,7 @@ def _fitted(subject: Subject, core: list[Part], how: str, predicate: Predicate, 
     if not drafts:
         draft = said([p for p in core if p.kind in ("core", "soft")])
         if not fits(draft):
-            raise UnsafeError("too_long")
+            raise UnsafeError(reason)
         drafts.append(draft)
     return drafts
 

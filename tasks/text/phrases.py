@@ -162,6 +162,8 @@ def members(head: Token, gone: Collection[int] = (), *, names_only: bool = False
         return None  # Trinidad and Tobago; the Zambezi and Chobe Rivers
     for item in heads:
         quantities = {c.lower_ for c in item.lefts if c.dep_ in ("det", "amod", "nummod", "predet")}
+        if item != heads[0] and item.doc[item.left_edge.i].tag_ in ("VBD", "VBN"):
+            return None  # "translated an article and added notes"
         if quantities & _NO_SPLIT_DETERMINERS or any(c.dep_ in ("nummod", "appos") for c in item.children):
             return None
     if head.dep_ == "attr" and len({t.tag_ in ("NNS", "NNPS") for t in heads}) > 1:
@@ -202,6 +204,17 @@ def members(head: Token, gone: Collection[int] = (), *, names_only: bool = False
                 return None  # "the walls and the roofs of Rome": which walls?
         out.append(pieces)
     return out
+
+
+def qualities(head: Token) -> list[Phrase] | None:
+    """Return what coordinated adjectives say, each alone, or None where one has a complement that others may share."""
+    heads = conjuncts(head)
+    words = {c.lower_ for t in heads for c in t.children if c.dep_ == "cc"}
+    plain = all(t.pos_ == "ADJ" and all(c.dep_ in ("advmod", "cc", "conj", "punct") for c in t.children) for t in heads)
+    if words != {"and"} or not plain or any(c.dep_ == "advmod" for c in heads[0].children):
+        return None
+    parts = coordination_words(heads)
+    return [own(head.doc, cover(t, parts)) for t in heads]
 
 
 def _right_modifiers(token: Token) -> list[Token]:

@@ -38,6 +38,10 @@ _NO_CLASS = {"part", "type", "form", "one", "kind", "number", "name", "term", "g
              "series", "result", "center", "centre", "capital", "most", "state", "range", "piece", "majority"}  # fmt: skip
 
 
+_WIDER = {"capital": "city", "megacity": "city", "metropolis": "city", "novel": "book", "novella": "book",
+          "sitcom": "series", "footballer": "player", "racket": "sport"}  # fmt: skip
+
+
 class UnsafeError(Exception):
     """No claim can be made here; the first argument is the reason."""
 
@@ -141,6 +145,7 @@ def find_topic(doc: Doc, title: str) -> Topic:
         if mention.head.lemma_ == "be":
             for attr in (c for c in mention.head.children if c.dep_ == "attr"):
                 classes |= {t.lemma_.lower() for t in conjuncts(attr) if t.pos_ in ("NOUN", "PROPN")}
+    classes |= {_WIDER[c] for c in classes if c in _WIDER}
     first = mentions[0]
     plural = is_plural(first)
     pronouns = {t.lower_ for t in doc if t.pos_ == "PRON"}
