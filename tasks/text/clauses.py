@@ -272,6 +272,8 @@ def _finite(head: Token, discourse: Discourse) -> list[Draft]:
             how = "clause" if head.dep_ != "advcl" else "adverbial_clause"
     predicate = predicate_of(head, token if token.head == head else None)
     _check_parse(head, token)
+    if whose is not None:
+        predicate.parts = [p for p in predicate.parts if p.root not in (whose.i, token.i)]
     _check_disjunction(head)
     if how == "relative":
         predicate.drop_relative(head)
@@ -321,7 +323,7 @@ def _check_parse(head: Token, subject: Token) -> None:
     if any(roles.count(role) > 1 for role in ("dobj", "attr", "acomp", "nsubj")):
         raise UnsafeError("parse")
     ands = [c.i for c in head.rights if c.dep_ == "cc"]
-    if ands and not any(c.dep_ == "conj" and c.i > ands[-1] and _is_verb(c) for c in head.rights):
+    if ands and any(c.dep_ == "conj" and c.pos_ == "ADP" for c in head.rights):
         raise UnsafeError("parse")
     bare = not any(c.dep_ in ("aux", "auxpass") for c in head.children) and head.lemma_ != "be"
     if head.tag_ in ("VBD", "VBN") and bare and subject.head == head:
@@ -486,7 +488,7 @@ def _said(subject: Subject, predicate: Predicate, how: str, discourse: Discourse
     try:
         return _each(subject, predicate, how, discourse)
     except UnsafeError as unsafe:
-        if unsafe.args[0] != "too_long" or predicate.is_narrow or not _make_brief(predicate):
+        if unsafe.args[0] not in {"too_long", *_OF_ADJUNCTS} or predicate.is_narrow or not _make_brief(predicate):
             raise
         return _each(subject, predicate, how, discourse)
 

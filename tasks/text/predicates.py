@@ -116,7 +116,7 @@ def predicate_of(head: Token, subject: Token | None) -> Predicate:
             continue
         if child.dep_ == "advcl" and _has_own_claim(child, head):
             continue
-        tokens = cover(child)
+        tokens = cover(child) or ([child.i] if child.text == "-" else [])
         if not tokens:
             continue
         lead = (subject is not None and child.i < start) or (subject is None and child.i < min(verb))

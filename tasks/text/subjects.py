@@ -58,6 +58,17 @@ _RELATIONAL = {
     "population",
     "capital",
     "specie",
+    "male",
+    "female",
+    "adult",
+    "juvenile",
+    "individual",
+    "player",
+    "visitor",
+    "resident",
+    "inhabitant",
+    "follower",
+    "character",
 }
 _COMPARING = {"other", "another", "same", "similar", "further", "certain", "additional", "remaining", "latter", "former"}  # fmt: skip
 _QUANTITIES = {"some", "many", "most", "several", "few", "all", "both", "each", "none", "others", "one", "any", "much",
