@@ -277,6 +277,8 @@ def _finite(head: Token, discourse: Discourse) -> list[Draft]:
     _check_disjunction(head)
     if how == "relative":
         predicate.drop_relative(head)
+    if head.lemma_ == "be" and not subject.referent.topic and any(_is_partial(c) for c in head.children):
+        raise UnsafeError("definite_attribute")
     if how == "clause":
         copular = head.lemma_ == "be" and any(p.dep in ("attr", "acomp", "prep") for p in predicate.parts)
         passive = any(c.dep_ == "auxpass" for c in head.children)
@@ -285,6 +287,17 @@ def _finite(head: Token, discourse: Discourse) -> list[Draft]:
     if subjects:
         return [d for s in subjects for d in _said(s, predicate, "subject_coordination", discourse)]
     return _said(subject, predicate, how, discourse)
+
+
+def _is_partial(attribute: Token) -> bool:
+    """Say whether an attribute says "the capital" and not of what."""
+    if attribute.dep_ != "attr" or not any(c.dep_ == "det" and c.lower_ == "the" for c in attribute.lefts):
+        return False
+    telling = ("prep", "relcl", "acl", "poss", "compound", "advcl")
+    heads = conjuncts(attribute)
+    return (
+        not any(c.dep_ in telling or c.pos_ == "PROPN" for t in heads for c in t.children) and attribute.pos_ == "NOUN"
+    )
 
 
 def _misread_whose(head: Token) -> Token | None:
@@ -329,7 +342,7 @@ def _check_parse(head: Token, subject: Token) -> None:
     if head.tag_ in ("VBD", "VBN") and bare and subject.head == head:
         # "X, called Y, is Z": the participle was taken for the main verb
         if head.lemma_ in _NAMING or (
-            head.doc[head.i - 1].text == "," and not any(is_loose(c) for c in subject.children)
+            head.doc[head.i - 1].text == "," and not any(is_loose(c) for c in subject.subtree)
         ):
             raise UnsafeError("parse")
 
@@ -413,7 +426,7 @@ def _participle(head: Token, discourse: Discourse) -> list[Draft]:
         form = (inflection.past if past else inflection.present)(head.lemma_.lower(), plural=subject.plural)
         verb = [Piece(form, head.i, head.i)]
     else:
-        past = past or _is_event(head)
+        past = past or _is_event(head) or any(c.lower_ in _FORMER for c in head.children)
         verb = [Piece(inflection.be(past=past, plural=subject.plural)), Piece(head.text, head.i, head.i)]
     predicate = predicate_of(head, None)
     _check_disjunction(head)

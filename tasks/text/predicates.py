@@ -116,6 +116,8 @@ def predicate_of(head: Token, subject: Token | None) -> Predicate:
             continue
         if child.dep_ == "advcl" and _has_own_claim(child, head):
             continue
+        if child.dep_ in ("npadvmod", "appos") and child.i > head.i and _is_afterthought(child):
+            continue
         tokens = cover(child) or ([child.i] if child.text == "-" else [])
         if not tokens:
             continue
@@ -167,6 +169,12 @@ def _is_sequence(child: Token) -> bool:
     return any(t.lower_ in _SEQUENCE for t in child.subtree)
 
 
+def _is_afterthought(child: Token) -> bool:
+    """Say whether a noun phrase after a comma comments on the clause: "crowned in 1804, a title he held"."""
+    timed = child.ent_type_ in ("DATE", "TIME", "QUANTITY", "CARDINAL", "PERCENT", "MONEY")
+    return is_comma_before(child) and not timed and any(c.dep_ == "det" for c in child.lefts)
+
+
 def _end_of_parse(head: Token) -> int:
     """Return where what a copula says is followed by words that the parser could not place, else the text's end."""
     attribute = next((c for c in head.rights if c.dep_ == "attr"), None)
@@ -212,6 +220,8 @@ def _shared_auxiliaries(head: Token) -> list[Token]:
         if any(c.lemma_ == "be" for c in theirs):
             return theirs
         raise UnsafeError("verb_form")
+    if head.tag_ == "VB" and not theirs and first.tag_ == "VBP":
+        return []
     if head.tag_ == "VB" or (head.tag_ == "VBP" and any(c.tag_ == "MD" for c in theirs)):
         if any(c.tag_ == "MD" or c.lemma_ == "do" for c in theirs):
             return theirs

@@ -19,7 +19,7 @@ PERSONAL = {
     "her": "person", "they": "many", "their": "many", "them": "many",
 }  # fmt: skip
 MALE, FEMALE = {"he", "his", "him"}, {"she", "her"}
-POINTING = {"this", "that", "these", "those", "such", "latter", "former"}
+POINTING = {"neither", "either", "both", "this", "that", "these", "those", "such", "latter", "former"}
 PERSON_NOUNS = {
     "actor", "actress", "admiral", "architect", "astronomer", "athlete", "author", "boxer", "businessman", "cleric",
     "composer", "conqueror", "dancer", "director", "emperor", "empress", "engineer", "explorer", "filmmaker",
@@ -209,12 +209,15 @@ def agrees(pronoun: str, referent: Referent) -> bool:
     return referent.person is True if kind == "person" else referent.person is not True
 
 
-def resolve(token: Token, discourse: Discourse) -> Referent:
-    """Return what a personal pronoun stands for. Raises UnsafeError where it is not safe to say."""
+def resolve(token: Token, discourse: Discourse, *, subject: bool = True) -> Referent:
+    """Return what a personal pronoun stands for, in the subject of a clause or elsewhere in it.
+
+    Raises UnsafeError where it is not safe to say.
+    """
     word = token.lower_
     if word not in PERSONAL:
         raise UnsafeError("pronoun")
-    before = discourse.current or discourse.previous
+    before = (discourse.current if subject else None) or discourse.previous
     topic = discourse.topic.referent
     fits = topic is not None and agrees(word, topic)
     if fits and PERSONAL[word] == "person" and len(discourse.topic.genders) > 1:

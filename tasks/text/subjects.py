@@ -122,6 +122,13 @@ def noun_subject(head: Token, discourse: Discourse, *, without: Collection[int] 
         c.lower_ == "than" for c in head.subtree
     ):
         raise UnsafeError("elliptic")
+    if (
+        head.tag_ == "NN"
+        and not is_topic
+        and tense_is_past(head)
+        and not any(not c.is_punct for c in _kept(head, without))
+    ):
+        raise UnsafeError("elliptic")  # "filming was delayed": of what?
     if tense_is_past(head) and _is_some(head) and not is_topic and not _is_specified(head, without):
         raise UnsafeError("indefinite_subject")
     for i in tokens:
@@ -150,8 +157,12 @@ def unknown(head: Token) -> Referent:
 
 
 def _is_specified(head: Token, without: Collection[int]) -> bool:
-    children = [c for c in head.children if c.i not in without and not is_loose(c)]
+    children = _kept(head, without)
     return any(c.dep_ in ("prep", "relcl", "acl", "poss", "compound") or c.pos_ == "PROPN" for c in children)
+
+
+def _kept(head: Token, without: Collection[int]) -> list[Token]:
+    return [c for c in head.children if c.i not in without and not is_loose(c)]
 
 
 def _is_some(head: Token) -> bool:
@@ -182,11 +193,15 @@ def settled(phrase: Phrase, subject: Subject, discourse: Discourse, head: Token,
         token = doc[piece.first]
         word = token.lower_
         if token.pos_ == "PRON" and word in PERSONAL:
-            bound = not in_subject and agrees(word, subject.referent) and not _is_argument(token, head)
-            if bound:
+            bound = token.tag_ == "PRP$" or (
+                token.dep_ in ("nsubj", "nsubjpass") and token.head.pos_ in ("VERB", "AUX")
+            )
+            if not in_subject and bound and agrees(word, subject.referent):
                 out.append(piece)
             else:
-                referent = resolve(token, discourse)
+                referent = resolve(token, discourse, subject=in_subject)
+                if referent.topic and subject.referent.topic and not in_subject:
+                    raise UnsafeError("pronoun_ambiguous")  # were it the subject, it would be a reflexive
                 if token.tag_ == "PRP$":
                     out.append(Piece(possessive(referent.name, plural=referent.plural), piece.first, piece.last))
                 else:
@@ -220,7 +235,7 @@ def settled(phrase: Phrase, subject: Subject, discourse: Discourse, head: Token,
             and token.pos_ == "PRON"
             and token.dep_ not in ("nsubj", "nsubjpass")
             and token.tag_ not in ("WDT", "WP")
-            and token.head.dep_ != "relcl"
+            and not (word == "that" and token.head.dep_ == "relcl")
         ):
             if not (word in ("those", "that") and any(True for _ in token.children)):
                 raise UnsafeError("demonstrative")
@@ -236,8 +251,3 @@ def _was_said(noun: Token) -> bool:
     if any(c.dep_ != "det" and c.i < noun.i for c in noun.children):
         return False
     return lemma not in _UNIQUE and any(t.lemma_.lower() == lemma and t.pos_ == "NOUN" for t in noun.doc[: noun.i])
-
-
-def _is_argument(token: Token, head: Token) -> bool:
-    """Say whether a pronoun is an object of the clause's verb: then it is not its subject."""
-    return token.tag_ == "PRP" and token.head == head
