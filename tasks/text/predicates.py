@@ -7,28 +7,20 @@ from spacy.tokens import Token
 from tasks.text.inflection import agree
 from tasks.text.phrases import Phrase, Piece, cover, is_comma_before, own
 from tasks.text.pronouns import UnsafeError
+from tasks.text.wordlists import BINDING, CIRCUMSTANCES, CONNECTIVES, DIRECTIONS, LOCATED, NARROW, SEQUENCE, WITH
 
-_CONNECTIVES = {"however", "therefore", "thus", "moreover", "also", "furthermore", "consequently", "similarly", "then",
-                "nevertheless", "nonetheless", "hence", "likewise", "additionally", "meanwhile", "instead", "thereby",
-                "accordingly", "conversely", "further", "otherwise", "too", "rather", "thereafter", "afterwards",
-                "subsequently", "later", "afterward", "eventually", "indeed"}  # fmt: skip
-_CONNECTIVE_PHRASES = {("for", "example"), ("for", "instance"), ("in", "addition"), ("in", "turn"), ("in", "particular"),
-                       ("in", "contrast"), ("in", "fact"), ("as", "such"), ("as", "well"), ("as", "a", "result")}  # fmt: skip
-# what narrows what is said: it cannot be taken away from it
-_BINDING = {"without", "except", "unlike", "than", "under", "until", "unless", "as", "per", "like", "despite", "if",
-            "besides", "save", "but", "only", "because", "when", "where", "whenever", "wherever", "once"}  # fmt: skip
-# prepositions of place and time: what they govern is an adjunct, also after an object
-_CIRCUMSTANCES = {"in", "at", "on", "during", "after", "before", "since", "between", "near", "throughout", "within",
-                  "around", "along", "across", "among", "about", "until", "over", "through", "outside", "inside", "beneath",
-                  "above", "below", "alongside", "amid", "via", "despite", "due"}  # fmt: skip
-_LOCATED = {"locate", "situate", "base", "result", "live", "lie", "stand", "centre", "center", "be", "specialise",
-            "specialize", "participate", "engage", "take", "find", "set"}  # fmt: skip
-_WITH = {"connect", "combine", "replace", "provide", "associate", "equip", "fill", "compare", "share", "mix", "link",
-         "cover", "confuse", "correlate", "equate", "begin", "start", "end", "deal", "cooperate", "compete", "credit",
-         "charge", "be", "have", "form", "identify", "endow", "concern", "coat", "decorate", "interact", "agree"}  # fmt: skip
-_SEQUENCE = {"later", "earlier", "afterwards", "previously", "ago", "next", "following", "same", "after", "subsequent"}
-_DIRECTIONS = {"north", "south", "east", "west", "northeast", "northwest", "southeast", "southwest"}
-_NARROW = {"no", "few", "all", "every", "each", "any", "most", "only", "little", "none", "hardly", "rarely", "seldom"}
+_CONNECTIVE_PHRASES = {
+    ("for", "example"),
+    ("for", "instance"),
+    ("in", "addition"),
+    ("in", "turn"),
+    ("in", "particular"),
+    ("in", "contrast"),
+    ("in", "fact"),
+    ("as", "such"),
+    ("as", "well"),
+    ("as", "a", "result"),
+}
 
 
 @dataclass(frozen=True)
@@ -132,11 +124,11 @@ def predicate_of(head: Token, subject: Token | None) -> Predicate:
     if shared:
         at = next(i for i, p in enumerate(parts) if p.dep == "verb")
         parts.insert(at, Part(own(doc, (t.i for t in shared)), shared[0].i, "aux", "core"))
-    narrow = any(t.lower_ in _NARROW for t in (subject.subtree if subject is not None else ()))
-    negated = any(c.dep_ == "neg" or c.lower_ in _NARROW for c in head.children)
+    narrow = any(t.lower_ in NARROW for t in (subject.subtree if subject is not None else ()))
+    negated = any(c.dep_ == "neg" or c.lower_ in NARROW for c in head.children)
     first = shared[0] if shared else doc[min(verb, key=lambda i: (doc[i].dep_ not in ("aux", "auxpass"), i))]
     finite = first.i if first.dep_ in ("aux", "auxpass") or first == head or shared else head.i
-    listed = sum(t.lower_ in _DIRECTIONS for t in _of_its_own(head)) > 1  # of which to which, is not safe to tell
+    listed = sum(t.lower_ in DIRECTIONS for t in _of_its_own(head)) > 1  # of which to which, is not safe to tell
     listed |= any(t.dep_ == "conj" and t.pos_ == "ADP" for t in _of_its_own(head))  # in A through B and in C through D
     return Predicate(
         parts, head, finite, can_lose_adjuncts=not narrow and not negated and not listed, is_narrow=narrow or negated
@@ -166,7 +158,7 @@ def _shared_leads(head: Token) -> list[Part]:
 
 
 def _is_sequence(child: Token) -> bool:
-    return any(t.lower_ in _SEQUENCE for t in child.subtree)
+    return any(t.lower_ in SEQUENCE for t in child.subtree)
 
 
 def _is_afterthought(child: Token) -> bool:
@@ -189,9 +181,10 @@ def _verb_group(head: Token) -> set[int]:
     group = {head.i} | {c.i for c in head.children if c.dep_ in ("aux", "auxpass", "neg", "prt")}
     first = min(group)
     for child in head.children:
-        if child.dep_ == "advmod" and not _is_connective(child):
-            if first < child.i < head.i or (child.i == first - 1 and child.right_edge.i == child.i):
-                group |= {t.i for t in child.subtree}
+        if child.dep_ != "advmod" or _is_connective(child):
+            continue
+        if first < child.i < head.i or (child.i == first - 1 and child.right_edge.i == child.i):
+            group |= {t.i for t in child.subtree}
     return group
 
 
@@ -233,7 +226,7 @@ def _is_connective(child: Token) -> bool:
     if child.dep_ not in ("advmod", "prep", "npadvmod"):
         return False
     words = tuple(t.lower_ for t in child.subtree if not t.is_punct)
-    return (len(words) == 1 and words[0] in _CONNECTIVES) or words in _CONNECTIVE_PHRASES
+    return (len(words) == 1 and words[0] in CONNECTIVES) or words in _CONNECTIVE_PHRASES
 
 
 def _has_own_claim(child: Token, head: Token) -> bool:
@@ -256,19 +249,19 @@ def _kind(child: Token, head: Token, lead: bool) -> str:
         return "core"
     if any(c.ent_type_ in ("DATE", "TIME") for c in child.children):
         return "adjunct"
-    if child.lower_ not in _CIRCUMSTANCES and not (child.lower_ == "with" and head.lemma_ not in _WITH):
+    if child.lower_ not in CIRCUMSTANCES and not (child.lower_ == "with" and head.lemma_ not in WITH):
         return "core"
     first = next(
         (c for c in head.rights if c.dep_ in ("prep", "agent", "dobj", "attr", "acomp", "oprd", "xcomp")), None
     )
     if child != first:
         return "adjunct"
-    return "core" if head.lemma_ in _LOCATED or child.lower_ not in ("in", "at", "on", "during", "after") else "soft"
+    return "core" if head.lemma_ in LOCATED or child.lower_ not in ("in", "at", "on", "during", "after") else "soft"
 
 
 def _binds(child: Token, head: Token) -> bool:
     words = {t.lower_ for t in child.subtree}
-    if child.dep_ in ("prep", "advmod") and child.lower_ in _BINDING:
+    if child.dep_ in ("prep", "advmod") and child.lower_ in BINDING:
         return child.lower_ != "as" or child.i > head.i
     if child.dep_ == "advcl":
         if child.left_edge.lower_ == "so":

@@ -13,29 +13,14 @@ from dataclasses import dataclass, field
 from spacy.tokens import Doc, Token
 
 from tasks.text.phrases import Phrase, Piece, conjuncts, cover, is_loose, own, render
+from tasks.text.wordlists import NO_CLASS, PERSON_NOUNS, POINTING
 
 PERSONAL = {
     "it": "thing", "its": "thing", "he": "person", "his": "person", "him": "person", "she": "person",
     "her": "person", "they": "many", "their": "many", "them": "many",
 }  # fmt: skip
 MALE, FEMALE = {"he", "his", "him"}, {"she", "her"}
-POINTING = {"neither", "either", "both", "this", "that", "these", "those", "such", "latter", "former"}
-PERSON_NOUNS = {
-    "actor", "actress", "admiral", "architect", "astronomer", "athlete", "author", "boxer", "businessman", "cleric",
-    "composer", "conqueror", "dancer", "director", "emperor", "empress", "engineer", "explorer", "filmmaker",
-    "footballer", "friar", "general", "inventor", "king", "lawyer", "leader", "man", "mathematician", "monarch",
-    "monk", "musician", "nun", "officer", "orator", "painter", "philosopher", "photographer", "player", "poet",
-    "politician", "polymath", "pope", "president", "priest", "prince", "princess", "producer", "queen", "researcher",
-    "revolutionary", "ruler", "sailor", "saint", "scholar", "sculptor", "senator", "singer", "soldier", "songwriter",
-    "sovereign", "statesman", "sultan", "swimmer", "teacher", "theologian", "thinker", "traveler", "warrior", "woman",
-    "writer", "critic", "diplomat", "dramatist", "entrepreneur", "activist", "designer", "driver", "founder",
-    "missionary", "minister", "chancellor", "governor", "mayor", "bishop", "duke", "duchess", "earl", "novelist", "nobleman", "pharaoh", "prophet", "reformer", "surgeon", "wrestler", "pilot", "judge", "mystic",
-    "goddess", "god", "deity",
-}  # fmt: skip
 _PERSON_SUFFIX = re.compile(r"(?:ologist|ician|grapher|wright|[a-z]{4}ist)$")
-# class nouns too wide or too relational to point back with: "the part", "the type"
-_NO_CLASS = {"part", "type", "form", "one", "kind", "number", "name", "term", "group", "member", "example", "set",
-             "series", "result", "center", "centre", "capital", "most", "state", "range", "piece", "majority"}  # fmt: skip
 
 
 _WIDER = {"capital": "city", "megacity": "city", "metropolis": "city", "novel": "book", "novella": "book",
@@ -117,7 +102,9 @@ def _is_name(head: Token, beyond: set[int], name: str) -> bool:
         return True
     mine, theirs = said.split(), wanted.split()
     person = any(w.ent_type_ == "PERSON" for w in words)
-    return person and len(theirs) > 1 and mine[-1] == theirs[-1] and theirs[0] in mine
+    if len(theirs) == 1:
+        return person and theirs[0] in (mine[0], mine[-1])
+    return person and mine[-1] == theirs[-1] and theirs[0] in mine
 
 
 def _lemma_key(words: list[Token]) -> str:
@@ -168,7 +155,7 @@ def find_topic(doc: Doc, title: str) -> Topic:
         text = text[:1].upper() + text[1:]
     genders = frozenset(sex for sex, words in (("m", MALE), ("f", FEMALE)) if pronouns & words)
     return Topic(
-        Referent(text, plural, person and not plural, topic=True), name, frozenset(classes - _NO_CLASS), genders
+        Referent(text, plural, person and not plural, topic=True), name, frozenset(classes - NO_CLASS), genders
     )
 
 

@@ -23,61 +23,7 @@ from tasks.text.pronouns import (
     resolve,
     stand_in,
 )
-
-# nouns that say nothing without "of": "members are found worldwide"
-_RELATIONAL = {
-    "member",
-    "species",
-    "type",
-    "form",
-    "example",
-    "part",
-    "piece",
-    "version",
-    "kind",
-    "other",
-    "majority",
-    "rest",
-    "half",
-    "number",
-    "variety",
-    "exception",
-    "date",
-    "object",
-    "result",
-    "reason",
-    "purpose",
-    "goal",
-    "end",
-    "beginning",
-    "size",
-    "name",
-    "title",
-    "term",
-    "area",
-    "population",
-    "capital",
-    "specie",
-    "male",
-    "female",
-    "adult",
-    "juvenile",
-    "individual",
-    "player",
-    "visitor",
-    "resident",
-    "inhabitant",
-    "follower",
-    "character",
-}
-_COMPARING = {"other", "another", "same", "similar", "further", "certain", "additional", "remaining", "latter", "former"}  # fmt: skip
-_QUANTITIES = {"some", "many", "most", "several", "few", "all", "both", "each", "none", "others", "one", "any", "much",
-               "either", "neither", "another", "more", "less", "two", "three", "those", "these", "this", "that"}  # fmt: skip
-
-
-_UNIQUE = {"world", "earth", "sun", "moon", "sea", "sky", "body", "universe", "war", "atmosphere", "environment", "west",
-           "east", "north", "south", "century", "equator", "state", "government", "public", "past", "time", "coast",
-           "region", "ocean", "human", "brain", "heart", "blood"}  # fmt: skip
+from tasks.text.wordlists import COMPARING, QUANTITIES, RELATIONAL, UNIQUE
 
 
 @dataclass(frozen=True)
@@ -94,61 +40,62 @@ def noun_subject(head: Token, discourse: Discourse, *, without: Collection[int] 
     doc = head.doc
     tokens = cover(head, without)
     if head.pos_ == "PRON" and head.lower_ in PERSONAL:
-        referent = resolve(head, discourse)
-        named = stand_in(referent, [head.i])
-        if not any(c.dep_ == "conj" for c in head.children):
-            return Subject(named, referent, referent.plural)
-        rest = settled(own(doc, (i for i in tokens if i > head.i)), Subject([], referent, True), discourse, head)
-        return Subject([*named, *rest], Referent(render(doc, [*named, *rest]), True, False), True)
-    if head.lower_ in _QUANTITIES and not any(c.lower_ == "of" for c in head.children):
+        return _pronoun_subject(head, tokens, discourse)
+    if head.lower_ in QUANTITIES and not any(c.lower_ == "of" for c in head.children):
         raise UnsafeError("elliptic" if head.pos_ != "PRON" else "pronoun")
-    if head.pos_ not in ("NOUN", "PROPN", "NUM") and head.lower_ not in _QUANTITIES:
+    if head.pos_ not in ("NOUN", "PROPN", "NUM") and head.lower_ not in QUANTITIES:
         raise UnsafeError("no_noun_subject")
+    plural = is_plural(head)
     topic = discourse.topic.referent
-    is_topic = topic is not None and render(doc, own(doc, tokens)).casefold() == topic.name.casefold()
+    if topic is not None and render(doc, own(doc, tokens)).casefold() == topic.name.casefold():
+        return Subject(own(doc, tokens), topic, plural)
     pointing = points_back(head)
-    if not is_topic and (pointing is not None or is_bare_definite(head, without)):
-        referent = as_topic(head, discourse)
-        if referent is None:
-            raise UnsafeError("demonstrative" if pointing is not None else "definite")
-        return Subject(stand_in(referent, tokens), referent, referent.plural)
-    if not is_topic and head.pos_ == "NOUN" and head.lemma_.lower() in _RELATIONAL and not _is_specified(head, without):
-        raise UnsafeError("elliptic")
-    if head.pos_ == "PROPN" and any(c.lower_ == "the" for c in head.lefts) and not is_topic:
-        of_class = as_topic(head, discourse)  # "the Sultanate"
+    bare = pointing is not None or is_bare_definite(head, without)
+    named = head.pos_ == "PROPN" and any(c.lower_ == "the" for c in head.lefts)  # "the Sultanate"
+    if bare or named:
+        of_class = as_topic(head, discourse)
         if of_class is not None:
             return Subject(stand_in(of_class, tokens), of_class, of_class.plural)
-    if any(c.lower_ in _COMPARING or c.tag_ == "JJR" for c in head.lefts) and not any(
-        c.lower_ == "than" for c in head.subtree
-    ):
-        raise UnsafeError("elliptic")
-    if (
-        head.tag_ == "NN"
-        and not is_topic
-        and tense_is_past(head)
-        and not any(not c.is_punct for c in _kept(head, without))
-    ):
-        raise UnsafeError("elliptic")  # "filming was delayed": of what?
-    if tense_is_past(head) and _is_some(head) and not is_topic and not _is_specified(head, without):
-        raise UnsafeError("indefinite_subject")
-    for i in tokens:
-        inner = doc[i]
-        if inner != head and inner.pos_ == "NOUN" and is_bare_definite(inner) and as_topic(inner, discourse) is None:
-            raise UnsafeError("definite")
-    plural = is_plural(head)
-    if (
-        topic is not None
-        and topic.person
-        and len(tokens) == 1
-        and head.pos_ == "PROPN"
-        and head.text in topic.name.split()
-    ):
+        if bare:
+            raise UnsafeError("demonstrative" if pointing is not None else "definite")
+    surname = len(tokens) == 1 and head.pos_ == "PROPN"
+    if topic is not None and topic.person and surname and head.text in topic.name.split():
         return Subject(stand_in(topic, tokens), topic, plural)
+    _check_stands_alone(head, without, [doc[i] for i in tokens if i != head.i], discourse)
     referent = Referent(lower_start(doc, tokens), plural, _is_person(head))
-    if topic is not None and is_topic:
-        referent = topic
     phrase = settled(own(doc, tokens), Subject([], referent, plural), discourse, head, in_subject=True)
     return Subject(phrase, referent, plural)
+
+
+def _pronoun_subject(head: Token, tokens: list[int], discourse: Discourse) -> Subject:
+    """Return what a pronoun stands for, with what is coordinated with it: "he and his team"."""
+    referent = resolve(head, discourse)
+    named = stand_in(referent, [head.i])
+    if not any(c.dep_ == "conj" for c in head.children):
+        return Subject(named, referent, referent.plural)
+    rest = own(head.doc, (i for i in tokens if i > head.i))
+    phrase = [*named, *settled(rest, Subject([], referent, True), discourse, head)]
+    return Subject(phrase, Referent(render(head.doc, phrase), True, False), True)
+
+
+def _check_stands_alone(head: Token, without: Collection[int], inner: list[Token], discourse: Discourse) -> None:
+    """Raise UnsafeError where a noun phrase says too little without its passage."""
+    told = _kept(head, without)
+    specified = any(c.dep_ in ("prep", "relcl", "acl", "poss", "compound") or c.pos_ == "PROPN" for c in told)
+    if head.pos_ == "NOUN" and head.lemma_.lower() in RELATIONAL and not specified:
+        raise UnsafeError("elliptic")
+    compared = any(c.lower_ in COMPARING or c.tag_ == "JJR" for c in head.lefts)
+    if compared and not any(c.lower_ == "than" for c in head.subtree):
+        raise UnsafeError("elliptic")
+    past = tense_is_past(head)
+    if past and head.tag_ == "NN" and all(c.is_punct for c in told):
+        raise UnsafeError("elliptic")  # "filming was delayed": of what?
+    indefinite = head.pos_ == "NOUN" and any(c.dep_ == "det" and c.lower_ in ("a", "an") for c in head.lefts)
+    if past and indefinite and not specified:
+        raise UnsafeError("indefinite_subject")
+    for noun in inner:
+        if noun.pos_ == "NOUN" and is_bare_definite(noun) and as_topic(noun, discourse) is None:
+            raise UnsafeError("definite")
 
 
 def unknown(head: Token) -> Referent:
@@ -156,17 +103,8 @@ def unknown(head: Token) -> Referent:
     return Referent(head.text, is_plural(head), _is_person(head), known=False)
 
 
-def _is_specified(head: Token, without: Collection[int]) -> bool:
-    children = _kept(head, without)
-    return any(c.dep_ in ("prep", "relcl", "acl", "poss", "compound") or c.pos_ == "PROPN" for c in children)
-
-
 def _kept(head: Token, without: Collection[int]) -> list[Token]:
     return [c for c in head.children if c.i not in without and not is_loose(c)]
-
-
-def _is_some(head: Token) -> bool:
-    return head.pos_ == "NOUN" and any(c.dep_ == "det" and c.lower_ in ("a", "an") for c in head.lefts)
 
 
 def _is_person(head: Token) -> bool | None:
@@ -230,15 +168,11 @@ def settled(phrase: Phrase, subject: Subject, discourse: Discourse, head: Token,
                     raise UnsafeError("demonstrative")
                 elif not in_subject and _was_said(noun):
                     raise UnsafeError("definite_object")
-        if (
-            word in ("this", "these", "those", "that")
-            and token.pos_ == "PRON"
-            and token.dep_ not in ("nsubj", "nsubjpass")
-            and token.tag_ not in ("WDT", "WP")
-            and not (word == "that" and token.head.dep_ == "relcl")
-        ):
-            if not (word in ("those", "that") and any(True for _ in token.children)):
-                raise UnsafeError("demonstrative")
+        relative = token.tag_ in ("WDT", "WP") or (word == "that" and token.head.dep_ == "relcl")
+        told = word in ("those", "that") and any(True for _ in token.children)  # "those of"
+        alone = token.pos_ == "PRON" and token.dep_ not in ("nsubj", "nsubjpass")
+        if word in ("this", "these", "those", "that") and alone and not relative and not told:
+            raise UnsafeError("demonstrative")
         if word in ("former", "latter") and token.pos_ == "NOUN":
             raise UnsafeError("demonstrative")
         out.append(piece)
@@ -250,4 +184,4 @@ def _was_said(noun: Token) -> bool:
     lemma = noun.lemma_.lower()
     if any(c.dep_ != "det" and c.i < noun.i for c in noun.children):
         return False
-    return lemma not in _UNIQUE and any(t.lemma_.lower() == lemma and t.pos_ == "NOUN" for t in noun.doc[: noun.i])
+    return lemma not in UNIQUE and any(t.lemma_.lower() == lemma and t.pos_ == "NOUN" for t in noun.doc[: noun.i])
