@@ -49,8 +49,14 @@ def said(subject: Subject, predicate: Predicate, how: str, discourse: Discourse)
 
 def _each(subject: Subject, predicate: Predicate, how: str, discourse: Discourse) -> list[Draft]:
     drafts: list[Draft] = []
+    failures: list[UnsafeError] = []
     for core, label in _cores(predicate, how):
-        drafts += _fitted(subject, core, label, predicate, discourse)
+        try:
+            drafts += _fitted(subject, core, label, predicate, discourse)
+        except UnsafeError as unsafe:
+            failures.append(unsafe)
+    if not drafts:
+        raise failures[0]
     return drafts
 
 
@@ -78,6 +84,7 @@ def _make_brief(predicate: Predicate) -> bool:
 
 
 def is_indefinite(noun: Token) -> bool:
+    """Say whether a noun phrase means some thing, or a kind in the plural; a coordinated noun is as the first is."""
     while noun.dep_ == "conj" and not any(c.dep_ in ("det", "poss") for c in noun.lefts):
         noun = noun.head
     determiners = {c.lower_ for c in noun.lefts if c.dep_ in ("det", "poss", "nummod")}

@@ -27,6 +27,7 @@ from tasks.text.predicates import Part, Predicate, predicate_of, tense_is_past
 from tasks.text.pronouns import Discourse, Referent, UnsafeError, is_plural
 from tasks.text.subjects import Subject, noun_subject, unknown
 from tasks.text.wordlists import (
+    CIRCUMSTANCES,
     COLLECTIVE,
     EVENT_RELATIVES,
     EVENTS,
@@ -267,13 +268,15 @@ def _existential(head: Token, there: Token, discourse: Discourse) -> list[Draft]
         raise UnsafeError("existential")
     if any(c.lower_ in ("a", "an", "one") for c in noun.lefts):
         raise UnsafeError("existential")
-    subject = noun_subject(noun, discourse)
+    places = [c for c in noun.rights if c.dep_ == "prep" and c.lower_ in CIRCUMSTANCES]
+    subject = noun_subject(noun, discourse, without={c.i for c in places})
     plural = head.lower_ in ("are", "were") or noun.tag_ in ("NNS", "NNPS") or bool(coordination_words([noun]))
     past = tense_is_past(head)
     verb = "existed" if past else inflection.present("exist", plural=plural)
     predicate = predicate_of(head, there)
     predicate.parts = [p for p in predicate.parts if p.root not in (noun.i, head.i)]
     predicate.parts.insert(0, Part([Piece(verb, head.i, head.i)], head.i, "verb", "core"))
+    predicate.parts += [Part(own(head.doc, cover(c)), c.i, "prep", "core") for c in places]
     return _said(subject, predicate, "existential", discourse)
 
 

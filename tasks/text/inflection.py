@@ -24,7 +24,9 @@ _IRREGULAR_PASTS = {
 _DOUBLED = {"ban", "bar", "plan", "ship", "stop", "step", "rob", "tap", "trap", "star", "occur", "refer", "prefer"}
 _DOUBLED |= {"transfer", "permit", "admit", "commit", "control", "compel", "expel", "span", "map", "drop", "strip"}
 # begins with a vowel letter but a consonant sound, and the other way about
-_SOUNDS_CONSONANT = re.compile(r"(?:uni(?!n|m)|use|usu|uti|uto|ur[aeiou]|eu|ew|one\b|once|ubiq|u[.\-\d]|us\b)", re.I)
+_SOUNDS_CONSONANT = re.compile(
+    r"(?:uni(?![nmd])|(?-i:UN(?![a-z]))|use|usu|uti|uto|ur[aeiou]|eu|ew|one\b|once|ubiq|u[.\-\d]|us\b)", re.I
+)
 _SOUNDS_VOWEL = re.compile(r"(?:hour|heir|honou?r|honest|8|1[18](?:\D|$)|1[18]\d{3}\D|[FHLMNRSX](?:[A-Z\d.]|\b)-?)")
 
 

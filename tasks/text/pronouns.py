@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from spacy.tokens import Doc, Token
 
-from tasks.text.phrases import Phrase, Piece, conjuncts, cover, is_loose, own, render
+from tasks.text.phrases import PLACES, Phrase, Piece, conjuncts, cover, is_loose, own, render
 from tasks.text.wordlists import NO_CLASS, PERSON_NOUNS, POINTING
 
 PERSONAL = {
@@ -143,7 +143,8 @@ def find_topic(doc: Doc, title: str) -> Topic:
         and not any(c.dep_ == "det" for c in first.children)
         and not any(e.label_ == "PERSON" and not set(e.text.split()) & set(name.split()) for e in doc.ents)
     )
-    person = (sexed and (named_person or alone)) or any(is_person_noun(c) for c in classes)
+    human = any(is_person_noun(c) for c in classes)
+    person = human or (sexed and not classes and first.ent_type_ not in PLACES and (named_person or alone))
     beyond = _beyond_name(first)
     if not _is_name(first, beyond, name):
         beyond |= {c.i for c in first.rights if c.dep_ == "prep"}
