@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from spacy.tokens import Token
+from spacy.tokens import Doc, Token
 
 from tasks.text.phrases import (
     Phrase,
@@ -72,6 +72,7 @@ def _make_brief(predicate: Predicate) -> bool:
             t.i
             for t in inside
             if (t.dep_ == "relcl" or (t.dep_ == "acl" and t.tag_ != "VB"))
+            and not any(c.tag_ == "TO" for c in t.children)
             and t.head in inside
             and (is_indefinite(t.head) or _is_mass(t.head))
             and not (t.head.i == part.root and any(c.lower_ in VAGUE for c in t.head.lefts))
@@ -150,6 +151,8 @@ def _fitted(subject: Subject, core: list[Part], how: str, predicate: Predicate, 
         for part in (p for p in parts if p.kind == "lead"):
             phrase += [*settled(part.phrase, subject, discourse, predicate.head), Piece(",")]
         phrase += subject.phrase
+        if _is_open(subject.phrase, doc):
+            phrase.append(Piece(","))
         before = -1  # the last token said
         for part in (p for p in parts if p.kind != "lead"):
             first = min((p.first for p in part.phrase if p.first >= 0), default=-1)
@@ -193,6 +196,14 @@ def _fitted(subject: Subject, core: list[Part], how: str, predicate: Predicate, 
             raise UnsafeError(reason)
         drafts.append(draft)
     return drafts
+
+
+def _is_open(phrase: Phrase, doc: Doc) -> bool:
+    """Say whether a phrase holds an insertion whose second comma stands behind it."""
+    if not phrase or phrase[-1].last < 0 or phrase[-1].last + 1 >= len(doc) or doc[phrase[-1].last + 1].text != ",":
+        return False
+    commas = sum(p.text == "," for p in phrase)
+    return commas == 1 and not any(doc[p.first].dep_ == "cc" for p in phrase if p.first >= 0)
 
 
 def _is_within(draft: Draft, others: Sequence[Draft]) -> bool:

@@ -84,6 +84,7 @@ def _extraction(doc: Doc, reading: Reading, passage: Passage) -> Extraction:
         number = reading.sentences[sentence.start]
         discourse.begin(number)
         drafts, refused = sentence_claims(list(sentence), discourse)
+        discourse.heard(sentence)
         for draft in drafts:
             claim, reason = _claim(doc, reading, draft, number)
             if reason:
@@ -123,7 +124,9 @@ def _inside(doc: Doc, piece: Piece) -> Piece:
     return replace(piece, text=piece.text[:1].lower() + piece.text[1:])
 
 
-_BAD_END = re.compile(r"\b(?:and|or|but|of|the|a|an|in|to|by|with|which|that|who|is|are|was|were|as)\.$", re.I)
+_BAD_END = re.compile(
+    r"\b(?:no|vs|ca|c|and|or|but|of|the|a|an|in|to|by|with|which|that|who|is|are|was|were|as)\.$", re.I
+)
 
 
 def _unsound(claim: Claim) -> str | None:

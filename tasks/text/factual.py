@@ -69,6 +69,9 @@ def check_parse(head: Token, subject: Token) -> None:
     ands = [c.i for c in head.rights if c.dep_ == "cc"]
     if ands and any(c.dep_ == "conj" and c.pos_ == "ADP" for c in head.rights):
         raise UnsafeError("parse")
+    others = [c for c in head.rights if c.dep_ == "conj" and not is_verb(c)]
+    if ands and others and words[ands[-1] - 1].text != ",":
+        raise UnsafeError("parse")  # "named after the mathematician and physicist X": X was taken from them
     bare = not any(c.dep_ in ("aux", "auxpass") for c in head.children) and head.lemma_ != "be"
     if head.tag_ in ("VBD", "VBN") and bare and subject.head == head:
         # "X, called Y, is Z": the participle was taken for the main verb
@@ -91,7 +94,11 @@ def is_empty(head: Token) -> bool:
     ):
         return True
     attribute = next((c for c in head.children if c.dep_ == "attr"), None)
-    if attribute is None or not any(c.dep_ == "relcl" for c in attribute.children):
+    if attribute is None:
+        return False
+    if attribute.pos_ == "PROPN" and any(t.tag_ in ("WP", "WDT") for t in attribute.subtree):
+        return True
+    if not any(c.dep_ == "relcl" for c in attribute.children):
         return False
     ordered = any(c.tag_ == "JJS" or c.ent_type_ == "ORDINAL" or c.lower_ == "only" for c in attribute.children)
     return not is_indefinite(attribute) and not ordered

@@ -10,7 +10,7 @@ import re
 from collections.abc import Collection
 from dataclasses import dataclass, field
 
-from spacy.tokens import Doc, Token
+from spacy.tokens import Doc, Span, Token
 
 from tasks.text.phrases import PLACES, Phrase, Piece, conjuncts, cover, is_loose, own, render
 from tasks.text.wordlists import NO_CLASS, PERSON_NOUNS, POINTING
@@ -60,18 +60,29 @@ class Discourse:
     sentence: int = -1  # of the subjects that are held
     previous: Referent | None = None
     current: Referent | None = None
-    people: list[str] = field(default_factory=list)
+    rivals: list[Referent] = field(default_factory=list)  # other things that the sentence before speaks of
+    _heard: list[Referent] = field(default_factory=list)
 
     def begin(self, sentence: int) -> None:
         """Go on to a sentence; what was the subject before one that was not read is not known."""
         if sentence != self.sentence:
             self.previous = self.current if sentence == self.sentence + 1 else None
+            self.rivals = self._heard
+            self._heard = []
             self.current = None
             self.sentence = sentence
 
     def saw(self, subject: Referent) -> None:
         """Take note of the subject of a main clause."""
         self.current = subject
+
+    def heard(self, sentence: Span) -> None:
+        """Take note of what else a sentence speaks of: what a pronoun after it may stand for."""
+        for token in sentence:
+            if token.dep_ in ("dobj", "oprd", "nsubj", "nsubjpass") and token.pos_ in ("NOUN", "PROPN"):
+                person = token.ent_type_ == "PERSON" or is_person_noun(token.lemma_.lower())
+                if not _names_topic(token, self.topic.title) and token.lemma_.lower() not in self.topic.classes:
+                    self._heard.append(Referent(token.text, token.tag_ in ("NNS", "NNPS"), person))
 
 
 def bare_title(title: str) -> str:
@@ -102,6 +113,9 @@ def _is_name(head: Token, beyond: set[int], name: str) -> bool:
         return True
     mine, theirs = said.split(), wanted.split()
     person = any(w.ent_type_ == "PERSON" for w in words)
+    if len(mine) == 1 and len(theirs) > 1:
+        known = any(t.ent_type_ == "PERSON" and t.text == words[0].text for t in head.doc)
+        return known and mine[0] == theirs[-1]  # a surname
     if len(theirs) == 1:
         return person and theirs[0] in (mine[0], mine[-1])
     return person and mine[-1] == theirs[-1] and theirs[0] in mine
@@ -152,6 +166,8 @@ def find_topic(doc: Doc, title: str) -> Topic:
     if sum(doc[i].pos_ in ("NOUN", "PROPN", "ADJ") for i in tokens) > 1 and not person:
         classes.add(first.lemma_.lower())  # "the sultanate", of the Funj Sultanate
     text = lower_start(doc, tokens)
+    if person and " " in name and " " not in text:
+        text = name  # the surname told whose page it is
     if re.match(r"(?:The|An?) ", name):  # of a work, part of its name
         text = text[:1].upper() + text[1:]
     genders = frozenset(sex for sex, words in (("m", MALE), ("f", FEMALE)) if pronouns & words)
@@ -217,6 +233,8 @@ def resolve(token: Token, discourse: Discourse, *, subject: bool = True) -> Refe
             return before
         raise UnsafeError("pronoun_ambiguous")
     if topic is not None and fits:
+        if any(agrees(word, rival) for rival in discourse.rivals):
+            raise UnsafeError("pronoun_ambiguous")
         return topic
     raise UnsafeError("pronoun_unresolved")
 

@@ -43,8 +43,11 @@ def noun_subject(head: Token, discourse: Discourse, *, without: Collection[int] 
         return _pronoun_subject(head, tokens, discourse)
     if head.lower_ in QUANTITIES and not any(c.lower_ == "of" for c in head.children):
         raise UnsafeError("elliptic" if head.pos_ != "PRON" else "pronoun")
-    if head.pos_ not in ("NOUN", "PROPN", "NUM") and head.lower_ not in QUANTITIES:
+    language = head.ent_type_ in ("LANGUAGE", "NORP")
+    if head.pos_ not in ("NOUN", "PROPN", "NUM") and head.lower_ not in QUANTITIES and not language:
         raise UnsafeError("no_noun_subject")
+    if any(doc[i].tag_ in ("WP", "WDT", "WP$") and not _is_inside_relative(doc[i], tokens) for i in tokens):
+        raise UnsafeError("relative_object")  # "not all of which"
     plural = is_plural(head)
     topic = discourse.topic.referent
     if topic is not None and render(doc, own(doc, tokens)).casefold() == topic.name.casefold():
@@ -101,6 +104,10 @@ def _check_stands_alone(head: Token, without: Collection[int], inner: list[Token
 def unknown(head: Token) -> Referent:
     """Return what is known of a noun phrase that cannot be named: number and whether a person."""
     return Referent(head.text, is_plural(head), _is_person(head), known=False)
+
+
+def _is_inside_relative(token: Token, tokens: list[int]) -> bool:
+    return any(t.dep_ == "relcl" and t.i in tokens for t in token.ancestors)
 
 
 def _kept(head: Token, without: Collection[int]) -> list[Token]:
