@@ -63,8 +63,8 @@ def run(stage: Stage, params: Params) -> Report:
     found, rejects = _extracted(stage, passages)
     for passage_id, value in found.items():
         if not value["claims"]:
-            reasons = Counter(dropped["reason"] for dropped in value["dropped"])
-            rejects[passage_id] = Reject("no_claims", ", ".join(f"{r} {n}" for r, n in sorted(reasons.items())))
+            seen = Counter(dropped["reason"] for dropped in value["dropped"])
+            rejects[passage_id] = Reject("no_claims", ", ".join(f"{r} {n}" for r, n in sorted(seen.items())))
     stage.check_rejects("passage", len(passages), len(rejects))
     kept = [row for row in passages if row["passage_id"] not in rejects]
     claims = [claim for row in kept for claim in _claim_rows(row, found[row["passage_id"]]["claims"])]
