@@ -14,6 +14,7 @@ CLEAR_SHARE, CLEAR_COUNT = 0.85, 2
 # with a text: how strongly it must speak for a sense, and how much more than for one of another kind (see `_evidence`)
 EVIDENCE, EVIDENCE_MARGIN = 0.3, 0.2
 LIKELY_SHARE = 0.6  # of the first sense, where the text speaks for it but weakly
+LAST_SENSE = 5  # later ones are so rare that a text which seems to speak for them mostly speaks of something else
 RARE_SHARE, RARE_EVIDENCE = 0.1, 0.8  # a sense that counted texts hardly have must be spoken for loudly
 
 
@@ -60,7 +61,7 @@ class Senses:
         best = max(range(len(senses)), key=lambda n: (scores[n], counts[n], -n))
         rare = counts[best] < RARE_SHARE * sum(counts) >= RARE_SHARE * CLEAR_COUNT
         if scores[best] >= (RARE_EVIDENCE if rare else EVIDENCE) and scores[best] - elsewhere(best) >= EVIDENCE_MARGIN:
-            return best + 1
+            return best + 1 if best < LAST_SENSE else None
         share = LIKELY_SHARE if scores[0] > elsewhere(0) else CLEAR_SHARE
         return 1 if self._first_share(word, pos) >= share and elsewhere(0) < EVIDENCE else None
 

@@ -50,7 +50,7 @@ KNOWN_FOR = 2  # people and places are called by few of the words for them: so o
 _WITH_INSTANCES: Final = {"noun.person", "noun.location", "noun.object"}
 # words that say nothing by themselves, or that anything of their type may be called besides
 _LIGHT_NOUNS: Final = """
-    amount category class component device equivalent example form group kind lot material member name number part
+    amount art category class component device equivalent example form group kind lot material member name number part
     person piece result series set sort structure system term thing type unit use variety way
     churchman clergyman cleric follower genius hero investigator maker master observer originator phase practitioner
     prelate site terrain virtuoso

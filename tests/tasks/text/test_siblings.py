@@ -270,6 +270,16 @@ def test_the_text_says_which_meaning_stands_there(capital: Swaps, tmp_path: Path
     assert Senses(WordNet(tmp_path)).sense_in("capital", "n", "In Paris, the capital, the government sits.") == 2
 
 
+def test_a_sense_far_down_the_list_is_not_believed(make: Make, tmp_path: Path) -> None:
+    rare = [Entry(f"s{n}", "noun.artifact", "column:1", [], f"thing{n}") for n in range(4)]
+    for place in (4, 5):  # how many senses come first
+        told = Entry("told", "noun.communication", "column:1", [], "essay printed regularly in a newspaper")
+        first = [*rare, Entry("s4", "noun.artifact", "column:1", [], "thing")][:place]
+        make(*first, told)
+        found = Senses(WordNet(tmp_path)).sense_in("column", "n", "Her essay, a regularly printed newspaper column.")
+        assert found == (5 if place == 4 else None)
+
+
 def test_the_first_sense_is_clear_where_it_has_nearly_all_occurrences(make: Make, tmp_path: Path) -> None:
     make(
         Entry("a", "noun.person", "painter:15"),
