@@ -55,9 +55,9 @@ class Stopped(Exception):
 class _Failed(Exception):
     """One try that brought no answer. `wait_s`: how long the endpoint asks to wait. `lost`: it may be charged."""
 
-    def __init__(self, why: str, *, wait_s: float | None = None, lost: bool = False) -> None:
+    def __init__(self, why: str, *, wait_s: float | None = None, is_busy: bool = False, lost: bool = False) -> None:
         super().__init__(why)
-        self.why, self.wait_s, self.lost = why, wait_s, lost
+        self.why, self.wait_s, self.is_busy, self.lost = why, wait_s, is_busy, lost
 
 
 class Sender:
@@ -65,6 +65,7 @@ class Sender:
 
     def __init__(self, endpoint: Endpoint, client: httpx2.Client, ledger: Ledger, stop: threading.Event) -> None:
         self._endpoint, self._client, self._ledger, self._stop = endpoint, client, ledger, stop
+        self._answered = 0
         self._failed_in_a_row = 0
         self._open_at = 0.0  # time.monotonic before which the endpoint wants no request
         self._lock = threading.Lock()
@@ -81,21 +82,25 @@ class Sender:
         body = json.dumps(sent, ensure_ascii=False, allow_nan=False).encode()
         most = Usage(len(body), int(settings.get("max_tokens", 0)))  # a token has a byte at least
         jitter = random.Random(name)
-        for number in range(1, self._endpoint.tries + 1):
+        tries, answered = 0, self._answered
+        while True:
             self._wait_until_open()
             try:
                 said = self._try(body, messages, most)
             except _Failed as failed:
-                wait_s = self._wait_after(failed, number, jitter)
+                if not (failed.is_busy and self._answered > answered):  # an endpoint that answers others will answer
+                    tries += 1
+                answered = self._answered
+                wait_s = self._wait_after(failed, tries, jitter)
                 if wait_s is None:
-                    return self._give_up(failed.why, number)
-                log.debug("%s: %s; try %d follows in %.1f s", self._address, failed.why, number + 1, wait_s)
+                    raise self._given_up(failed.why, tries) from None
+                log.debug("%s: %s; another try follows in %.1f s", self._address, failed.why, wait_s)
                 self._pause(wait_s)
             else:
                 with self._lock:
+                    self._answered += 1
                     self._failed_in_a_row = 0
                 return said
-        raise AssertionError("the last try returns or raises")
 
     # --- one try ---
 
@@ -163,7 +168,7 @@ class Sender:
     def _raise_for(self, status: int, headers: httpx2.Headers, body: bytes, key: str) -> None:
         why = f"HTTP {status}: {_error_text(body, key)}"
         if status in _AGAIN and not _out_of_quota(body):
-            raise _Failed(why, wait_s=_retry_after_s(headers))
+            raise _Failed(why, wait_s=_retry_after_s(headers), is_busy=status == 429)
         if status in _FOR_ALL or status < 400 or status in _AGAIN:
             remedy = {
                 401: f"set {self._endpoint.key_variable} to a key that the endpoint takes",
@@ -176,11 +181,11 @@ class Sender:
 
     # --- waiting and giving up ---
 
-    def _wait_after(self, failed: _Failed, number: int, jitter: random.Random) -> float | None:
-        """Return how long to wait before the next try, seconds; None where there is none."""
-        grown = self._endpoint.first_wait_s * 2.0 ** min(number - 1, 30)
+    def _wait_after(self, failed: _Failed, tries: int, jitter: random.Random) -> float | None:
+        """Return how long to wait after so many tries, seconds; None where no other follows."""
+        grown = self._endpoint.first_wait_s * 2.0 ** min(max(tries - 1, 0), 30)
         wait_s = min(grown, self._endpoint.longest_wait_s) * jitter.uniform(0.5, 1.0)
-        if number == self._endpoint.tries:
+        if tries >= self._endpoint.tries:
             return None
         if failed.wait_s is None:
             return wait_s
@@ -204,11 +209,9 @@ class Sender:
         if self._stop.wait(seconds) if seconds > 0 else self._stop.is_set():
             raise Stopped
 
-    def _give_up(self, why: str, tries: int) -> Said:
+    def _given_up(self, why: str, tries: int) -> Exception:
         told = f"{why}, at the last of {tries} tries" if tries > 1 else why
-        raise self._counted(
-            Reject("no_answer", f"{told}; it is not stored, so the next run of the stage asks again"), why
-        )
+        return self._counted(Reject("no_answer", f"{told}; not stored: the next run of the stage asks again"), why)
 
     def _counted(self, reject: Reject, why: str) -> Exception:
         """Return `reject`, or what ends the run where it is one too many."""

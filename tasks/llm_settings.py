@@ -54,7 +54,9 @@ class Endpoint(StrictModel):
     concurrency: int = Field(default=8, ge=1, le=1024, description="requests at a time")
     connect_timeout_s: float = Field(default=10.0, gt=0, description="for a connection")
     answer_timeout_s: float = Field(default=300.0, gt=0, description="for a whole answer")
-    tries: int = Field(default=6, ge=1, le=100, description="of one request, before it counts as failed")
+    tries: int = Field(
+        default=6, ge=1, le=100, description="of one request; HTTP 429 is none while others are answered"
+    )
     first_wait_s: float = Field(default=1.0, ge=0, description="before the second try, doubled for each that follows")
     longest_wait_s: float = Field(default=120.0, ge=0, description="an endpoint that asks for more is given up")
     failures_in_a_row: int = Field(default=5, ge=1, description="failed requests with no answer between: all stops")

@@ -4,8 +4,9 @@ import re
 import time
 
 import pytest
+from pydantic import ValidationError
 
-from tasks.llm import Sampling, ask
+from tasks.llm import Llm, Sampling, ask
 from tasks.tables import Reject
 from tests.tasks.llm_cases import SAMPLING, Claims, endpoint, passage, quoted, request, run
 from tests.tasks.llm_cases import server as server
@@ -70,6 +71,15 @@ def test_the_limit_of_an_answer_has_the_name_that_the_endpoint_wants_and_the_ans
     assert "max_tokens" not in server.bodies[0]
     run(server, store, [request(1)])
     assert server.calls == 1
+
+
+def test_settings_are_read_as_params_yaml_holds_them():
+    settings = Llm.model_validate({"endpoint": {"base_url": "http://h/v1"}, "limits": {"max_cost_usd": 5}})
+    assert (settings.endpoint.concurrency, settings.limits.max_cost_usd, settings.limits.max_calls) == (8, 5, None)
+    assert Llm.model_validate({}).endpoint is None
+    for wrong in ({"concurrency": 0}, {"tries": 1.5}, {"key": "sk-1"}, {"key_variable": "sk-1"}, {"first_wait_s": "1"}):
+        with pytest.raises(ValidationError):
+            Llm.model_validate({"endpoint": {"base_url": "http://h/v1"} | wrong})
 
 
 # --- checks and repairs ---
