@@ -148,6 +148,8 @@ def _fitted(subject: Subject, core: list[Part], how: str, predicate: Predicate, 
 
     def drafted(parts: Sequence[Part]) -> Draft:
         phrase: Phrase = []
+        if predicate.says_nothing(parts):
+            raise UnsafeError("too_short")
         for part in (p for p in parts if p.kind == "lead"):
             phrase += [*settled(part.phrase, subject, discourse, predicate.head), Piece(",")]
         phrase += subject.phrase

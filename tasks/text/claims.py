@@ -133,7 +133,7 @@ def _unsound(claim: Claim) -> str | None:
     words = claim.text.split()
     if len(words) > MAX_WORDS:
         return "too_long"
-    if len(words) < (4 if claim.construction in ("active", "coordination") else 3):
+    if len(words) < 3:
         return "too_short"
     if _BAD_END.search(claim.text):
         return "ungrammatical"

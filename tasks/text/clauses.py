@@ -24,14 +24,16 @@ from tasks.text.phrases import (
     render,
 )
 from tasks.text.predicates import Part, Predicate, predicate_of, tense_is_past
-from tasks.text.pronouns import Discourse, Referent, UnsafeError, is_plural
+from tasks.text.pronouns import Discourse, Referent, UnsafeError, is_person_noun, is_plural
 from tasks.text.subjects import Subject, noun_subject, unknown
 from tasks.text.wordlists import (
     CIRCUMSTANCES,
     COLLECTIVE,
     EVENT_RELATIVES,
     EVENTS,
+    NO_CLASS,
     NO_PARTICIPLE,
+    RELATIONAL,
     STATES,
 )
 
@@ -144,7 +146,19 @@ def _antecedent(clause: Token, noun: Token, discourse: Discourse) -> Subject:
         raise UnsafeError("antecedent")
     if not _is_known(noun):
         raise UnsafeError("antecedent_indefinite")
+    if _is_nearest_only(noun, clause):
+        raise UnsafeError("relative_ambiguous")
     return noun_subject(noun, discourse, without={clause.i})
+
+
+def _is_nearest_only(noun: Token, clause: Token) -> bool:
+    """Say whether a clause may be about the noun that governs its nearest one: "her home in Coyoacán, which"."""
+    if noun.dep_ != "pobj" or noun.head.head.pos_ not in ("NOUN", "PROPN"):
+        return False
+    if any(c.lower_ == "who" for c in clause.children):
+        return not (noun.ent_type_ == "PERSON" or is_person_noun(noun.lemma_.lower()))
+    partitive = noun.head.lower_ == "of" and noun.head.head.lemma_.lower() in RELATIONAL | NO_CLASS
+    return not partitive and noun.head.lower_ not in ("as", "like", "including")
 
 
 def _is_known(noun: Token) -> bool:

@@ -47,6 +47,15 @@ def _is_framed(clause: Token) -> bool:
     return any(t.tag_ in ("WDT", "WRB", "WP") and not t.dep_.startswith("nsubj") for t in clause.subtree)
 
 
+def _is_broken_list(first: Token) -> bool:
+    """Say whether a list has lost its last member, and its "and" with it, to another reading."""
+    if first.dep_ == "conj" or first.pos_ not in ("NOUN", "PROPN") or not any(c.dep_ == "conj" for c in first.children):
+        return False
+    heads = conjuncts(first)
+    commas = any(c.text == "," for t in heads for c in t.children)
+    return commas and not any(c.dep_ == "cc" for t in heads for c in t.children)
+
+
 def check_disjunction(head: Token) -> None:
     """Raise UnsafeError where one of several verbs is said to be true. "Can A or B" says that both can be."""
     first = head
@@ -72,6 +81,11 @@ def check_parse(head: Token, subject: Token) -> None:
     others = [c for c in head.rights if c.dep_ == "conj" and not is_verb(c)]
     if ands and others and words[ands[-1] - 1].text != ",":
         raise UnsafeError("parse")  # "named after the mathematician and physicist X": X was taken from them
+    finite_first = head.tag_ in ("VBN", "VBD", "VBZ", "VBG") and not any(c.tag_ in ("MD", "TO") for c in head.children)
+    if finite_first and any(c.dep_ == "conj" and c.tag_ == "VB" and not list(c.lefts) for c in head.rights):
+        raise UnsafeError("parse")  # the same, X taken for a verb
+    if any(_is_broken_list(t) for c in head.children if c.dep_ not in ("conj", "advcl", "ccomp") for t in c.subtree):
+        raise UnsafeError("parse")
     bare = not any(c.dep_ in ("aux", "auxpass") for c in head.children) and head.lemma_ != "be"
     if head.tag_ in ("VBD", "VBN") and bare and subject.head == head:
         # "X, called Y, is Z": the participle was taken for the main verb

@@ -1,5 +1,6 @@
 """What a clause says of its subject, in parts: the verb with its arguments, and adjuncts that may be said apart."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from spacy.tokens import Token
@@ -7,7 +8,17 @@ from spacy.tokens import Token
 from tasks.text.inflection import agree
 from tasks.text.phrases import Phrase, Piece, cover, is_comma_before, own
 from tasks.text.pronouns import UnsafeError
-from tasks.text.wordlists import BINDING, CIRCUMSTANCES, CONNECTIVES, DIRECTIONS, LOCATED, NARROW, SEQUENCE, WITH
+from tasks.text.wordlists import (
+    BINDING,
+    CIRCUMSTANCES,
+    CONNECTIVES,
+    DIRECTIONS,
+    LOCATED,
+    NAMING,
+    NARROW,
+    SEQUENCE,
+    WITH,
+)
 
 _CONNECTIVE_PHRASES = {
     ("for", "example"),
@@ -68,6 +79,10 @@ class Predicate:
                 self.parts[k] = replace(part, phrase=[*verb[:-1], *before, verb[-1], *after])
         self.finite = -1
 
+    def says_nothing(self, parts: Iterable[Part]) -> bool:
+        """Say whether parts are a verb alone, which is seldom a claim and often a misparse."""
+        return self.head.lemma_ != "be" and all(p.dep in ("verb", "aux") and len(p.phrase) < 3 for p in parts)
+
     def drop_relative(self, head: Token) -> None:
         """Take out the relative pronoun."""
         gone = {c.i for c in head.children if c.tag_ in ("WDT", "WP") or c.dep_.startswith("nsubj")}
@@ -79,13 +94,18 @@ def tense_is_past(token: Token) -> bool:
     while True:
         if token.tag_.startswith(("VB", "MD")):
             for word in (*(c for c in token.children if c.dep_ in ("aux", "auxpass")), token):
-                if word.tag_ == "VBD":
+                if word.tag_ == "VBD" or (word.tag_ == "VBN" and word.dep_ == "ROOT" and _is_bare(word)):
                     return True
                 if word.tag_ in ("VBZ", "VBP", "MD"):
                     return False
         if token.dep_ == "ROOT":
             return False
         token = token.head
+
+
+def _is_bare(verb: Token) -> bool:
+    """Say whether a participle has no auxiliary: it is a past that was tagged so."""
+    return not any(c.dep_ in ("aux", "auxpass") for c in verb.children)
 
 
 def predicate_of(head: Token, subject: Token | None) -> Predicate:
@@ -226,6 +246,8 @@ def _is_connective(child: Token) -> bool:
     if child.dep_ not in ("advmod", "prep", "npadvmod"):
         return False
     words = tuple(t.lower_ for t in child.subtree if not t.is_punct)
+    if words == ("also",) and child.head.lemma_ in NAMING:
+        return False  # "is also spelled Y": else it were spelled Y alone
     return (len(words) == 1 and words[0] in CONNECTIVES) or words in _CONNECTIVE_PHRASES
 
 

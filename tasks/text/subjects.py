@@ -23,7 +23,7 @@ from tasks.text.pronouns import (
     resolve,
     stand_in,
 )
-from tasks.text.wordlists import COMPARING, QUANTITIES, RELATIONAL, UNIQUE
+from tasks.text.wordlists import ANAPHORIC, COMPARING, QUANTITIES, RELATIONAL, UNIQUE
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,8 @@ def _check_stands_alone(head: Token, without: Collection[int], inner: list[Token
     """Raise UnsafeError where a noun phrase says too little without its passage."""
     told = _kept(head, without)
     specified = any(c.dep_ in ("prep", "relcl", "acl", "poss", "compound") or c.pos_ == "PROPN" for c in told)
-    if head.pos_ == "NOUN" and head.lemma_.lower() in RELATIONAL and not specified:
+    rest = head.lower_ in ("rest", "remainder", "others")
+    if rest or (head.pos_ == "NOUN" and head.lemma_.lower() in RELATIONAL and not specified):
         raise UnsafeError("elliptic")
     compared = any(c.lower_ in COMPARING or c.tag_ == "JJR" for c in head.lefts)
     if compared and not any(c.lower_ == "than" for c in head.subtree):
@@ -145,6 +146,8 @@ def settled(phrase: Phrase, subject: Subject, discourse: Discourse, head: Token,
                 out.append(piece)
             else:
                 referent = resolve(token, discourse, subject=in_subject)
+                if referent.topic and in_subject and head.lemma_.lower() in discourse.topic.classes:
+                    raise UnsafeError("definite")  # "the empire at its height"
                 if referent.topic and subject.referent.topic and not in_subject:
                     raise UnsafeError("pronoun_ambiguous")  # were it the subject, it would be a reflexive
                 if token.tag_ == "PRP$":
@@ -191,4 +194,6 @@ def _was_said(noun: Token) -> bool:
     lemma = noun.lemma_.lower()
     if any(c.dep_ != "det" and c.i < noun.i for c in noun.children):
         return False
+    if lemma in ANAPHORIC or (noun.dep_ == "poss" and lemma not in UNIQUE):
+        return True
     return lemma not in UNIQUE and any(t.lemma_.lower() == lemma and t.pos_ == "NOUN" for t in noun.doc[: noun.i])

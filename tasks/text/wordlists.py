@@ -41,9 +41,10 @@ NO_CLASS = _words(
 # nouns that say nothing without "of": "members are found worldwide"
 RELATIONAL = _words(
     """
-    adult area beginning capital character date end example exception female follower form goal half individual
-    inhabitant juvenile kind majority male member name number object other part piece player population purpose
-    reason resident rest result size specie species term title type variety version visitor
+    adult advantage area beginning capital cause character characteristic complication date disadvantage effect
+    end example exception female follower form goal half individual inhabitant juvenile kind majority male
+    member name number object origin other part piece player population purpose reason resident rest result sign
+    size specie species symptom term title treatment type variety version visitor
     """
 )
 # adjectives that compare with something said before
@@ -57,6 +58,16 @@ QUANTITIES = _words(
     """
     all another any both each either few less many more most much neither none one others several some that
     these this those three two
+    """
+)
+# nouns that with "the" and nothing else take up what was named before
+ANAPHORIC = _words(
+    """
+    album app area article author band battle bill book bridge building campaign case castle ceremony church
+    city club company conflict country episode event family film game group incident island kingdom lake law
+    match method mountain movement museum novel organisation organization painting party play plot poem position
+    process project river school season series site song statue story structure system team temple term text
+    title tower town treaty village work
     """
 )
 # nouns of which there is but one, however often they are said
