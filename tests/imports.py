@@ -89,9 +89,11 @@ def describe(function: Any) -> dict[str, Any]:
 
 def all_functions() -> dict[str, Any]:
     """Return the functions whose results are kept, in the store or in git, by name."""
+    from tasks import llm_answers
     from tasks.content import HashMemory
     from tasks.keys import StoredFunction
     from tasks.physics import evaluate_surrogate, records, simulation_job, train_surrogate
+    from tasks.text import extract_claims, passages
     from tasks.video import cutting, fingerprints, scan, shots, takes
 
     content = StoredFunction(HashMemory.FUNCTION, HashMemory.VERSION, "tasks.content", libraries=())
@@ -110,6 +112,9 @@ def all_functions() -> dict[str, Any]:
             records.REPACK,
             train_surrogate.STORED,
             evaluate_surrogate.STORED,
+            llm_answers.STORED,
+            passages.STORED,
+            extract_claims.STORED,
         ]
     }
 
