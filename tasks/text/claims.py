@@ -124,6 +124,7 @@ def _inside(doc: Doc, piece: Piece) -> Piece:
     return replace(piece, text=piece.text[:1].lower() + piece.text[1:])
 
 
+_BETWEEN = re.compile(r"\bbetween\b.*(?:\band\b|\btwo\b|\d|(?<!'|\u2019)s\b)")  # two things, or several
 _BAD_END = re.compile(
     r"\b(?:no|vs|ca|c|and|or|but|of|the|a|an|in|to|by|with|which|that|who|is|are|was|were|as)\.$", re.I
 )
@@ -137,6 +138,8 @@ def _unsound(claim: Claim) -> str | None:
         return "too_short"
     if _BAD_END.search(claim.text):
         return "ungrammatical"
+    if "between" in words and not _BETWEEN.search(claim.text):
+        return "correlative"
     if ("both" in words and "and" not in words) or ("either" in words and "or" not in words):
         return "correlative"
     if claim.text.count("(") != claim.text.count(")") or claim.text.count('"') % 2:

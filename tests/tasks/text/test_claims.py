@@ -120,6 +120,11 @@ FACTS: dict[str, tuple[str, str, list[str]]] = {  # construction -> title, text,
         "Peru is a country in the west of South America, bordering the Pacific Ocean.",
         ["Peru is a country in the west of South America.", "Peru borders the Pacific Ocean."],
     ),
+    "naming": (
+        "Olav",
+        "Olav, called the Stout, is the patron of Oslo.",
+        ["Olav is called the Stout.", "Olav is the patron of Oslo."],
+    ),
     "fronted participle": (
         "Kyoto",
         "Built in 794, Kyoto served as the seat of the court.",
@@ -204,6 +209,9 @@ def test_each_construction_gives_the_claims_that_a_person_would_write(constructi
         ("A replica was placed in the square.", "indefinite_subject"),
         ("They attract many tourists.", "pronoun_unresolved"),
         ("Ships arrive there in the summer.", "deictic"),
+        ("Filming was delayed by storms.", "elliptic"),
+        ("Berlin is the capital.", "definite_attribute"),
+        ("The people of Oslo praised the plot.", "definite_object"),
     ],
 )
 def test_what_is_no_fact_or_does_not_stand_alone_is_dropped_with_the_reason(
@@ -245,6 +253,9 @@ PRONOUNS = [
     ("Oslo", "Oslo is a city in Norway. He lived in the north.", None),  # a city is no "he"
     ("Oslo", "Oslo is a city in Norway. They live in the north.", None),  # one is not many
     ("Oslo", "Oslo is a city in Norway. The museum was built in 1900. It was closed in 1950.", None),  # two things
+    ("Bauhaus", "The Bauhaus was a school. Gropius designed its building.", "Gropius designed the Bauhaus's"),
+    ("Norway", "Norway is a country. The Union elected Frederick as its own king.", "The Union"),
+    ("Oslo", "Oslo is a city in Norway. Anders took the photograph of the Earth. It was printed in 1968.", None),
     ("Oslo", "Oslo is a city in Norway. Is it cold? It has a port.", "Oslo"),
     ("Bergen", "In 1349, it was struck by the plague.", None),  # the passage does not name it
     ("Oslo", "Oslo is a city in Norway. The bank has an office in the north.", None),
