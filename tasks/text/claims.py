@@ -23,7 +23,11 @@ BATCH = 64  # passages
 
 @dataclass(frozen=True)
 class Claim:
-    """A claim and the passage's span, [quote_start, quote_end), that holds its words. sentence counts from 0."""
+    """A claim and the passage's span, [quote_start, quote_end), that holds its words. sentence counts from 0.
+
+    construction is copula, active, passive, coordination (of verbs), object_coordination (of attributes too),
+    subject_coordination, apposition, relative, possessive (whose), participle, existential or adverbial_clause.
+    """
 
     text: str
     quote_start: int

@@ -16,6 +16,7 @@ _DASHES = ("\u2014", "\u2013", "--")
 _QUOTED = re.compile('["\u201c\u201f]([^"\u201c\u201d\u201f]*)["\u201d]')
 MAX_QUOTED_WORDS = 5  # a longer quotation is what somebody said; a shorter one is a term
 MAX_SENTENCE_TOKENS = 150
+MAX_SENTENCE_LENGTH = 2000  # characters: a longer one is not even looked at
 _CLINGING = {",", ".", ";", ":", "%"}  # no space before them, also where brackets stood between
 _SPEAKER = {"i", "me", "my", "mine", "we", "us", "our", "ours", "you", "your", "yours"}
 
@@ -56,8 +57,9 @@ def read(text: str, sentences: Sequence[tuple[int, int]], nlp: Language) -> Read
     for number, (start, end) in enumerate(sentences):
         if not 0 <= start <= end <= len(text):
             raise ValueError(f"sentence {number} is ({start}, {end}) of a text of {len(text)} characters")
-        tokens = list(nlp.tokenizer(text[start:end]))
-        reason = _unfit(text[start:end], tokens)
+        short = end - start <= MAX_SENTENCE_LENGTH
+        tokens = list(nlp.tokenizer(text[start:end])) if short else []
+        reason = _unfit(text[start:end], tokens) if short else "long_sentence"
         if reason:
             unread.append(Unread(number, reason))
             continue

@@ -336,6 +336,13 @@ def test_a_sentence_outside_the_text_is_an_error_that_names_it(nlp: Language) ->
         extract("A b c d.", "A", [(0, 2), (3, 99)], nlp)
 
 
+def test_a_megabyte_without_a_full_stop_is_dropped_at_once(nlp: Language) -> None:
+    text = "Oslo lies in Norway. " + "and so on " * 100_000
+    found = extract(text, "Oslo", [(0, 20), (21, len(text))], nlp)
+    assert [c.text for c in found.claims] == ["Oslo lies in Norway."]
+    assert [d.reason for d in found.dropped] == ["long_sentence"]
+
+
 pieces = st.sampled_from(
     [
         "Oslo",
