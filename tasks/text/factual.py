@@ -91,6 +91,8 @@ def check_parse(head: Token, subject: Token) -> None:
     if finite_first and any(c.dep_ == "conj" and c.tag_ == "VB" and not list(c.lefts) for c in head.rights):
         raise UnsafeError("parse")  # the same, X taken for a verb
     check_lists(head)
+    if any(t.lower_ == "respectively" for t in head.subtree):
+        raise UnsafeError("respectively")
     bare = not any(c.dep_ in ("aux", "auxpass") for c in head.children) and head.lemma_ != "be"
     if head.tag_ in ("VBD", "VBN") and bare and subject.head == head:
         # "X, called Y, is Z": the participle was taken for the main verb

@@ -110,7 +110,10 @@ def _without_brackets(words: list[_Word]) -> list[_Word]:
 
 
 def _joined(words: list[_Word]) -> list[_Word]:
-    """Make one word of a range of numbers, and a hyphen of an en dash in a compound, which the parser knows better."""
+    """Make one word of a range of numbers and of "No.", and a hyphen of an en dash in a compound.
+
+    The parser knows these better.
+    """
     kept: list[_Word] = []
     for i, word in enumerate(words):
         if word.text == "\u2013" and 0 < i < len(words) - 1 and _tight(words, i):
@@ -118,6 +121,10 @@ def _joined(words: list[_Word]) -> list[_Word]:
                 kept[-1] = _Word(kept[-1].text + word.text, kept[-1].start, word.end)
                 continue
             word.text = "-"
+        counted = word.text == "." and i + 1 < len(words) and words[i + 1].text.isdigit()
+        if counted and kept and kept[-1].text in ("No", "Nos") and kept[-1].end == word.start:
+            kept[-1] = _Word(kept[-1].text + ".", kept[-1].start, word.end)  # "No. 1"
+            continue
         if kept and kept[-1].text.endswith("\u2013") and len(kept[-1].text) > 1:
             kept[-1] = _Word(kept[-1].text + word.text, kept[-1].start, word.end)
         else:

@@ -15,7 +15,7 @@ NO_SPLIT_DETERMINERS = _words(
 # determiners that point back in the text
 POINTING = _words(
     """
-    both either former latter neither such that these this those
+    both either latter neither such that these this those
     """
 )
 # common nouns for people
@@ -51,7 +51,7 @@ RELATIONAL = _words(
 # adjectives that compare with something said before
 COMPARING = _words(
     """
-    additional another certain former further latter other remaining same similar
+    additional another certain further latter other remaining same similar
     """
 )
 # words of quantity that may stand without a noun
