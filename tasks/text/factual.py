@@ -117,7 +117,9 @@ def is_empty(head: Token) -> bool:
     attribute = next((c for c in head.children if c.dep_ == "attr"), None)
     if attribute is None:
         return False
-    if attribute.pos_ == "PROPN" and any(t.tag_ in ("WP", "WDT") for t in attribute.subtree):
+    if attribute.ent_type_ == "PERSON":
+        return True
+    if attribute.pos_ == "PROPN" and any(t.tag_ in ("WP", "WDT") and t.i > attribute.i for t in head.subtree):
         return True
     if not any(c.dep_ == "relcl" for c in attribute.children):
         return False

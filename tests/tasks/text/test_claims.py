@@ -205,6 +205,7 @@ def test_each_construction_gives_the_claims_that_a_person_would_write(constructi
         ("Visit the museums of Oslo.", "no_subject"),
         ("It was Capablanca who won.", "expletive"),
         ("It is easy to reach Oslo.", "expletive"),
+        ("It was Leonhard Euler in 1752 who derived the equation in its usual form.", "expletive"),
         ("There is no university in Oslo.", "existential"),
         ("Oslo burned or flooded every year.", "disjunction"),
         ("The story is set in the north.", "definite"),
