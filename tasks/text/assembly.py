@@ -204,8 +204,9 @@ def _is_open(phrase: Phrase, doc: Doc) -> bool:
     """Say whether a phrase holds an insertion whose second comma stands behind it."""
     if not phrase or phrase[-1].last < 0 or phrase[-1].last + 1 >= len(doc) or doc[phrase[-1].last + 1].text != ",":
         return False
-    commas = sum(p.text == "," for p in phrase)
-    return commas == 1 and not any(doc[p.first].dep_ == "cc" for p in phrase if p.first >= 0)
+    commas = [k for k, p in enumerate(phrase) if p.text == ","]
+    alias = len(commas) == 1 and phrase[min(commas[0] + 1, len(phrase) - 1)].text == "or"
+    return len(commas) == 1 and (alias or not any(doc[p.first].dep_ == "cc" for p in phrase if p.first >= 0))
 
 
 def _is_within(draft: Draft, others: Sequence[Draft]) -> bool:

@@ -23,7 +23,11 @@ BATCH = 64  # passages
 
 @dataclass(frozen=True)
 class Claim:
-    """A claim and the passage's span, [quote_start, quote_end), that holds its words. sentence counts from 0."""
+    """A claim and the passage's span, [quote_start, quote_end), that holds its words. sentence counts from 0.
+
+    construction is copula, active, passive, coordination (of verbs), object_coordination (of attributes too),
+    subject_coordination, apposition, relative, possessive (whose), participle, existential or adverbial_clause.
+    """
 
     text: str
     quote_start: int
@@ -124,6 +128,7 @@ def _inside(doc: Doc, piece: Piece) -> Piece:
     return replace(piece, text=piece.text[:1].lower() + piece.text[1:])
 
 
+_BETWEEN = re.compile(r"\bbetween\b.*(?:\band\b|\btwo\b|\d|(?<!'|\u2019)s\b)")  # two things, or several
 _BAD_END = re.compile(
     r"\b(?:no|vs|ca|c|and|or|but|of|the|a|an|in|to|by|with|which|that|who|is|are|was|were|as)\.$", re.I
 )
@@ -137,6 +142,8 @@ def _unsound(claim: Claim) -> str | None:
         return "too_short"
     if _BAD_END.search(claim.text):
         return "ungrammatical"
+    if "between" in words and not _BETWEEN.search(claim.text):
+        return "correlative"
     if ("both" in words and "and" not in words) or ("either" in words and "or" not in words):
         return "correlative"
     if claim.text.count("(") != claim.text.count(")") or claim.text.count('"') % 2:

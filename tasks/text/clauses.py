@@ -11,7 +11,7 @@ from spacy.tokens import Token
 
 from tasks.text import inflection
 from tasks.text.assembly import Draft, is_indefinite, said
-from tasks.text.factual import check_disjunction, check_factual, check_parse, is_empty, is_verb
+from tasks.text.factual import check_disjunction, check_factual, check_lists, check_parse, is_empty, is_verb
 from tasks.text.phrases import (
     Piece,
     conjuncts,
@@ -324,6 +324,7 @@ def _participle(head: Token, discourse: Discourse) -> list[Draft]:
         verb = [Piece(inflection.be(past=past, plural=subject.plural)), Piece(head.text, head.i, head.i)]
     predicate = predicate_of(head, None)
     check_disjunction(head)
+    check_lists(head)
     predicate.set_verb(head.i, verb)
     return _said(subject, predicate, "participle", discourse)
 

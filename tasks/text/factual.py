@@ -47,6 +47,12 @@ def _is_framed(clause: Token) -> bool:
     return any(t.tag_ in ("WDT", "WRB", "WP") and not t.dep_.startswith("nsubj") for t in clause.subtree)
 
 
+def check_lists(head: Token) -> None:
+    """Raise UnsafeError where a list under a verb has no end."""
+    if any(_is_broken_list(t) for c in head.children if c.dep_ not in ("conj", "advcl", "ccomp") for t in c.subtree):
+        raise UnsafeError("parse")
+
+
 def _is_broken_list(first: Token) -> bool:
     """Say whether a list has lost its last member, and its "and" with it, to another reading."""
     if first.dep_ == "conj" or first.pos_ not in ("NOUN", "PROPN") or not any(c.dep_ == "conj" for c in first.children):
@@ -84,8 +90,9 @@ def check_parse(head: Token, subject: Token) -> None:
     finite_first = head.tag_ in ("VBN", "VBD", "VBZ", "VBG") and not any(c.tag_ in ("MD", "TO") for c in head.children)
     if finite_first and any(c.dep_ == "conj" and c.tag_ == "VB" and not list(c.lefts) for c in head.rights):
         raise UnsafeError("parse")  # the same, X taken for a verb
-    if any(_is_broken_list(t) for c in head.children if c.dep_ not in ("conj", "advcl", "ccomp") for t in c.subtree):
-        raise UnsafeError("parse")
+    check_lists(head)
+    if any(t.lower_ == "respectively" for t in head.subtree):
+        raise UnsafeError("respectively")
     bare = not any(c.dep_ in ("aux", "auxpass") for c in head.children) and head.lemma_ != "be"
     if head.tag_ in ("VBD", "VBN") and bare and subject.head == head:
         # "X, called Y, is Z": the participle was taken for the main verb
@@ -110,7 +117,9 @@ def is_empty(head: Token) -> bool:
     attribute = next((c for c in head.children if c.dep_ == "attr"), None)
     if attribute is None:
         return False
-    if attribute.pos_ == "PROPN" and any(t.tag_ in ("WP", "WDT") for t in attribute.subtree):
+    if attribute.ent_type_ == "PERSON":
+        return True
+    if attribute.pos_ == "PROPN" and any(t.tag_ in ("WP", "WDT") and t.i > attribute.i for t in head.subtree):
         return True
     if not any(c.dep_ == "relcl" for c in attribute.children):
         return False

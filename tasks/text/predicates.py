@@ -81,7 +81,9 @@ class Predicate:
 
     def says_nothing(self, parts: Iterable[Part]) -> bool:
         """Say whether parts are a verb alone, which is seldom a claim and often a misparse."""
-        return self.head.lemma_ != "be" and all(p.dep in ("verb", "aux") and len(p.phrase) < 3 for p in parts)
+        if self.head.lemma_ == "be" or any(c.dep_ == "neg" for c in self.head.children):
+            return False
+        return all(p.dep in ("verb", "aux") and len(p.phrase) < 3 for p in parts)
 
     def drop_relative(self, head: Token) -> None:
         """Take out the relative pronoun."""

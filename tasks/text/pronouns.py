@@ -246,6 +246,8 @@ def points_back(head: Token) -> Token | None:
             head.pos_ == "PROPN" and (child.i > head.left_edge.i)
         )
         if child.dep_ in ("det", "amod", "predet") and child.lower_ in POINTING and not named:
+            if child.lower_ in ("both", "either", "neither") and any(c.dep_ == "conj" for c in head.children):
+                continue
             if child.lower_ == "such" and any(c.lower_ == "as" for c in head.children):
                 continue
             return child

@@ -16,6 +16,7 @@ _DASHES = ("\u2014", "\u2013", "--")
 _QUOTED = re.compile('["\u201c\u201f]([^"\u201c\u201d\u201f]*)["\u201d]')
 MAX_QUOTED_WORDS = 5  # a longer quotation is what somebody said; a shorter one is a term
 MAX_SENTENCE_TOKENS = 150
+MAX_SENTENCE_LENGTH = 2000  # characters: a longer one is not even looked at
 _CLINGING = {",", ".", ";", ":", "%"}  # no space before them, also where brackets stood between
 _SPEAKER = {"i", "me", "my", "mine", "we", "us", "our", "ours", "you", "your", "yours"}
 
@@ -56,8 +57,9 @@ def read(text: str, sentences: Sequence[tuple[int, int]], nlp: Language) -> Read
     for number, (start, end) in enumerate(sentences):
         if not 0 <= start <= end <= len(text):
             raise ValueError(f"sentence {number} is ({start}, {end}) of a text of {len(text)} characters")
-        tokens = list(nlp.tokenizer(text[start:end]))
-        reason = _unfit(text[start:end], tokens)
+        short = end - start <= MAX_SENTENCE_LENGTH
+        tokens = list(nlp.tokenizer(text[start:end])) if short else []
+        reason = _unfit(text[start:end], tokens) if short else "long_sentence"
         if reason:
             unread.append(Unread(number, reason))
             continue
@@ -108,7 +110,10 @@ def _without_brackets(words: list[_Word]) -> list[_Word]:
 
 
 def _joined(words: list[_Word]) -> list[_Word]:
-    """Make one word of a range of numbers, and a hyphen of an en dash in a compound, which the parser knows better."""
+    """Make one word of a range of numbers and of "No.", and a hyphen of an en dash in a compound.
+
+    The parser knows these better.
+    """
     kept: list[_Word] = []
     for i, word in enumerate(words):
         if word.text == "\u2013" and 0 < i < len(words) - 1 and _tight(words, i):
@@ -116,6 +121,10 @@ def _joined(words: list[_Word]) -> list[_Word]:
                 kept[-1] = _Word(kept[-1].text + word.text, kept[-1].start, word.end)
                 continue
             word.text = "-"
+        counted = word.text == "." and i + 1 < len(words) and words[i + 1].text.isdigit()
+        if counted and kept and kept[-1].text in ("No", "Nos") and kept[-1].end == word.start:
+            kept[-1] = _Word(kept[-1].text + ".", kept[-1].start, word.end)  # "No. 1"
+            continue
         if kept and kept[-1].text.endswith("\u2013") and len(kept[-1].text) > 1:
             kept[-1] = _Word(kept[-1].text + word.text, kept[-1].start, word.end)
         else:

@@ -139,10 +139,7 @@ def settled(phrase: Phrase, subject: Subject, discourse: Discourse, head: Token,
         token = doc[piece.first]
         word = token.lower_
         if token.pos_ == "PRON" and word in PERSONAL:
-            bound = token.tag_ == "PRP$" or (
-                token.dep_ in ("nsubj", "nsubjpass") and token.head.pos_ in ("VERB", "AUX")
-            )
-            if not in_subject and bound and agrees(word, subject.referent):
+            if not in_subject and _is_bound(token, subject.referent, discourse):
                 out.append(piece)
             else:
                 referent = resolve(token, discourse, subject=in_subject)
@@ -187,6 +184,21 @@ def settled(phrase: Phrase, subject: Subject, discourse: Discourse, head: Token,
             raise UnsafeError("demonstrative")
         out.append(piece)
     return out
+
+
+def _is_bound(token: Token, subject: Referent, discourse: Discourse) -> bool:
+    """Say whether a pronoun of a predicate can only stand for the claim's own subject."""
+    word = token.lower_
+    possessive_or_clause = token.tag_ == "PRP$" or (
+        token.dep_ in ("nsubj", "nsubjpass") and token.head.pos_ in ("VERB", "AUX")
+    )
+    if not possessive_or_clause or not agrees(word, subject):
+        return False
+    if PERSONAL[word] == "thing" and subject.person is None:
+        return False
+    topic = discourse.topic.referent
+    rival = topic is not None and not subject.topic and agrees(word, topic)
+    return not rival or token.nbor(1).lower_ == "own"
 
 
 def _was_said(noun: Token) -> bool:

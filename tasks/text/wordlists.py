@@ -15,7 +15,7 @@ NO_SPLIT_DETERMINERS = _words(
 # determiners that point back in the text
 POINTING = _words(
     """
-    both either former latter neither such that these this those
+    both either latter neither such that these this those
     """
 )
 # common nouns for people
@@ -41,16 +41,17 @@ NO_CLASS = _words(
 # nouns that say nothing without "of": "members are found worldwide"
 RELATIONAL = _words(
     """
-    adult advantage area beginning capital cause character characteristic complication date disadvantage effect
-    end example exception female follower form goal half individual inhabitant juvenile kind majority male
-    member name number object origin other part piece player population purpose reason resident rest result sign
-    size specie species symptom term title treatment type variety version visitor
+    adult advantage area beginning boy capital cause character characteristic complication cub date disadvantage
+    effect end example exception female follower form girl goal half individual inhabitant juvenile kind
+    majority male member name number object offspring origin other parent part patient piece player population
+    purpose reason resident rest result sign size specie species symptom term title treatment type variety
+    version victim visitor
     """
 )
 # adjectives that compare with something said before
 COMPARING = _words(
     """
-    additional another certain former further latter other remaining same similar
+    additional another certain further latter other remaining same similar
     """
 )
 # words of quantity that may stand without a noun
@@ -163,7 +164,7 @@ STATES = _words(
 # participles that are prepositions, or have a subject of their own
 NO_PARTICIPLE = _words(
     """
-    accord base begin compare concern consider depend exclude follow give include involve late mean owe own
+    accord age base begin compare concern consider depend exclude follow give include involve late mean owe own
     regard start use
     """
 )

@@ -120,6 +120,16 @@ FACTS: dict[str, tuple[str, str, list[str]]] = {  # construction -> title, text,
         "Peru is a country in the west of South America, bordering the Pacific Ocean.",
         ["Peru is a country in the west of South America.", "Peru borders the Pacific Ocean."],
     ),
+    "naming": (
+        "Olav",
+        "Olav, called the Stout, is the patron of Oslo.",
+        ["Olav is called the Stout.", "Olav is the patron of Oslo."],
+    ),
+    "a name after or": (
+        "Gulf War",
+        "The Gulf War, or the First Iraq War, was a conflict in the Middle East.",
+        ["The Gulf War, or the First Iraq War, was a conflict in the Middle East."],
+    ),
     "fronted participle": (
         "Kyoto",
         "Built in 794, Kyoto served as the seat of the court.",
@@ -195,6 +205,7 @@ def test_each_construction_gives_the_claims_that_a_person_would_write(constructi
         ("Visit the museums of Oslo.", "no_subject"),
         ("It was Capablanca who won.", "expletive"),
         ("It is easy to reach Oslo.", "expletive"),
+        ("It was Leonhard Euler in 1752 who derived the equation in its usual form.", "expletive"),
         ("There is no university in Oslo.", "existential"),
         ("Oslo burned or flooded every year.", "disjunction"),
         ("The story is set in the north.", "definite"),
@@ -204,6 +215,10 @@ def test_each_construction_gives_the_claims_that_a_person_would_write(constructi
         ("A replica was placed in the square.", "indefinite_subject"),
         ("They attract many tourists.", "pronoun_unresolved"),
         ("Ships arrive there in the summer.", "deictic"),
+        ("Filming was delayed by storms.", "elliptic"),
+        ("Oslo and Bergen have 709,000 and 290,000 inhabitants, respectively.", "respectively"),
+        ("Berlin is the capital.", "definite_attribute"),
+        ("The people of Oslo praised the plot.", "definite_object"),
     ],
 )
 def test_what_is_no_fact_or_does_not_stand_alone_is_dropped_with_the_reason(
@@ -245,6 +260,9 @@ PRONOUNS = [
     ("Oslo", "Oslo is a city in Norway. He lived in the north.", None),  # a city is no "he"
     ("Oslo", "Oslo is a city in Norway. They live in the north.", None),  # one is not many
     ("Oslo", "Oslo is a city in Norway. The museum was built in 1900. It was closed in 1950.", None),  # two things
+    ("Bauhaus", "The Bauhaus was a school. Gropius designed its building.", "Gropius designed the Bauhaus's"),
+    ("Norway", "Norway is a country. The Union elected Frederick as its own king.", "The Union"),
+    ("Oslo", "Oslo is a city in Norway. Anders took the photograph of the Earth. It was printed in 1968.", None),
     ("Oslo", "Oslo is a city in Norway. Is it cold? It has a port.", "Oslo"),
     ("Bergen", "In 1349, it was struck by the plague.", None),  # the passage does not name it
     ("Oslo", "Oslo is a city in Norway. The bank has an office in the north.", None),
@@ -323,6 +341,13 @@ def test_only_the_given_sentences_are_read(nlp: Language) -> None:
 def test_a_sentence_outside_the_text_is_an_error_that_names_it(nlp: Language) -> None:
     with pytest.raises(ValueError, match=r"sentence 1 is \(3, 99\) of a text of 8 characters"):
         extract("A b c d.", "A", [(0, 2), (3, 99)], nlp)
+
+
+def test_a_megabyte_without_a_full_stop_is_dropped_at_once(nlp: Language) -> None:
+    text = "Oslo lies in Norway. " + "and so on " * 100_000
+    found = extract(text, "Oslo", [(0, 20), (21, len(text))], nlp)
+    assert [c.text for c in found.claims] == ["Oslo lies in Norway."]
+    assert [d.reason for d in found.dropped] == ["long_sentence"]
 
 
 pieces = st.sampled_from(
