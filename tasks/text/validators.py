@@ -1,0 +1,305 @@
+"""Checks of a falsification, each a verdict with its figure: is exactly one claim changed, subtly, and really false?
+
+The table "Validation of a falsification" of the sheet on LLM-Oasis (arXiv 2411.19655), which the paper does by hand.
+Contradiction is by construction: what was swapped excludes what it was swapped for, in a slot that has one value.
+"""
+
+import math
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from difflib import SequenceMatcher
+from typing import Final, NamedTuple
+
+from tasks.text.salience import BOTTOM
+from tasks.text.senses import zipf
+from tasks.text.slots import Corpus, Parsed, Slot, Word, common_senses, slots
+from tasks.text.wordnet import Pos, WordNet
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a pair must keep to."""
+
+    edit_ratio: float = 0.5  # edited tokens to the tokens of the old claim, at most
+    zipf_distance: float = 1.8  # between old and new word, at most
+    steps_apart: int = 4  # between co-hyponyms, by their hypernyms, at most
+    functional: float = 0.85  # share of subjects that have one value in the slot, at least
+    standing: float = BOTTOM  # the claim's standing in its passage, more than
+    strict: bool = True  # no name, date or number may change and nothing may be negated
+
+
+class Verdict(NamedTuple):
+    """The outcome of one check. threshold: what value was compared with."""
+
+    name: str
+    passed: bool
+    value: float
+    threshold: float
+
+
+class Change(NamedTuple):
+    """Words of the old claim, [old_first, old_end), and those in their place in the new one."""
+
+    old_first: int
+    old_end: int
+    new_first: int
+    new_end: int
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A claim and what was made of it; both parsed."""
+
+    old: Parsed
+    new: Parsed
+    changes: tuple[Change, ...] = field(init=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "changes", tuple(_changes(self.old.words, self.new.words)))
+
+    def swapped(self) -> list[tuple[Word, Word]]:
+        """Return the old and new content words that stand for each other, where a change is one for one."""
+        found = []
+        for change in self.changes:
+            old = [w for w in self.old.words[change.old_first : change.old_end] if _is_content(w)]
+            new = [w for w in self.new.words[change.new_first : change.new_end] if _is_content(w)]
+            if len(old) == len(new):
+                found += [(a, b) for a, b in zip(old, new, strict=True) if a.lemma != b.lemma]
+        return found
+
+
+@dataclass(frozen=True)
+class Known:
+    """What a pair is judged by: WordNet, the corpus, the text of the page, the claims before and after."""
+
+    wordnet: WordNet
+    corpus: Corpus
+    page_text: str
+    claims: Sequence[str]
+    new_claims: Sequence[str]
+    standing: float  # of the old claim in its passage (salience.py)
+
+
+def validate(pair: Pair, known: Known, limits: Limits) -> tuple[Verdict, ...]:
+    """Return the verdicts of all checks on a pair. Where `limits` are not strict, the checks for it only tell."""
+    told = (
+        one_claim(known.claims, known.new_claims),
+        one_change(pair),
+        real_change(pair, known.wordnet),
+        contradiction(pair, known.corpus, known.wordnet, limits.steps_apart),
+        functional(pair, known.corpus, limits.functional),
+        same_predicate(pair),
+        minimal_edit(pair, limits.edit_ratio),
+        no_negation(pair),
+        forbidden_spans(pair),
+        frequency(pair, limits.zipf_distance),
+        same_type(pair, known.wordnet),
+        not_true_elsewhere(pair, known.corpus, known.wordnet, known.page_text),
+        salient(known.standing, limits.standing),
+    )
+    if limits.strict:
+        return told
+    return tuple(v._replace(passed=True) if v.name in ("no_negation", "forbidden_spans") else v for v in told)
+
+
+def one_claim(claims: Sequence[str], new_claims: Sequence[str]) -> Verdict:
+    """Exactly one claim of the passage is another one; value: how many are."""
+    different = sum(a != b for a, b in zip(claims, new_claims, strict=False)) + abs(len(claims) - len(new_claims))
+    return Verdict("one_claim", different == 1, different, 1)
+
+
+def one_change(pair: Pair) -> Verdict:
+    """One window of the claim is another one, articles aside; value: how many are."""
+    return Verdict("one_change", len(pair.changes) == 1, len(pair.changes), 1)
+
+
+def real_change(pair: Pair, net: WordNet) -> Verdict:
+    """Say something else: value: lemmas that only one of both has and that mean something else by WordNet."""
+    old, new = ({w.lemma for w in claim.words if _is_content(w)} for claim in (pair.old, pair.new))
+    swapped = pair.swapped()
+    alike = {w.lemma for a, b in swapped if _is_alike(net, a, b) for w in (a, b)}
+    changed = len((old ^ new) - alike)
+    return Verdict("real_change", changed > 0, changed, 1)
+
+
+def contradiction(pair: Pair, corpus: Corpus, net: WordNet, most: int) -> Verdict:
+    """Old and new word exclude each other; value: steps between them, 0 of antonyms, 2 or more of co-hyponyms.
+
+    99: they are neither, or a synonym, hypernym or hyponym in some common sense; or more than one word is swapped.
+    """
+    swapped = pair.swapped()
+    steps = 99
+    if len(swapped) == 1 and not _is_alike(net, *swapped[0]):
+        old, new = swapped[0]
+        pos = _pos(old)
+        steps = corpus.steps_apart(old.lemma, new.lemma, pos) if pos else 99
+    return Verdict("contradiction", steps <= most, steps, most)
+
+
+def functional(pair: Pair, corpus: Corpus, least: float) -> Verdict:
+    """Show that a subject has one value in the slot that was changed; value: the share of subjects that do."""
+    slot = _changed_slot(pair)
+    share = corpus.functional(slot) if slot else 0.0
+    return Verdict("functional", share >= least, round(share, 4), least)
+
+
+def same_predicate(pair: Pair) -> Verdict:
+    """Subject and main verb are kept; value: words of them that are not, and that do not stand in both claims."""
+    touched = {i for change in pair.changes for i in range(change.old_first, change.old_end)}
+    lost = len(touched & (pair.old.subject | {pair.old.root}))
+    grown = sum(c.old_first == c.old_end and bool({c.old_first - 1, c.old_first} <= pair.old.subject) for c in pair.changes)
+    return Verdict("same_predicate", lost + grown == 0, lost + grown, 0)
+
+
+def minimal_edit(pair: Pair, most: float) -> Verdict:
+    """Few words are edited; value: the edit distance of the words to the number of the old ones (Levenshtein)."""
+    from rapidfuzz.distance import Levenshtein
+
+    old, new = ([word.text.lower() for word in claim.words] for claim in (pair.old, pair.new))
+    ratio = Levenshtein.distance(old, new) / max(len(old), 1)
+    return Verdict("minimal_edit", ratio <= most, round(ratio, 4), most)
+
+
+def no_negation(pair: Pair) -> Verdict:
+    """No negator comes or goes and no word is negated by its prefix or suffix; value: how many do."""
+    old, new = (Counter(w.text.lower().replace("’", "'") for w in c.words) for c in (pair.old, pair.new))
+    turned = sum(abs(old[word] - new[word]) for word in _NEGATORS)
+    turned += sum(_negates(a.lemma, b.lemma) for a, b in pair.swapped())
+    return Verdict("no_negation", turned == 0, turned, 0)
+
+
+def forbidden_spans(pair: Pair) -> Verdict:
+    """Names, dates and numbers are those of the old claim; value: how many words of them came or went."""
+    old, new = (Counter(_forbidden(claim)) for claim in (pair.old, pair.new))
+    changed = ((old - new) + (new - old)).total()
+    return Verdict("forbidden_spans", changed == 0, changed, 0)
+
+
+def frequency(pair: Pair, most: float) -> Verdict:
+    """New words are about as common as the old ones; value: the largest distance, zipf (log10 of frequency)."""
+    distance = max((abs(zipf(a.lemma) - zipf(b.lemma)) for a, b in pair.swapped()), default=0.0)
+    return Verdict("frequency", distance <= most, round(distance, 4), most)
+
+
+def same_type(pair: Pair, net: WordNet) -> Verdict:
+    """Each new word is of the old one's type (lexicographer file); value: how many are not."""
+    unlike = 0
+    for old, new in pair.swapped():
+        pos = _pos(old)
+        files = [{net.senses(w.lemma, pos)[n].file for n in common_senses(net, w.lemma, pos)} for w in (old, new)] if pos else []
+        unlike += not files or files[0].isdisjoint(files[1])
+    return Verdict("same_type", unlike == 0, unlike, 0)
+
+
+def not_true_elsewhere(pair: Pair, corpus: Corpus, net: WordNet, page_text: str) -> Verdict:
+    """Neither the page nor another claim of the subject has the new word or a synonym; value: how often they do."""
+    told = Counter(re.findall(r"[a-z]+(?:-[a-z]+)*", page_text.lower()))
+    said = corpus.said_of(pair.old.subject_text)
+    own = {w.lemma for w in pair.old.words}
+    times = 0
+    for old, new in pair.swapped():
+        pos = _pos(old)
+        names = {new.lemma, *(net.senses(new.lemma, pos)[n].words for n in ())}
+        if pos:
+            senses = net.senses(new.lemma, pos)
+            names |= {w.lower() for n in common_senses(net, new.lemma, pos)[:2] for w in senses[n].words}
+        forms = {form: base for form in told for base in (net.base_forms(form, pos) if pos else (form,))[:2]}
+        times += sum(told[form] for form, base in forms.items() if base in names and base not in own)
+        times += sum(said[name] for name in names if name not in own)
+    return Verdict("not_true_elsewhere", times == 0, times, 0)
+
+
+def salient(standing: float, least: float) -> Verdict:
+    """Take no claim of the bottom quartile; value: the claim's standing in its passage, in (0, 1]."""
+    return Verdict("salience", standing > least, round(standing, 4), least)
+
+
+# --- parts ---
+
+_NEGATORS: Final = frozenset(
+    """
+    not n't no never none nobody nothing nowhere neither nor without cannot hardly scarcely barely seldom rarely few
+    little
+    """.split()
+)
+_PREFIXES: Final = ("un", "in", "im", "il", "ir", "dis", "non", "non-", "anti", "a", "ab", "mis", "counter", "de")
+_NAMED: Final = ("PROPN", "NUM")
+_CONTENT: Final = ("NOUN", "PROPN", "VERB", "ADJ", "ADV", "NUM", "AUX", "PRON", "DET", "ADP", "PART", "SCONJ", "CCONJ")
+_FILES: Final[Mapping[str, Pos]] = {"NOUN": "n", "ADJ": "a", "VERB": "v", "ADV": "r"}
+
+
+def _changes(old: Sequence[Word], new: Sequence[Word]) -> list[Change]:
+    """Return the windows in which two claims differ, without articles that only follow the next word."""
+    matcher = SequenceMatcher(None, [w.text.lower() for w in old], [w.text.lower() for w in new], autojunk=False)
+    found = [Change(*places) for kind, *places in matcher.get_opcodes() if kind != "equal"]
+    return [c for c in found if not _is_article(old[c.old_first : c.old_end], new[c.new_first : c.new_end])]
+
+
+def _is_article(old: Sequence[Word], new: Sequence[Word]) -> bool:
+    return len(old) == len(new) == 1 and {old[0].text.lower(), new[0].text.lower()} == {"a", "an"}
+
+
+def _is_content(word: Word) -> bool:
+    return word.text[:1].isalnum() and word.text.lower() not in ("a", "an", "the")
+
+
+def _pos(word: Word) -> Pos | None:
+    if word.tag.startswith("JJ"):
+        return "a"
+    return _FILES.get(word.pos)
+
+
+def _is_alike(net: WordNet, old: Word, new: Word) -> bool:
+    """Say whether one word means the same as the other, or is more general, in a common sense of both."""
+    kinds: tuple[Pos, ...] = ("n", "v", "a", "r")
+    for pos in [p for p in (_pos(old),) if p] or kinds:
+        one, other = (
+            {net.senses(w.lemma, pos)[n] for n in common_senses(net, w.lemma, pos)} for w in (old, new)
+        )
+        if not one.isdisjoint(other):
+            return True
+        if any(not one.isdisjoint(net.ancestors(s)) for s in other) or any(
+            not other.isdisjoint(net.ancestors(s)) for s in one
+        ):
+            return True
+    return False
+
+
+def _changed_slot(pair: Pair) -> Slot | None:
+    """Return the slot whose word was changed, where it is one word of one."""
+    swapped = pair.swapped()
+    if len(swapped) != 1:
+        return None
+    return next((slot for slot in slots(pair.old) if pair.old.words[slot.place] == swapped[0][0]), None)
+
+
+def _negates(one: str, other: str) -> bool:
+    short, long = sorted((one, other), key=len)
+    if any(long == prefix + short for prefix in _PREFIXES):
+        return True
+    stems = {re.sub(r"(?:ful|less)$", "", word) for word in (one, other)}
+    return len(stems) == 1 and one != other
+
+
+def _forbidden(claim: Parsed) -> list[str]:
+    """Return the words of names, dates and numbers, in lower case."""
+    return [
+        word.text.lower()
+        for place, word in enumerate(claim.words)
+        if (word.entity and word.text[:1].isalnum() and (word.pos in _NAMED or word.pos in ("NOUN", "ADJ")))
+        or word.pos in _NAMED
+        or any(c.isdigit() for c in word.text)
+        or (place and word.text[:1].isupper())
+    ]
+
+
+def failed(verdicts: Sequence[Verdict]) -> list[str]:
+    """Return the names of the checks that a pair has not passed."""
+    return [verdict.name for verdict in verdicts if not verdict.passed]
+
+
+def is_finite(verdicts: Sequence[Verdict]) -> bool:
+    """Say whether all figures are numbers that a table can hold."""
+    return all(math.isfinite(v.value) and math.isfinite(v.threshold) for v in verdicts)
