@@ -5,12 +5,13 @@ rejects is tried again with the next candidate, then with the next claim by sali
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from tasks.tables import Reject
+from tasks.text.contexts import Contexts
 from tasks.text.salience import ranked
 from tasks.text.slots import Corpus, Parsed
 from tasks.text.swaps import Candidates, Score, Swap
@@ -47,12 +48,14 @@ class Sources:
 
     wordnet: WordNet
     corpus: Corpus
+    contexts: Contexts
     candidates: Candidates
 
     @classmethod
-    def of(cls, wordnet: WordNet, corpus: Corpus) -> "Sources":
-        """Return the sources of a corpus."""
-        return cls(wordnet, corpus, Candidates(wordnet, corpus))
+    def of(cls, wordnet: WordNet, claims: Iterable[Parsed], texts: Iterable[str]) -> "Sources":
+        """Return the sources of a corpus: all its claims, and all its texts (passages, or whole pages)."""
+        corpus, contexts = Corpus(claims, wordnet), Contexts(texts, wordnet)
+        return cls(wordnet, corpus, contexts, Candidates(wordnet, corpus, contexts))
 
 
 def falsify(
@@ -86,7 +89,7 @@ def falsify(
                 break
             new_claims = [*told[:number], swap.new_claim.text, *told[number + 1 :]]
             known = Known(
-                *(sources.wordnet, sources.corpus, f"{text}\n{page_text}", told, new_claims), standings[number].standing
+                *(sources.wordnet, sources.corpus, sources.contexts, f"{text}\n{page_text}", told, new_claims), standings[number].standing
             )
             verdicts = validate(Pair(claims[number], swap.new_claim), known, limits)
             if not failed(verdicts):

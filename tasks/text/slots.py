@@ -162,6 +162,7 @@ class Corpus:
         self._steps: dict[tuple[str, str, Pos], int] = {}
         self._values: dict[tuple[str, str], Counter[str]] = defaultdict(Counter)
         self._said: dict[str, Counter[str]] = defaultdict(Counter)
+        self._having: dict[str, dict[str, set[str]]] = defaultdict(dict)
         taken: dict[tuple[str, str], dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
         for claim in claims:
             self._said[claim.subject_text].update({word.lemma for word in claim.words})
@@ -169,6 +170,7 @@ class Corpus:
                 file = self.file(slot.lemma, slot.pos)
                 if file:
                     self._values[slot.frame, file][slot.lemma] += 1
+                    self._having[slot.frame].setdefault(slot.lemma, set()).add(claim.subject_text)
                     taken[slot.frame, file][claim.subject_text].add(slot.lemma)
         self._subjects = {key: len(subjects) for key, subjects in taken.items()}
         self._single = {key: sum(not self._has_two(v, key[1]) for v in s.values()) for key, s in taken.items()}
@@ -188,16 +190,20 @@ class Corpus:
         """Return how often each word stands in the same slot: the same frame and lexicographer file."""
         return self._values.get((slot.frame, self.file(slot.lemma, slot.pos)), Counter())
 
-    def functional(self, slot: Slot) -> float:
-        """Return the share of subjects that have one value of a kind in a slot, in [0, 1].
+    def functional(self, slot: Slot, other: str) -> float:
+        """Return the share of subjects with a slot's value that have not `other` in it too, in [0, 1].
 
-        Two values are of a kind where they are antonyms or near under one hypernym. Where a slot has few subjects, the
-        slots of the same role and file speak for it: (single + k * share of the role) / (subjects + k).
+        Few subjects have the same value: for them the slot speaks, and for it the slots of the same role and type; there
+        counts who has one value of a kind, where values are of a kind that are antonyms or near under one hypernym. With
+        k = PRIOR_SUBJECTS: share = (single + k * share of the slot) / (subjects + k), and so on up.
         """
         file = self.file(slot.lemma, slot.pos)
-        key, role = (slot.frame, file), (slot.role, file)
+        role = slot.role, file
         prior = (self._role_single[role] + 1) / (self._role_subjects[role] + 1)
-        return (self._single.get(key, 0) + PRIOR_SUBJECTS * prior) / (self._subjects.get(key, 0) + PRIOR_SUBJECTS)
+        share = _shrunk(self._single.get((slot.frame, file), 0), self._subjects.get((slot.frame, file), 0), prior)
+        having = self._having[slot.frame].get(slot.lemma, set())
+        both = having & self._having[slot.frame].get(other, set())
+        return _shrunk(len(having) - len(both), len(having), share)
 
     def said_of(self, subject: str) -> Counter[str]:
         """Return in how many claims of a subject (as `Parsed.subject_text`) each lemma stands."""
@@ -215,6 +221,10 @@ class Corpus:
         ordered = sorted(values)
         pairs = ((one, other) for n, one in enumerate(ordered) for other in ordered[n + 1 :])
         return any(self.steps_apart(one, other, pos) <= NEAR for one, other in pairs)
+
+
+def _shrunk(single: float, subjects: float, prior: float) -> float:
+    return (single + PRIOR_SUBJECTS * prior) / (subjects + PRIOR_SUBJECTS)
 
 
 FAR = 99  # steps between words that share nothing near

@@ -12,6 +12,7 @@ from typing import Final
 
 import numpy as np
 
+from tasks.text.contexts import LEAST_ALIKE, Contexts
 from tasks.text.inflection import article
 from tasks.text.senses import zipf
 from tasks.text.siblings import ANTONYMS, COUSINS, FARTHEST_ZIPF, RAREST_ZIPF, SIBLINGS, Swaps
@@ -38,7 +39,8 @@ _WEIGHTS: Final = {ANTONYMS: 4.0, SIBLINGS: 3.0, SAME_SLOT: 2.0, COUSINS: 1.0}
 _ROLE_WEIGHTS: Final = {PREDICATE: 3.0, QUALITY: 3.0, APPOSITION: 2.0, MODIFIER: 2.0, OBJECT: 1.0}
 # a noun with an article has a plural that is not much rarer, zipf; without one, not much more of a plural than the old
 RARE_PLURAL, PLURAL_MARGIN = -1.6, 0.5
-SLOT_STEPS = 3  # by WordNet, between a word and another of the slot that WordNet's siblings do not have
+SUPERLATIVE = 0.2  # a superlative turned about is seldom subtle
+SLOT_STEPS = 4  # by WordNet, between a word and another of the slot that WordNet's siblings do not have
 LONGEST_TERM = 4  # words of a fixed expression that are looked up in WordNet
 
 # a claim that is hedged is often true of other values too
@@ -94,8 +96,8 @@ class Swap:
 class Candidates:
     """Proposes swaps with a WordNet database and a corpus; what it has once worked out it keeps."""
 
-    def __init__(self, wordnet: WordNet, corpus: Corpus) -> None:
-        self._net, self._corpus = wordnet, corpus
+    def __init__(self, wordnet: WordNet, corpus: Corpus, contexts: Contexts) -> None:
+        self._net, self._corpus, self._contexts = wordnet, corpus, contexts
         self._siblings = Swaps(wordnet)
 
     def swaps(self, claim: Parsed, text: str, rng: np.random.Generator, score: Score | None = None) -> list[Swap]:
@@ -121,6 +123,8 @@ class Candidates:
 
     def _is_permitted(self, claim: Parsed, slot: Slot) -> bool:
         """Say whether another value in a slot would contradict the claim: it is no example, no one of several."""
+        if "-" in claim.text[max(0, claim.words[slot.place].start - 1) : claim.words[slot.place].end + 1]:
+            return False  # part of a compound
         above = [claim.words[i] for i in claim.above(slot.place)]
         if any(word.lemma in _OPEN_FRAMES for word in above[1:]) or slot.lemma in _VAGUE:
             return False
@@ -139,11 +143,13 @@ class Candidates:
             form = self._form(claim, slot, word)
             if form is None or word in own or word in _VAGUE or frozenset((word, slot.lemma)) in _OVERLAPPING:
                 continue
-            if not self._keeps_terms(claim, slot, word):
+            alike = self._contexts.similarity(slot.lemma, word)
+            if alike < LEAST_ALIKE[slot.pos] or not self._keeps_terms(claim, slot, word):
                 continue
             distance = abs(zipf(word) - zipf(slot.lemma))
             new_claim, old_span, new_span = put(claim, slot.place, form, word)
-            weight = _WEIGHTS[relation] * _ROLE_WEIGHTS[slot.role] * math.exp(-distance) * (1 + math.log1p(values[word]))
+            weight = _WEIGHTS[relation] * _ROLE_WEIGHTS[slot.role] * math.exp(-distance) * alike
+            weight *= (1 + math.log1p(values[word])) * (SUPERLATIVE if claim.words[slot.place].tag == "JJS" else 1)
             old = claim.words[slot.place].text
             yield Swap(slot, old, form, word, relation, distance, claim, new_claim, old_span, new_span), weight
 

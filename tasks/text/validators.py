@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from difflib import SequenceMatcher
 from typing import Final, NamedTuple
 
+from tasks.text.contexts import LEAST_ALIKE, Contexts
 from tasks.text.salience import BOTTOM
 from tasks.text.senses import zipf
 from tasks.text.slots import Corpus, Parsed, Slot, Word, common_senses, slots
@@ -76,6 +77,7 @@ class Known:
 
     wordnet: WordNet
     corpus: Corpus
+    contexts: Contexts
     page_text: str
     claims: Sequence[str]
     new_claims: Sequence[str]
@@ -96,6 +98,7 @@ def validate(pair: Pair, known: Known, limits: Limits) -> tuple[Verdict, ...]:
         forbidden_spans(pair),
         frequency(pair, limits.zipf_distance),
         same_type(pair, known.wordnet),
+        same_company(pair, known.contexts),
         not_true_elsewhere(pair, known.corpus, known.wordnet, known.page_text),
         salient(known.standing, limits.standing),
     )
@@ -139,9 +142,9 @@ def contradiction(pair: Pair, corpus: Corpus, net: WordNet, most: int) -> Verdic
 
 
 def functional(pair: Pair, corpus: Corpus, least: float) -> Verdict:
-    """Show that a subject has one value in the slot that was changed; value: the share of subjects that do."""
+    """Show that subjects have one of both values in the slot and not the other; value: the share that do (`Corpus`)."""
     slot = _changed_slot(pair)
-    share = corpus.functional(slot) if slot else 0.0
+    share = corpus.functional(slot, pair.swapped()[0][1].lemma) if slot else 0.0
     return Verdict("functional", share >= least, round(share, 4), least)
 
 
@@ -193,6 +196,13 @@ def same_type(pair: Pair, net: WordNet) -> Verdict:
     return Verdict("same_type", unlike == 0, unlike, 0)
 
 
+def same_company(pair: Pair, contexts: Contexts) -> Verdict:
+    """New words are found beside the words that the old ones are; value: the least cosine of old and new word."""
+    least = min((LEAST_ALIKE.get(_pos(a) or "n", 0.0) for a, _ in pair.swapped()), default=0.0)
+    alike = min((contexts.similarity(a.lemma, b.lemma) for a, b in pair.swapped()), default=0.0)
+    return Verdict("same_company", alike >= least, round(alike, 4), least)
+
+
 def not_true_elsewhere(pair: Pair, corpus: Corpus, net: WordNet, page_text: str) -> Verdict:
     """Neither the page nor another claim of the subject has the new word or a synonym; value: how often they do."""
     told = Counter(re.findall(r"[a-z]+(?:-[a-z]+)*", page_text.lower()))
@@ -201,7 +211,7 @@ def not_true_elsewhere(pair: Pair, corpus: Corpus, net: WordNet, page_text: str)
     times = 0
     for old, new in pair.swapped():
         pos = _pos(old)
-        names = {new.lemma, *(net.senses(new.lemma, pos)[n].words for n in ())}
+        names = {new.lemma}
         if pos:
             senses = net.senses(new.lemma, pos)
             names |= {w.lower() for n in common_senses(net, new.lemma, pos)[:2] for w in senses[n].words}
