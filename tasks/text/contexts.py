@@ -88,4 +88,6 @@ def _normalised(counts: sparse.csr_matrix) -> sparse.csr_matrix:
     return (sparse.diags(1 / np.maximum(lengths, 1e-12)) @ rows).tocsr()
 
 
-_FUNCTION = frozenset("the and for with that this from are was were has had have been not but his her its their".split())
+_FUNCTION = frozenset(
+    "the and for with that this from are was were has had have been not but his her its their".split()
+)

@@ -89,7 +89,8 @@ def falsify(
                 break
             new_claims = [*told[:number], swap.new_claim.text, *told[number + 1 :]]
             known = Known(
-                *(sources.wordnet, sources.corpus, sources.contexts, f"{text}\n{page_text}", told, new_claims), standings[number].standing
+                *(sources.wordnet, sources.corpus, sources.contexts, f"{text}\n{page_text}", told, new_claims),
+                standings[number].standing,
             )
             verdicts = validate(Pair(claims[number], swap.new_claim), known, limits)
             if not failed(verdicts):

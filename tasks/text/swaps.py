@@ -40,7 +40,9 @@ _ROLE_WEIGHTS: Final = {PREDICATE: 3.0, QUALITY: 3.0, APPOSITION: 2.0, MODIFIER:
 # a noun with an article has a plural that is not much rarer, zipf; without one, not much more of a plural than the old
 RARE_PLURAL, PLURAL_MARGIN = -1.6, 0.5
 SUPERLATIVE = 0.2  # a superlative turned about is seldom subtle
-SLOT_STEPS = 4  # by WordNet, between a word and another of the slot that WordNet's siblings do not have
+# of words in the same slot where WordNet's siblings are not known since the old word has several meanings, cosine
+ALIKE_IN_DOUBT = 0.11
+PLAIN_ZIPF = 4.9  # a word of the slot that is more frequent must have one clear meaning
 LONGEST_TERM = 4  # words of a fixed expression that are looked up in WordNet
 
 # a claim that is hedged is often true of other values too
@@ -48,8 +50,12 @@ _HEDGES: Final = frozenset(
     """
     can could may might often sometimes usually typically generally commonly mostly frequently probably possibly perhaps
     largely mainly normally likely occasionally traditionally some many several most various certain any few other
-    another not no never n't only or either neither nor if unless whether both such e.g. almost nearly every all
+    another not no never n't only or either neither nor if unless whether such e.g. almost nearly
     """.split()
+)
+# kinds of these exclude each other also where they are farther apart than siblings; of other files they are too vague
+_SLOT_FILES: Final = frozenset(
+    f"noun.{file}" for file in "animal artifact communication food location object person plant substance".split()
 )
 # what is taken, held or named along with others: another value is no contradiction
 _OPEN_FRAMES: Final = frozenset(
@@ -65,7 +71,12 @@ _VAGUE: Final = frozenset(
     """
     area region place district zone field section side center centre point state line story tale work body character
     role level common individual major minor significant important special original specific typical full complete
-    entire new old great good bad strong high low
+    entire new old great good bad strong high low true false present past actual potential
+    leader pioneer artist economy department child personality notable figure person item entity organization
+    organisation association company corporation manufacturer business enterprise anus floor transportation tip term
+    institution agency tradition powder mixture organ sect belief attribute soldier melody tool device presence absence
+    chair physical mental survey house appendage salt liquid principle
+    word name title subject object matter member people man woman host day scene chain mass part piece
     """.split()
 )
 # words of WordNet that are apart there and not in use
@@ -73,6 +84,11 @@ _OVERLAPPING: Final = frozenset(
     frozenset(pair.split("/"))
     for pair in """
     city/town town/village village/hamlet country/state citizen/patriot teacher/professor
+    businessman/merchant businessman/entrepreneur liquor/brew province/region novel/story writer/author
+    writer/novelist writer/poet writer/playwright writer/essayist author/novelist scientist/physicist island/mainland
+    politician/statesman boat/ship lyricist/poet singer/vocalist country/nation ruler/king actor/performer
+    antiparticle/positron tree/shrub composer/songwriter playwright/dramatist officer/soldier church/temple writer/journalist writer/critic tree/bush herb/shrub system/device
+    author/poet
     """.split()
 )
 
@@ -157,15 +173,21 @@ class Candidates:
         """Yield (word, relation); WordNet's first, then those of the corpus that stand near in it."""
         found = self._siblings.siblings_for_swap(slot.lemma, slot.pos, text=text)
         yield from ((candidate.word, candidate.relation) for candidate in found)
+        if self._corpus.file(slot.lemma, slot.pos) not in _SLOT_FILES:
+            return
         known = {candidate.word for candidate in found}
-        if not found:
-            return  # in what sense the word is meant is in doubt
-        for word in sorted(self._corpus.values(slot)):
-            near = abs(zipf(word) - zipf(slot.lemma)) <= FARTHEST_ZIPF and zipf(word) >= RAREST_ZIPF
-            if not near or word in known or word in _VAGUE or not self._siblings.siblings_for_swap(word, slot.pos):
-                continue  # the last: of several meanings, or said of anything
-            if 0 < self._corpus.steps_apart(slot.lemma, word, slot.pos) <= SLOT_STEPS:
+        alike = LEAST_ALIKE["n"] if found else ALIKE_IN_DOUBT
+        for word in sorted(self._corpus.values(slot).keys() - known):
+            if self._contexts.similarity(slot.lemma, word) >= alike and self._is_like(slot.lemma, word):
                 yield word, SAME_SLOT
+
+    def _is_like(self, old: str, new: str) -> bool:
+        """Say whether another word of the slot is about as frequent, near in WordNet and not said of all of its kind."""
+        if abs(zipf(new) - zipf(old)) > FARTHEST_ZIPF or zipf(new) < RAREST_ZIPF or new != new.lower():
+            return False
+        if not self._siblings.siblings_for_swap(new, "n") and zipf(new) > PLAIN_ZIPF:
+            return False
+        return 0 < self._corpus.steps_apart(old, new, "n") <= NEAR
 
     # --- form ---
 
@@ -256,7 +278,9 @@ def _is_definite(claim: Parsed, place: int) -> bool:
         return True
     if word.tag == "NN" and _has_indefinite(claim, place):
         return True
-    return any(w.dep == "poss" or w.text.lower() in ("the", "its", "their", "his", "her") for w in _determiners(claim, place))
+    return any(
+        w.dep == "poss" or w.text.lower() in ("the", "its", "their", "his", "her") for w in _determiners(claim, place)
+    )
 
 
 def words_of(text: str) -> list[str]:

@@ -152,7 +152,9 @@ def same_predicate(pair: Pair) -> Verdict:
     """Subject and main verb are kept; value: words of them that are not, and that do not stand in both claims."""
     touched = {i for change in pair.changes for i in range(change.old_first, change.old_end)}
     lost = len(touched & (pair.old.subject | {pair.old.root}))
-    grown = sum(c.old_first == c.old_end and bool({c.old_first - 1, c.old_first} <= pair.old.subject) for c in pair.changes)
+    grown = sum(
+        c.old_first == c.old_end and bool({c.old_first - 1, c.old_first} <= pair.old.subject) for c in pair.changes
+    )
     return Verdict("same_predicate", lost + grown == 0, lost + grown, 0)
 
 
@@ -191,7 +193,11 @@ def same_type(pair: Pair, net: WordNet) -> Verdict:
     unlike = 0
     for old, new in pair.swapped():
         pos = _pos(old)
-        files = [{net.senses(w.lemma, pos)[n].file for n in common_senses(net, w.lemma, pos)} for w in (old, new)] if pos else []
+        files = (
+            [{net.senses(w.lemma, pos)[n].file for n in common_senses(net, w.lemma, pos)} for w in (old, new)]
+            if pos
+            else []
+        )
         unlike += not files or files[0].isdisjoint(files[1])
     return Verdict("same_type", unlike == 0, unlike, 0)
 
@@ -265,9 +271,7 @@ def _is_alike(net: WordNet, old: Word, new: Word) -> bool:
     """Say whether one word means the same as the other, or is more general, in a common sense of both."""
     kinds: tuple[Pos, ...] = ("n", "v", "a", "r")
     for pos in [p for p in (_pos(old),) if p] or kinds:
-        one, other = (
-            {net.senses(w.lemma, pos)[n] for n in common_senses(net, w.lemma, pos)} for w in (old, new)
-        )
+        one, other = ({net.senses(w.lemma, pos)[n] for n in common_senses(net, w.lemma, pos)} for w in (old, new))
         if not one.isdisjoint(other):
             return True
         if any(not one.isdisjoint(net.ancestors(s)) for s in other) or any(
