@@ -44,7 +44,7 @@ class Contexts:
         self._rows = _normalised(counts.tocsr())
 
     def similarity(self, one: str, other: str) -> float:
-        """Return the cosine of two words' neighbours, in [0, 1]; 0 where a word is too rare to say. Nouns in base form."""
+        """Return the cosine of two words' neighbours, of base forms, in [0, 1]; 0 where one is too rare to say."""
         places = [self._ids.get(word, -1) for word in (one, other)]
         if min(places) < 0 or min(self._times[place] for place in places) < RAREST:
             return 0.0
@@ -88,6 +88,5 @@ def _normalised(counts: sparse.csr_matrix) -> sparse.csr_matrix:
     return (sparse.diags(1 / np.maximum(lengths, 1e-12)) @ rows).tocsr()
 
 
-_FUNCTION = frozenset(
-    "the and for with that this from are was were has had have been not but his her its their".split()
-)
+_FUNCTION_WORDS = "the and for with that this from are was were has had have been not but his her its their"
+_FUNCTION = frozenset(_FUNCTION_WORDS.split())

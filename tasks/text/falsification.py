@@ -88,9 +88,10 @@ def falsify(
             if tried == MAX_PAIRS:
                 break
             new_claims = [*told[:number], swap.new_claim.text, *told[number + 1 :]]
+            pages = f"{text}\n{page_text}"
             known = Known(
-                *(sources.wordnet, sources.corpus, sources.contexts, f"{text}\n{page_text}", told, new_claims),
-                standings[number].standing,
+                *(sources.wordnet, sources.corpus, sources.contexts),
+                *(pages, told, new_claims, standings[number].standing),
             )
             verdicts = validate(Pair(claims[number], swap.new_claim), known, limits)
             if not failed(verdicts):

@@ -12,14 +12,13 @@ from dataclasses import dataclass
 from typing import Final
 
 BOTTOM = 0.25  # of a passage's claims, those of the bottom quartile are not taken
-_FUNCTION_WORDS: Final = frozenset(
-    """
+_FUNCTION: Final = """
     a about after all also an and are as at be been before being both but by can could did do does during each few for
     from had has have he her hers him his how if in into is it its may might more most much must no nor not of on one or
     other our over s she should since so some such t than that the their them then there these they this those through
     to under until up upon was we were what when where which while who whom whose will with would you your
-    """.split()
-)
+    """
+_FUNCTION_WORDS: Final = frozenset(_FUNCTION.split())
 
 
 @dataclass(frozen=True)

@@ -193,8 +193,8 @@ class Corpus:
     def functional(self, slot: Slot, other: str) -> float:
         """Return the share of subjects with a slot's value that have not `other` in it too, in [0, 1].
 
-        Few subjects have the same value: for them the slot speaks, and for it the slots of the same role and type; there
-        counts who has one value of a kind, where values are of a kind that are antonyms or near under one hypernym. With
+        Few subjects have the same value: for them the slot speaks, and for it the slots of the same role and type, by
+        the share of their subjects without two values of a kind, which are antonyms or near under one hypernym. With
         k = PRIOR_SUBJECTS: share = (single + k * share of the slot) / (subjects + k), and so on up.
         """
         file = self.file(slot.lemma, slot.pos)

@@ -5,7 +5,6 @@ WordNet (siblings.py) and from what else stands in the same slot of the corpus; 
 """
 
 import math
-import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Final
@@ -45,30 +44,28 @@ ALIKE_IN_DOUBT = 0.11
 PLAIN_ZIPF = 4.9  # a word of the slot that is more frequent must have one clear meaning
 LONGEST_TERM = 4  # words of a fixed expression that are looked up in WordNet
 
-# a claim that is hedged is often true of other values too
-_HEDGES: Final = frozenset(
-    """
+# what is hedged is often true of other values too
+_HEDGES_WORDS: Final = """
     can could may might often sometimes usually typically generally commonly mostly frequently probably possibly perhaps
     largely mainly normally likely occasionally traditionally some many several most various certain any few other
     another not no never n't only or either neither nor if unless whether such e.g. almost nearly
-    """.split()
-)
+    """
+_HEDGES: Final = frozenset(_HEDGES_WORDS.split())
 # kinds of these exclude each other also where they are farther apart than siblings; of other files they are too vague
 _SLOT_FILES: Final = frozenset(
-    f"noun.{file}" for file in "animal artifact communication food location object person plant substance".split()
+    {"noun.animal", "noun.artifact", "noun.communication", "noun.food", "noun.location"}
+    | {"noun.object", "noun.person", "noun.plant", "noun.substance"}
 )
 # what is taken, held or named along with others: another value is no contradiction
-_OPEN_FRAMES: Final = frozenset(
-    """
+_OPEN_FRAMES_WORDS: Final = """
     include contain comprise feature have produce use involve cover offer provide support such like including with among
     affect influence share need require allow enable make see find encounter export import help play along own enjoy
     by via without through besides except beyond regarding concerning
-    """.split()
-)
+    """
+_OPEN_FRAMES: Final = frozenset(_OPEN_FRAMES_WORDS.split())
 
 # words that say too little for another to contradict them
-_VAGUE: Final = frozenset(
-    """
+_VAGUE_WORDS: Final = """
     area region place district zone field section side center centre point state line story tale work body character
     role level common individual major minor significant important special original specific typical full complete
     entire new old great good bad strong high low true false present past actual potential
@@ -76,21 +73,20 @@ _VAGUE: Final = frozenset(
     organisation association company corporation manufacturer business enterprise anus floor transportation tip term
     institution agency tradition powder mixture organ sect belief attribute soldier melody tool device presence absence
     chair physical mental survey house appendage salt liquid principle
+    system computer machine instrument waterway complex
     word name title subject object matter member people man woman host day scene chain mass part piece
-    """.split()
-)
+    """
+_VAGUE: Final = frozenset(_VAGUE_WORDS.split())
 # words of WordNet that are apart there and not in use
-_OVERLAPPING: Final = frozenset(
-    frozenset(pair.split("/"))
-    for pair in """
-    city/town town/village village/hamlet country/state citizen/patriot teacher/professor
-    businessman/merchant businessman/entrepreneur liquor/brew province/region novel/story writer/author
-    writer/novelist writer/poet writer/playwright writer/essayist author/novelist scientist/physicist island/mainland
-    politician/statesman boat/ship lyricist/poet singer/vocalist country/nation ruler/king actor/performer
-    antiparticle/positron tree/shrub composer/songwriter playwright/dramatist officer/soldier church/temple writer/journalist writer/critic tree/bush herb/shrub system/device
-    author/poet
-    """.split()
-)
+_OVERLAPPING_PAIRS: Final = """
+    city/town town/village village/hamlet country/state citizen/patriot teacher/professor businessman/merchant
+    businessman/entrepreneur liquor/brew province/region novel/story writer/author writer/novelist writer/poet
+    writer/playwright writer/essayist author/novelist scientist/physicist island/mainland politician/statesman boat/ship
+    lyricist/poet singer/vocalist country/nation ruler/king actor/performer antiparticle/positron tree/shrub
+    composer/songwriter playwright/dramatist officer/soldier church/temple writer/journalist writer/critic tree/bush
+    herb/shrub author/poet author/playwright author/essayist author/journalist inlet/waterway film/documentary
+"""
+_OVERLAPPING: Final = frozenset(frozenset(pair.split("/")) for pair in _OVERLAPPING_PAIRS.split())
 
 
 @dataclass(frozen=True)
@@ -120,10 +116,8 @@ class Candidates:
         """Return the swaps of a claim of a passage `text`, the one to try first before the others.
 
         The order is drawn by weight (relation, role, closeness in frequency, how often the slot has the word); `score`,
-        if given, puts the first three in its own order. A claim that is hedged or negated has none.
+        if given, puts the first three in its own order. Words that a hedge or negation reaches have none.
         """
-        if any(word.text.lower() in _HEDGES for word in claim.words):
-            return []
         found = [
             (swap, weight)
             for slot in slots(claim)
@@ -141,6 +135,8 @@ class Candidates:
         """Say whether another value in a slot would contradict the claim: it is no example, no one of several."""
         if "-" in claim.text[max(0, claim.words[slot.place].start - 1) : claim.words[slot.place].end + 1]:
             return False  # part of a compound
+        if _is_hedged(claim, slot.place):
+            return False
         above = [claim.words[i] for i in claim.above(slot.place)]
         if any(word.lemma in _OPEN_FRAMES for word in above[1:]) or slot.lemma in _VAGUE:
             return False
@@ -182,7 +178,7 @@ class Candidates:
                 yield word, SAME_SLOT
 
     def _is_like(self, old: str, new: str) -> bool:
-        """Say whether another word of the slot is about as frequent, near in WordNet and not said of all of its kind."""
+        """Say whether another word of the slot is about as frequent, near in WordNet and of one clear meaning."""
         if abs(zipf(new) - zipf(old)) > FARTHEST_ZIPF or zipf(new) < RAREST_ZIPF or new != new.lower():
             return False
         if not self._siblings.siblings_for_swap(new, "n") and zipf(new) > PLAIN_ZIPF:
@@ -271,18 +267,20 @@ def _has_determiner(claim: Parsed, place: int) -> bool:
     return bool(_determiners(claim, place))
 
 
+def _is_hedged(claim: Parsed, place: int) -> bool:
+    """Say whether a hedge, a negation or a quantity stands by the subject, the verb or what a word depends on."""
+    near = claim.subject | set(claim.above(place)) | {claim.root}
+    hedges = (i for i, word in enumerate(claim.words) if word.text.lower() in _HEDGES)
+    return any(i in claim.subject or claim.words[i].head in near for i in hedges)
+
+
 def _is_definite(claim: Parsed, place: int) -> bool:
     """Say whether a noun phrase names the one that is meant, or says what the subject is."""
     word = claim.words[place]
-    if word.dep in ("attr", "oprd") or word.dep == "conj" and claim.words[word.head].dep == "attr":
+    if word.dep in ("attr", "oprd") or (word.dep == "conj" and claim.words[word.head].dep == "attr"):
         return True
     if word.tag == "NN" and _has_indefinite(claim, place):
         return True
     return any(
         w.dep == "poss" or w.text.lower() in ("the", "its", "their", "his", "her") for w in _determiners(claim, place)
     )
-
-
-def words_of(text: str) -> list[str]:
-    """Return the words, numbers and marks of a text, as edit distances are counted in."""
-    return re.findall(r"\w+(?:['’.,-]\w+)*|[^\w\s]", text)
