@@ -88,10 +88,14 @@ def falsify(
             if tried == MAX_PAIRS:
                 break
             new_claims = [*told[:number], swap.new_claim.text, *told[number + 1 :]]
-            pages = f"{text}\n{page_text}"
             known = Known(
-                *(sources.wordnet, sources.corpus, sources.contexts),
-                *(pages, told, new_claims, standings[number].standing),
+                wordnet=sources.wordnet,
+                corpus=sources.corpus,
+                contexts=sources.contexts,
+                page_text=f"{text}\n{page_text}",
+                claims=told,
+                new_claims=new_claims,
+                standing=standings[number].standing,
             )
             verdicts = validate(Pair(claims[number], swap.new_claim), known, limits)
             if not failed(verdicts):

@@ -73,7 +73,7 @@ _VAGUE_WORDS: Final = """
     organisation association company corporation manufacturer business enterprise anus floor transportation tip term
     institution agency tradition powder mixture organ sect belief attribute soldier melody tool device presence absence
     chair physical mental survey house appendage salt liquid principle
-    system computer machine instrument waterway complex
+    material script equator system computer machine instrument waterway complex
     word name title subject object matter member people man woman host day scene chain mass part piece
     """
 _VAGUE: Final = frozenset(_VAGUE_WORDS.split())
@@ -85,6 +85,7 @@ _OVERLAPPING_PAIRS: Final = """
     lyricist/poet singer/vocalist country/nation ruler/king actor/performer antiparticle/positron tree/shrub
     composer/songwriter playwright/dramatist officer/soldier church/temple writer/journalist writer/critic tree/bush
     herb/shrub author/poet author/playwright author/essayist author/journalist inlet/waterway film/documentary
+    strategy/tactic door/gate international/national
 """
 _OVERLAPPING: Final = frozenset(frozenset(pair.split("/")) for pair in _OVERLAPPING_PAIRS.split())
 
