@@ -125,9 +125,9 @@ def _slot(claim: Parsed, place: int) -> Slot | None:
     if word.tag in ("NN", "NNS"):
         role = _NOUN_ROLES.get(dep)
         return Slot(place, role, f"{role} of {_holder(claim, first)}", word.lemma, "n") if role else None
-    if word.tag in ("JJ", "JJS", "JJR") and dep in ("amod", "acomp"):
-        role = QUALITY if dep == "acomp" else MODIFIER
-        held = head.lemma if dep == "acomp" or head.pos == "NOUN" else ""
+    if word.tag in ("JJ", "JJS", "JJR") and dep in ("amod", "acomp", "attr"):  # the last: "is the largest of"
+        role = MODIFIER if dep == "amod" else QUALITY
+        held = head.lemma if dep != "amod" or head.pos == "NOUN" else ""
         return Slot(place, role, f"{role} of {held}", word.lemma, "a") if held else None
     return None
 

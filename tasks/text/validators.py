@@ -209,20 +209,16 @@ def same_company(pair: Pair, contexts: Contexts) -> Verdict:
 
 
 def not_true_elsewhere(pair: Pair, corpus: Corpus, net: WordNet, page_text: str) -> Verdict:
-    """Neither the page nor another claim of the subject has the new word or a synonym; value: how often they do."""
-    told = Counter(re.findall(r"[a-z]+(?:-[a-z]+)*", page_text.lower()))
-    said = corpus.said_of(pair.old.subject_text)
-    own = {w.lemma for w in pair.old.words}
+    """Neither the page nor another claim of the subject has the new word or a synonym of one meaning; value: how often.
+
+    Of an adjective before a noun: nor has the page it before this noun, with at most two words between.
+    """
     times = 0
     for old, new in pair.swapped():
-        pos = _pos(old)
-        names = {new.lemma}
-        if pos:
-            senses = net.senses(new.lemma, pos)
-            names |= {w.lower() for n in common_senses(net, new.lemma, pos)[:2] for w in senses[n].words}
-        forms = {form: base for form in told for base in (net.base_forms(form, pos) if pos else (form,))[:2]}
-        times += sum(told[form] for form, base in forms.items() if base in names and base not in own)
-        times += sum(said[name] for name in names if name not in own)
+        if old.dep == "amod":
+            times += _quality_said(old, new, pair.old, page_text)
+        else:
+            times += _word_said(new, _pos(old), pair.old, corpus, net, page_text)
     return Verdict("not_true_elsewhere", times == 0, times, 0)
 
 
@@ -264,21 +260,40 @@ def _pos(word: Word) -> Pos | None:
     return _FILES.get(word.pos)
 
 
+def _quality_said(old: Word, new: Word, claim: Parsed, page_text: str) -> int:
+    held = re.escape(claim.words[old.head].text.lower())
+    return len(re.findall(rf"\b{re.escape(new.text.lower())}\b(?:,? [\w-]+){{0,2}},? {held}\b", page_text.lower()))
+
+
+def _word_said(new: Word, pos: Pos | None, claim: Parsed, corpus: Corpus, net: WordNet, page_text: str) -> int:
+    names, own = {new.lemma}, {word.lemma for word in claim.words}
+    if pos:
+        names |= {word.lower() for word in net.synonyms(new.lemma, pos) if len(net.senses(word, pos)) == 1}
+    names -= own
+    told = Counter(re.findall(r"[a-z]+(?:-[a-z]+)*", page_text.lower()))
+    said = corpus.said_of(claim.subject_text)
+    times = sum(said[name] for name in sorted(names))
+    for form, count in told.items():
+        bases = net.base_forms(form, pos) if pos else ()
+        times += count * (not names.isdisjoint({form, *bases[:2]}))
+    return times
+
+
 def _files(net: WordNet, lemma: str, pos: Pos) -> set[str]:
     senses = net.senses(lemma, pos)
     return {senses[n].file for n in common_senses(net, lemma, pos)}
 
 
 def _is_alike(net: WordNet, old: Word, new: Word) -> bool:
-    """Say whether one word means the same as the other, or is more general, in a common sense of both."""
+    """Say whether one word means the same as the other, or is more general, in a sense of both."""
     kinds: tuple[Pos, ...] = ("n", "v", "a", "r")
     for pos in [p for p in (_pos(old),) if p] or kinds:
-        one, other = ({net.senses(w.lemma, pos)[n] for n in common_senses(net, w.lemma, pos)} for w in (old, new))
+        one, other = set(net.senses(old.lemma, pos)), set(net.senses(new.lemma, pos))
         if not one.isdisjoint(other):
             return True
-        if any(not one.isdisjoint(net.ancestors(s)) for s in other) or any(
-            not other.isdisjoint(net.ancestors(s)) for s in one
-        ):
+        if any(not one.isdisjoint(net.ancestors(s)) for s in other):
+            return True
+        if any(not other.isdisjoint(net.ancestors(s)) for s in one):
             return True
     return False
 

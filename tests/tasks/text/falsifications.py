@@ -15,12 +15,12 @@ from tasks.text.salience import ranked
 from tasks.text.slots import Parsed, parse
 from tasks.text.validators import Known, Limits, Pair, Verdict, validate
 
+# one thing is not both: no two professions, since many people have two
 EXCLUDING = """
     northern/southern eastern/western largest/smallest longest/shortest large/small public/private male/female
-    internal/external ancient/modern novel/poem physicist/chemist river/lake bird/mammal mammal/reptile planet/star
-    king/queen father/mother singer/dancer painter/sculptor philosopher/theologian biologist/chemist gold/silver
-    iron/copper actor/musician poet/painter composer/painter city/province island/peninsula film/novel
-    mathematician/philosopher wide/narrow long/short highest/lowest upper/lower sea/lake cat/dog red/green black/white
+    internal/external novel/poem river/lake bird/mammal mammal/reptile planet/star king/queen father/mother gold/silver
+    iron/copper city/province country/city island/peninsula film/novel wide/narrow long/short highest/lowest upper/lower
+    cat/dog red/green black/white bird/reptile vertical/horizontal natural/artificial extinct/extant moon/planet
 """
 SYNONYMS = """
     writer/author film/movie physician/doctor country/nation large/big lawyer/attorney car/automobile ocean/sea
@@ -36,6 +36,15 @@ KINDS = """
     reptile/animal fish/animal country/region disease/condition language/communication film/show gas/fluid
 """
 ODD = "umbrella quagmire photon spreadsheet armpit pedigree doorknob gerund haiku molasses tuxedo quiche".split()  # noqa: SIM905
+NOUNS = frozenset(
+    re.findall(
+        r"\w+",
+        "novel poem river lake bird mammal reptile planet star king queen father mother city province country island "
+        "peninsula film cat dog moon " + KINDS + SYNONYMS,
+    )
+) - {"big", "large", "small", "little", "major", "important", "significant"}
+VERB = r"\b(?:is|are|was|were|became)\b"
+AFTER = "of|in|on|at|to|by|for|from|with|and|or|who|that|which|near|after|since|between|located|known"
 MEANT = {
     **{"synonym": ("real_change", "contradiction"), "kind": ("real_change", "contradiction")},
     **{"negation": ("no_negation",), "two_words": ("one_change", "contradiction"), "two_claims": ("one_claim",)},
@@ -74,8 +83,10 @@ def pairs_of(list_of_words: str) -> list[tuple[str, str]]:
 def swapped(claim: str, one: str, other: str) -> str | None:
     """Put one word for another where the claim says what its subject is; singular or plural in -s; article mended."""
     pattern = rf"(\b(?:is|are|was|were|became)\b[^,]*?)(\ban? )?(?<![\w-]){one}(s?)(?![\w-])(?! [A-Z])"
+    if one in NOUNS:
+        pattern += rf"(?=[.,]| (?:{AFTER})\b)"  # and not the first part of a compound
     found = re.search(pattern, claim)
-    if not found or re.search(rf"\b{other}", claim):
+    if not found or re.search(rf"\b{other}", claim) or re.search(r"[A-Z][\w.]* $", found[1] if not found[2] else ""):
         return None
     article = ("an " if other[0] in "aeiou" else "a ") if found[2] else ""
     return claim[: found.start()] + found[1] + article + other + found[3] + claim[found.end() :]
@@ -94,18 +105,19 @@ def seeded(passages: Sequence[Claimed], rng: np.random.Generator) -> Iterator[Se
         for number, claim in enumerate(passage.claims):
             central = top[number].standing > 0.5
             good = [new for a, b in both_ways if (new := swapped(claim.text, a, b))]
-            fresh = [(a, b) for a, b in both_ways if not re.search(rf"\b{b}s?\b", passage.text.lower())]
-            true_good = [(new, b) for a, b in fresh if (new := swapped(claim.text, a, b))]
+            fresh = [(a, b) for a, b in both_ways if not re.search(rf"\b{b}", passage.text.lower())]
+            true_good = [new for a, b in fresh if (new := swapped(claim.text, a, b))]
             if central:
-                yield from (Seeded("good", passage, number, new) for new, _ in true_good[:1])
+                yield from (Seeded("good", passage, number, new) for new in true_good[:1])
                 yield from (
-                    Seeded("true_elsewhere", passage, number, new, f"It is also called a {b} by many.")
-                    for new, b in true_good[:1]
+                    Seeded("true_elsewhere", passage, number, new, "It " + new[re.search(VERB, new).start() :])
+                    for new in true_good[:1]
                 )
                 for new in good[:1]:
-                    twice = [again for a, b in both_ways if a not in claim.text and (again := swapped(new, a, b))]
-                    twice += [again for a, b in both_ways if (again := swapped(new, a, b)) and again != claim.text]
-                    yield from (Seeded("two_words", passage, number, again) for again in twice[:1] if again != new)
+                    twice = [again for a, b in both_ways if (again := swapped(new, a, b))]
+                    yield from (
+                        Seeded("two_words", passage, number, again) for again in twice if _edits(claim.text, again) == 2
+                    )
                     if len(passage.claims) > 1:
                         other = passage.claims[number - 1].text
                         yield Seeded("two_claims", passage, number, new, also=f"{other.rstrip('.')} abroad.")
@@ -115,7 +127,13 @@ def seeded(passages: Sequence[Claimed], rng: np.random.Generator) -> Iterator[Se
                 if rng.random() < 0.1:
                     yield from _mechanical(passage, number, names, rng)
             elif true_good and _is_aside(passage, number):
-                yield Seeded("low_salience", passage, number, true_good[0][0])
+                yield Seeded("low_salience", passage, number, true_good[0])
+
+
+def _edits(one: str, other: str) -> int:
+    """Count the words that are other ones, articles aside, of claims with equally many."""
+    words = zip(one.split(), other.split(), strict=False)
+    return sum(a != b and a not in ("a", "an") for a, b in words)
 
 
 def _is_aside(passage: Claimed, number: int) -> bool:
