@@ -126,7 +126,7 @@ def seeded(passages: Sequence[Claimed], rng: np.random.Generator) -> Iterator[Se
                     yield from (Seeded(kind, passage, number, new) for new in made[:1])
                 if rng.random() < 0.1:
                     yield from _mechanical(passage, number, names, rng)
-            elif true_good and _is_aside(passage, number):
+            if true_good and _is_aside(passage, number):
                 yield Seeded("low_salience", passage, number, true_good[0])
 
 
@@ -137,10 +137,10 @@ def _edits(one: str, other: str) -> int:
 
 
 def _is_aside(passage: Claimed, number: int) -> bool:
-    """Say whether this claim alone of four or more does not name the page's title."""
+    """Say whether this claim is of the quarter of four or more claims that do not name the page's title."""
     titles = set(re.findall(r"\w+", passage.title.lower()))
     naming = [bool(titles & set(re.findall(r"\w+", c.text.lower()))) for c in passage.claims]
-    return len(naming) >= 4 and not naming[number] and sum(naming) == len(naming) - 1
+    return not naming[number] and len(naming) - sum(naming) <= len(naming) // 4
 
 
 def _mechanical(passage: Claimed, number: int, names: Sequence[str], rng: np.random.Generator) -> Iterator[Seeded]:
