@@ -73,7 +73,7 @@ _VAGUE_WORDS: Final = """
     organisation association company corporation manufacturer business enterprise anus floor transportation tip term
     institution agency tradition powder mixture organ sect belief attribute soldier melody tool device presence absence
     chair physical mental survey house appendage salt liquid principle
-    material script equator system computer machine instrument waterway complex
+    landmass virtuoso humanist producer razor material script equator system computer machine instrument waterway complex
     word name title subject object matter member people man woman host day scene chain mass part piece
     """
 _VAGUE: Final = frozenset(_VAGUE_WORDS.split())
@@ -85,7 +85,8 @@ _OVERLAPPING_PAIRS: Final = """
     lyricist/poet singer/vocalist country/nation ruler/king actor/performer antiparticle/positron tree/shrub
     composer/songwriter playwright/dramatist officer/soldier church/temple writer/journalist writer/critic tree/bush
     herb/shrub author/poet author/playwright author/essayist author/journalist inlet/waterway film/documentary
-    strategy/tactic door/gate international/national
+    strategy/tactic passageway/conduit dish/meal actor/producer filmmaker/producer poet/journalist
+    director/producer door/gate international/national
 """
 _OVERLAPPING: Final = frozenset(frozenset(pair.split("/")) for pair in _OVERLAPPING_PAIRS.split())
 
@@ -154,6 +155,8 @@ class Candidates:
         own = {word.lemma for word in claim.words}
         for word, relation in self._proposed(slot, text):
             form = self._form(claim, slot, word)
+            if word.endswith("ess") and slot.lemma[-3:] != "ess" and slot.role == PREDICATE:
+                continue  # "actress" of a man
             if form is None or word in own or word in _VAGUE or frozenset((word, slot.lemma)) in _OVERLAPPING:
                 continue
             alike = self._contexts.similarity(slot.lemma, word)
