@@ -73,7 +73,8 @@ _VAGUE_WORDS: Final = """
     organisation association company corporation manufacturer business enterprise anus floor transportation tip term
     institution agency tradition powder mixture organ sect belief attribute soldier melody tool device presence absence
     chair physical mental survey house appendage salt liquid principle
-    landmass virtuoso humanist producer razor material script equator system computer machine instrument waterway complex
+    landmass virtuoso humanist producer razor
+    material script equator system computer machine instrument waterway complex
     word name title subject object matter member people man woman host day scene chain mass part piece
     """
 _VAGUE: Final = frozenset(_VAGUE_WORDS.split())
