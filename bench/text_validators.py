@@ -1,0 +1,84 @@
+"""What the checks of falsifications catch, and how many pairs pass: python -m bench.text_validators --wordnet FOLDER
+
+Seeded pairs, good ones and bad ones of each kind, are made of the project's own claims by rules and lists that the
+checks do not use (tests/tasks/text/falsifications.py). Then every passage is falsified: how many are accepted, why the
+others are not, and what a passage costs.
+"""
+
+import argparse
+import json
+import time
+from collections import Counter, defaultdict
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+
+HERE = Path(__file__).resolve().parent
+ROWS = HERE / "text_validators.json"
+CURATED = HERE.parent / "data/curated/claims/claims.parquet"
+RAW = HERE.parent / "data/raw/passages/passages.parquet"
+
+
+def measure(wordnet: Path, claims: Path, passages: Path, seed: int) -> dict[str, object]:
+    """Return the rows of the seeded pairs and the figures of the run over all passages."""
+    from tasks.stage import item_rng
+    from tasks.text.claims import load_parser
+    from tasks.text.falsification import Falsified, Sources, falsify
+    from tasks.text.slots import Parsed, parse
+    from tasks.text.validators import Limits
+    from tasks.text.wordnet import WordNet
+    from tests.tasks.text.falsifications import Claimed, judged, seeded, table
+
+    nlp, rows = load_parser(), pq.read_table(claims).to_pylist()
+    told: dict[str, list[Parsed]] = defaultdict(list)
+    for row, parsed in zip(rows, parse((row["claim"] for row in rows), nlp), strict=True):
+        told[row["passage_id"]].append(parsed)
+    texts = {row["passage_id"]: row for row in pq.read_table(passages).to_pylist()}
+    begun = time.process_time()
+    every = [parsed for group in told.values() for parsed in group]
+    sources = Sources.of(WordNet(wordnet), every, [row["text"] for row in texts.values()])
+    sources_s, begun = time.process_time() - begun, time.process_time()
+    outcomes = []
+    for passage_id, group in told.items():
+        row, rng = texts[passage_id], item_rng(seed, "falsify_claims", passage_id)
+        outcomes.append(falsify(row["text"], row["title"], group, sources, rng))
+    falsify_s = time.process_time() - begun
+    accepted = [outcome for outcome in outcomes if isinstance(outcome, Falsified)]
+    reasons = Counter(outcome.reason for outcome in outcomes if not isinstance(outcome, Falsified))
+    items = [Claimed(i, texts[i]["text"], texts[i]["title"], tuple(group)) for i, group in told.items()]
+    cases = list(seeded(items, np.random.default_rng(seed)))
+    return {
+        "claims": len(rows),
+        "passages": len(told),
+        "accepted": len(accepted),
+        "reasons": dict(sorted(reasons.items())),
+        "relations": dict(sorted(Counter(f"{o.role}, {o.relation}" for o in accepted).items())),
+        "value_pairs": len({(o.old_lemma, o.new_lemma) for o in accepted}),
+        "sources_cpu_s": round(sources_s, 1),
+        "falsify_cpu_s": round(falsify_s, 1),
+        "rows": table(cases, judged(cases, sources, nlp, Limits())),
+    }
+
+
+def main() -> None:
+    """Measure, print the table, write the rows."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--wordnet", type=Path, required=True, help="folder of WordNet's database files")
+    parser.add_argument("--claims", type=Path, default=CURATED)
+    parser.add_argument("--passages", type=Path, default=RAW)
+    parser.add_argument("--seed", type=int, default=0)
+    told = parser.parse_args()
+    found = measure(told.wordnet, told.claims, told.passages, told.seed)
+    rows = found["rows"]
+    assert isinstance(rows, list)
+    print(f"{'kind':16}{'pairs':>7}{'rejected':>10}{'right':>8}{'by the check meant':>20}")
+    for row in rows:
+        meant = "" if row["by_the_check_meant"] is None else f"{row['by_the_check_meant']:.1%}"
+        print(f"{row['kind']:16}{row['pairs']:7}{row['rejected']:10}{row['share']:8.1%}{meant:>20}")
+    print(json.dumps({name: value for name, value in found.items() if name != "rows"}, indent=1))
+    ROWS.write_text(json.dumps(found, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,92 @@
+"""How alike the company of two words is: words that may stand for each other stand beside the same words.
+
+Positive pointwise mutual information of a word and its neighbours, and the cosine between words (Bullinaria and Levy,
+Behavior Research Methods 2007), counted over given texts and WordNet's glosses.
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from functools import lru_cache
+from typing import Final
+
+import numpy as np
+from scipy import sparse
+
+from tasks.text.wordnet import POS_FILES, Pos, Synset, WordNet
+
+# cosines of words that may stand for each other: "city" and "town" 0.2, "element" and "segment" 0.04; antonyms of
+# adjectives say so by themselves, the cosine keeps out those of other senses ("basic" and "incidental")
+LEAST_ALIKE: Final[Mapping[Pos, float]] = {"n": 0.075, "a": 0.04, "v": 0.04, "r": 0.04}
+REACH = 3  # words to either side, function words not counted
+RAREST = 3  # a word that texts have less often is not told of
+SMOOTHING = 0.75  # power of the neighbours' counts: rare neighbours tell less (Levy et al., TACL 2015)
+LONGEST_FUNCTION_WORD = 2
+
+
+class Contexts:
+    """The neighbours of all words of some texts; made once, about 5 s for a million words."""
+
+    def __init__(self, texts: Iterable[str], wordnet: WordNet) -> None:
+        """Count over `texts` and the glosses of `wordnet`. Plurals count as their singulars."""
+        self._net = wordnet
+        self._ids: dict[str, int] = {}
+        lines = [self._line(text) for text in [*texts, *_glosses(wordnet)]]
+        flat = np.fromiter((n for line in lines for n in [*line, *[-1] * REACH]), np.int64)
+        size = len(self._ids)
+        counts = sparse.csr_matrix((size, size), dtype=np.float64)
+        for reach in range(1, REACH + 1):
+            one, other = flat[:-reach], flat[reach:]
+            both = (one >= 0) & (other >= 0)
+            shape = (np.ones(both.sum()), (one[both], other[both]))
+            near = sparse.csr_matrix(shape, shape=(size, size))
+            counts = counts + near + near.T
+        self._times = np.bincount(flat[flat >= 0], minlength=size)
+        self._rows = _normalised(counts.tocsr())
+
+    def similarity(self, one: str, other: str) -> float:
+        """Return the cosine of two words' neighbours, of base forms, in [0, 1]; 0 where one is too rare to say."""
+        places = [self._ids.get(word, -1) for word in (one, other)]
+        if min(places) < 0 or min(self._times[place] for place in places) < RAREST:
+            return 0.0
+        return float(self._rows[places[0]].multiply(self._rows[places[1]]).sum())
+
+    def _line(self, text: str) -> list[int]:
+        words = re.findall(r"[a-z]+(?:-[a-z]+)*", text.lower())
+        kept = (self._base(word) for word in words if len(word) > LONGEST_FUNCTION_WORD and word not in _FUNCTION)
+        return [self._ids.setdefault(word, len(self._ids)) for word in kept]
+
+    def _base(self, word: str) -> str:
+        return _singular(self._net, word)
+
+
+@lru_cache(maxsize=200_000)
+def _singular(net: WordNet, word: str) -> str:
+    forms = net.base_forms(word, "n") if word.endswith("s") or net.has_exceptions else ()
+    return forms[-1] if forms else word
+
+
+def _glosses(net: WordNet) -> Iterator[str]:
+    seen: set[Synset] = set()
+    for pos in POS_FILES:
+        for word in net.words(pos):
+            for synset in net.senses(word, pos):
+                if synset not in seen:
+                    seen.add(synset)
+                    yield synset.gloss
+
+
+def _normalised(counts: sparse.csr_matrix) -> sparse.csr_matrix:
+    """Return the positive pointwise mutual information, rows of length 1."""
+    table = counts.tocoo()
+    of_word = np.asarray(counts.sum(axis=1)).ravel()
+    of_neighbour = of_word**SMOOTHING
+    chance = of_word[table.row] * of_neighbour[table.col] / of_neighbour.sum()
+    told = np.maximum(np.log(table.data / chance), 0)
+    rows = sparse.csr_matrix((told, (table.row, table.col)), shape=counts.shape)
+    rows.eliminate_zeros()
+    lengths = np.sqrt(np.asarray(rows.multiply(rows).sum(axis=1)).ravel())
+    return (sparse.diags(1 / np.maximum(lengths, 1e-12)) @ rows).tocsr()
+
+
+_FUNCTION_WORDS = "the and for with that this from are was were has had have been not but his her its their"
+_FUNCTION = frozenset(_FUNCTION_WORDS.split())
