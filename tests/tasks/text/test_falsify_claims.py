@@ -1,0 +1,130 @@
+"""The stage: one claim of a passage is made false, each check stands beside it, and no passage is lost."""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tasks import lineage
+from tasks.parameters import read_knobs
+from tasks.report import check_report
+from tasks.stage import Report, Stage
+from tasks.tables import REJECTED, read_table, write_table
+from tasks.text.extract_claims import CLAIMS
+from tasks.text.falsify_claims import FALSIFIED, VERDICTS, Params, plan, run
+from tasks.text.passages import PAGES, PASSAGES
+from tests.conftest import Project
+from tests.tasks.text.databases import write_database
+from tests.tasks.text.test_falsification import ENTRIES, TEXTS
+
+DVC_YAML = """stages:
+  falsify_claims:
+    cmd: python -m tasks.text.falsify_claims
+    deps: [data/raw/passages, data/curated/claims]
+    params: [falsify_claims]
+    outs: [data/curated/falsified]
+    metrics: [{data/metrics/falsify_claims.json: {cache: false}}]
+"""
+TOLD = {
+    "Anna Berg": ["Anna Berg was a painter.", "Berg lived in Oslo in 1890."],
+    "Ole Dahl": ["Ole Dahl was a sculptor."],
+    "Kari Moe": ["Kari Moe was a painter."],
+    "Tower": ["The tower was built in 1890."],
+}
+FACTS = dict.fromkeys(("topic", "source", "licence", "credit", "url"), "x")
+
+
+@pytest.fixture
+def filled(project: Project, tmp_path: Path) -> Project:
+    project.write("dvc.yaml", DVC_YAML)
+    wordnet = []
+    for path in sorted(write_database(tmp_path / "wordnet", ENTRIES).iterdir()):
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+        licence = {"licence": "WordNet", "credit": "x", "url": "https://example.invalid"}
+        name = path.name.replace(".", "_")
+        wordnet.append({"kind": "url", "name": name, "location": path.as_uri(), "sha256": digest, **licence})
+    knobs = {"engine": "local", "workers": 1, "item_timeout_s": 60, "max_reject_fraction": 0.5}
+    knobs |= {"device": "cpu", "train_processes": 1, "log_level": "info"}
+    limits = {"edit_ratio": 0.5, "zipf_distance": 1.8, "steps_apart": 4, "functional": 0.8, "standing": 0.25}
+    chosen = {"wordnet": wordnet, "seed": 0, **limits, "strict": True}
+    project.write("params.yaml", json.dumps({"run": knobs, "falsify_claims": chosen}))
+    pages, passages, claims = [], [], []
+    for title, told in TOLD.items():
+        text = " ".join(told)
+        pages.append({"page_id": title, "name": title, "title": title, "text": text, "sentences": [], **FACTS})
+        spans = [{"start": text.index(one), "end": text.index(one) + len(one)} for one in told]
+        mine = {"passage_id": f"{title}-0", "page_id": title, "title": title, "sentences": spans, **FACTS}
+        passages.append({**mine, "text": text})
+        for number, (claim, span) in enumerate(zip(told, spans, strict=True)):
+            place = {"quote": claim, "quote_start": span["start"], "quote_end": span["end"], "sentence": number}
+            claims.append(
+                {
+                    "claim_id": f"{title}-0-{number}",
+                    "passage_id": f"{title}-0",
+                    "page_id": title,
+                    "number": number,
+                    "claim": claim,
+                    **place,
+                    "construction": "copula",
+                    "method": "parse",
+                }
+            )
+    trades = {"page_id": "Trades", "name": "Trades", "title": "Trades", "text": " ".join(TEXTS * 3), "sentences": []}
+    pages.append({**trades, **FACTS})  # what the words are used for, on a page without a passage
+    write_table(project.root / "data/raw/passages/pages.parquet", pages, PAGES)
+    write_table(project.root / "data/raw/passages/passages.parquet", passages, PASSAGES)
+    write_table(project.root / "data/curated/claims/claims.parquet", claims, CLAIMS)
+    return project
+
+
+def stage_of(project: Project) -> tuple[Stage, Params]:
+    info = lineage.stage_info(lineage.open_repo(project.root), "falsify_claims", hashes=False)
+    params = json.loads((project.root / "params.yaml").read_text())["falsify_claims"]
+    stage = Stage(info, project.root, read_knobs(project.root), lineage.Tracker())
+    return stage, Params.model_validate({"falsify_claims": params})
+
+
+def falsified(project: Project) -> Report:
+    stage, params = stage_of(project)
+    assert plan(stage, params).items_todo == len(TOLD)
+    report = run(stage, params)
+    check_report(report)
+    stage._publish()
+    return report
+
+
+def rows(project: Project, name: str, schema: Any) -> list[dict[str, Any]]:
+    return read_table(project.root / f"data/curated/falsified/{name}.parquet", schema).to_pylist()
+
+
+def test_exactly_one_word_is_swapped_every_check_is_told_and_no_passage_is_lost(filled: Project) -> None:
+    report = falsified(filled)
+    pairs, rejected = rows(filled, "falsified", FALSIFIED), rows(filled, "rejected", REJECTED)
+    assert report.items_in == len(TOLD) == len(pairs) + len(rejected)
+    assert {row["item_id"] for row in rejected} | {row["passage_id"] for row in pairs} == {f"{t}-0" for t in TOLD}
+    assert {(row["item_id"], row["reason"]) for row in rejected} >= {("Tower-0", "no_candidate")}
+    anna = next(row for row in pairs if row["page_id"] == "Anna Berg")
+    assert (anna["claim_id"], anna["claim"]) == ("Anna Berg-0-0", "Anna Berg was a painter.")
+    assert (anna["old"], anna["relation"]) == ("painter", "sibling")
+    assert anna["new"] in ("sculptor", "illustrator")
+    for row in pairs:
+        assert row["claim"][row["old_start"] : row["old_end"]] == row["old"]
+        assert row["false_claim"][row["new_start"] : row["new_end"]] == row["new"]
+        before, after = (
+            [word for word in row[name].split() if word not in ("a", "an")] for name in ("claim", "false_claim")
+        )
+        assert sum(a != b for a, b in zip(before, after, strict=True)) == 1
+    verdicts = rows(filled, "verdicts", VERDICTS)
+    assert all(verdict["passed"] for verdict in verdicts)
+    assert len({verdict["check"] for verdict in verdicts}) == 14
+    assert len(verdicts) == 14 * len(pairs)
+
+
+def test_the_same_seed_gives_the_same_bytes(filled: Project) -> None:
+    out = filled.root / "data/curated/falsified"
+    falsified(filled)
+    first = {path.name: path.read_bytes() for path in out.iterdir()}
+    falsified(filled)
+    assert {path.name: path.read_bytes() for path in out.iterdir()} == first
