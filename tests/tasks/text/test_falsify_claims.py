@@ -1,6 +1,5 @@
 """The stage: one claim of a passage is made false, each check stands beside it, and no passage is lost."""
 
-import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -37,18 +36,14 @@ FACTS = dict.fromkeys(("topic", "source", "licence", "credit", "url"), "x")
 
 
 @pytest.fixture
-def filled(project: Project, tmp_path: Path) -> Project:
+def filled(project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
     project.write("dvc.yaml", DVC_YAML)
-    wordnet = []
-    for path in sorted(write_database(tmp_path / "wordnet", ENTRIES).iterdir()):
-        digest = hashlib.sha256(path.read_bytes()).hexdigest()
-        licence = {"licence": "WordNet", "credit": "x", "url": "https://example.invalid"}
-        name = path.name.replace(".", "_")
-        wordnet.append({"kind": "url", "name": name, "location": path.as_uri(), "sha256": digest, **licence})
+    wordnet = write_database(tmp_path / "wordnet", ENTRIES)
+    monkeypatch.setattr("tasks.text.falsify_claims.wordnet_folder", lambda downloads: wordnet)
     knobs = {"engine": "local", "workers": 1, "item_timeout_s": 60, "max_reject_fraction": 0.5}
     knobs |= {"device": "cpu", "train_processes": 1, "log_level": "info"}
     limits = {"edit_ratio": 0.5, "zipf_distance": 1.8, "steps_apart": 4, "functional": 0.8, "standing": 0.25}
-    chosen = {"wordnet": wordnet, "seed": 0, **limits, "strict": True}
+    chosen = {"seed": 0, **limits, "strict": True}
     project.write("params.yaml", json.dumps({"run": knobs, "falsify_claims": chosen}))
     pages, passages, claims = [], [], []
     for title, told in TOLD.items():
