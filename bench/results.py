@@ -144,6 +144,12 @@ def text_claims(rows: dict[str, Any]) -> list[str]:
     ]
 
 
+def text_validators(rows: dict[str, Any]) -> list[str]:
+    columns = ["kind", "pairs", "rejected", "share", "by_the_check_meant"]
+    title = "Checks of falsified claims: seeded pairs, and the share that is judged right (target 0.9 of each kind)"
+    return [section(title, "python -m bench.text_validators", rows, columns)]
+
+
 SECTIONS = (
     video,
     data_juicer,
@@ -157,6 +163,7 @@ SECTIONS = (
     physics_solver,
     learning,
     text_claims,
+    text_validators,
 )  # NAME.json's
 
 

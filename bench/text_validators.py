@@ -1,4 +1,4 @@
-"""What the checks of falsifications catch, and how many pairs pass: python -m bench.text_validators --wordnet FOLDER
+"""What the checks of falsifications catch, and how many pairs pass: python -m bench.text_validators
 
 Seeded pairs, good ones and bad ones of each kind, are made of the project's own claims by rules and lists that the
 checks do not use (tests/tasks/text/falsifications.py). Then every passage is falsified: how many are accepted, why the
@@ -7,11 +7,13 @@ others are not, and what a passage costs.
 
 import argparse
 import json
+import os
 import time
 from collections import Counter, defaultdict
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pyarrow.parquet as pq
 
 HERE = Path(__file__).resolve().parent
@@ -63,13 +65,18 @@ def measure(wordnet: Path, claims: Path, passages: Path, seed: int) -> dict[str,
 
 def main() -> None:
     """Measure, print the table, write the rows."""
+    from tasks.sources import downloads_folder
+    from tasks.text.wordnet_files import wordnet_folder
+
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--wordnet", type=Path, required=True, help="folder of WordNet's database files")
+    parser.add_argument("--wordnet", type=Path, help="folder of WordNet's database files; else those that are fetched")
     parser.add_argument("--claims", type=Path, default=CURATED)
     parser.add_argument("--passages", type=Path, default=RAW)
     parser.add_argument("--seed", type=int, default=0)
     told = parser.parse_args()
-    found = measure(told.wordnet, told.claims, told.passages, told.seed)
+    wordnet = told.wordnet or wordnet_folder(downloads_folder(HERE.parent))
+    load = psutil.getloadavg()[0]
+    found = measure(wordnet, told.claims, told.passages, told.seed)
     rows = found["rows"]
     assert isinstance(rows, list)
     print(f"{'kind':16}{'pairs':>7}{'rejected':>10}{'right':>8}{'by the check meant':>20}")
@@ -77,7 +84,7 @@ def main() -> None:
         meant = "" if row["by_the_check_meant"] is None else f"{row['by_the_check_meant']:.1%}"
         print(f"{row['kind']:16}{row['pairs']:7}{row['rejected']:10}{row['share']:8.1%}{meant:>20}")
     print(json.dumps({name: value for name, value in found.items() if name != "rows"}, indent=1))
-    ROWS.write_text(json.dumps(found, indent=1) + "\n")
+    ROWS.write_text(json.dumps({"cores": os.cpu_count(), "load_before": round(load, 1), **found}, indent=1) + "\n")
 
 
 if __name__ == "__main__":
