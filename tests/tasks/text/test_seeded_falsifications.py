@@ -1,12 +1,12 @@
-"""What the checks catch of seeded pairs from the project's own claims; needs WordNet: HEADRACE_WORDNET=folder."""
+"""What the checks catch of seeded pairs from the claims of the desk run, where it has run."""
 
-import os
 from collections import defaultdict
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from tasks.sources import downloads_folder
 from tasks.tables import read_table
 from tasks.text.claims import load_parser
 from tasks.text.extract_claims import CLAIMS
@@ -15,15 +15,14 @@ from tasks.text.passages import PASSAGES
 from tasks.text.slots import Parsed, parse
 from tasks.text.validators import Limits
 from tasks.text.wordnet import WordNet
+from tasks.text.wordnet_files import wordnet_folder
 from tests.tasks.text.falsifications import Claimed, judged, seeded, table
 
 ROOT = Path(__file__).resolve().parents[3]
 TABLES = ROOT / "data/curated/claims/claims.parquet", ROOT / "data/raw/passages/passages.parquet"
-FOLDER = os.environ.get("HEADRACE_WORDNET", "")
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not FOLDER, reason="HEADRACE_WORDNET names no folder of WordNet's database files")
 @pytest.mark.skipif(not all(path.exists() for path in TABLES), reason="no claims yet: make repro first")
 def test_each_kind_of_bad_pair_is_caught_and_good_ones_are_kept() -> None:
     nlp, rows = load_parser(), read_table(TABLES[0], CLAIMS).to_pylist()
@@ -32,7 +31,9 @@ def test_each_kind_of_bad_pair_is_caught_and_good_ones_are_kept() -> None:
     for row, parsed in zip(rows, parse((row["claim"] for row in rows), nlp), strict=True):
         claims[row["passage_id"]].append(parsed)
     every = [parsed for group in claims.values() for parsed in group]
-    sources = Sources.of(WordNet(Path(FOLDER)), every, [row["text"] for row in texts.values()])
+    sources = Sources.of(
+        WordNet(wordnet_folder(downloads_folder(ROOT))), every, [row["text"] for row in texts.values()]
+    )
     passages = [Claimed(i, texts[i]["text"], texts[i]["title"], tuple(group)) for i, group in claims.items()]
     cases = list(seeded(passages, np.random.default_rng(0)))
     for row in table(cases, judged(cases, sources, nlp, Limits())):
