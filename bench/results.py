@@ -134,7 +134,7 @@ def physics_ingest(rows: dict[str, Any]) -> list[str]:
 
 def text_claims(rows: dict[str, Any]) -> list[str]:
     columns = ["claims", "number", "easiness_p", "easiness_r", "easiness_f1", "of_them_found", "of_annotated_found"]
-    title = f"Claims of {rows['passages']} passages: rules beside people"
+    title = f"Claims of {rows['passages']} passages: rules beside annotation"
     constructions = {**rows, "rows": rows["by"]}
     return [
         section(title, "python -m bench.text_claims", rows, columns),

@@ -1,4 +1,4 @@
-"""Claims of rules beside claims of people, on passages no rule was tuned on: python -m bench.text_claims
+"""Claims of rules beside annotated claims, on passages no rule was tuned on: python -m bench.text_claims
 
 Two annotation passes over 100 passages (tests/fixtures/wikipedia). Alike is ROUGE-1 F1, as in the easiness of LLM-Oasis
 (section 3.5 of the sheet): its precision asks how near each claim is to the nearest annotated one, its recall the other
