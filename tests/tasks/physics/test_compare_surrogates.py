@@ -9,13 +9,11 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from tasks import lineage
-from tasks.parameters import read_knobs
 from tasks.physics.compare_surrogates import Params, run
 from tasks.physics.comparison import Candidate, champion, check_same_test, markdown, read_candidate, write_curve
-from tasks.report import check_report
-from tasks.stage import Stage, StageError
+from tasks.stage import StageError
 from tests.conftest import Project, locked_hashes
+from tests.stages import run_stage, set_params
 
 BASELINE = {
     "persistence": {"vrmse_one_step": 0.2, "vrmse_6_12": 1.2, "vrmse_13_30": 1.6},
@@ -158,16 +156,7 @@ PARAMS = {"compare_surrogates": {"champion_by": "one_step"}}
 @pytest.fixture
 def evaluated(project: Project) -> Project:
     project.write("dvc.yaml", DVC_YAML)
-    knobs = {
-        "engine": "local",
-        "workers": 1,
-        "item_timeout_s": 60,
-        "max_reject_fraction": 0.5,
-        "device": "cpu",
-        "train_processes": 1,
-        "log_level": "info",
-    }
-    project.write("params.yaml", json.dumps({"run": knobs, **PARAMS}))
+    set_params(project, PARAMS)
     for name in TEST:
         project.write(f"data/metrics/evaluate_surrogate/{name}.json", json.dumps(figures(name)))
         folder = project.root / "data/reports/evaluate_surrogate" / name
@@ -178,10 +167,7 @@ def evaluated(project: Project) -> Project:
 
 def compare(project: Project) -> dict[str, str]:
     """Run the stage; return the hashes of what it wrote."""
-    info = lineage.stage_info(lineage.open_repo(project.root), "compare_surrogates", hashes=False)
-    stage = Stage(info, project.root, read_knobs(project.root), lineage.Tracker())
-    check_report(run(stage, Params.model_validate(PARAMS)))
-    stage._publish()
+    run_stage(project, "compare_surrogates", run, Params.model_validate(PARAMS))
     out = project.root / "data/reports/compare_surrogates"
     return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(out.iterdir())}
 

@@ -18,13 +18,12 @@ import pytest
 from PIL import Image
 from ruamel.yaml import YAML
 
-from tasks import lineage
-from tasks.parameters import read_knobs
 from tasks.physics.schema import read_layout
 from tasks.physics.simulate_well import Params, plan, run, splits_of
-from tasks.report import Report, check_report
-from tasks.stage import Stage, StageError
+from tasks.report import Report
+from tasks.stage import StageError
 from tasks.store import Store
+from tests import stages
 from tests.conftest import REPOSITORY, Project
 
 DVC_YAML = """
@@ -78,30 +77,15 @@ def set_params(project: Project, workers: int = 1, **changed: Any) -> Params:
         for parent in parents:
             level = level[parent]
         level[last] = value
-    knobs = {"engine": "local", "workers": workers, "item_timeout_s": 60, "max_reject_fraction": 0.5}
-    project.write(
-        "params.yaml",
-        json.dumps(
-            {"run": {**knobs, "device": "cpu", "train_processes": 1, "log_level": "info"}, "simulate_well": settings}
-        ),
-    )
+    stages.set_params(project, {"simulate_well": settings}, workers=workers)
     return Params.model_validate({"simulate_well": settings})
-
-
-def stage_of(project: Project) -> Stage:
-    info = lineage.stage_info(lineage.open_repo(project.root), "simulate_well", hashes=False)
-    return Stage(info, project.root, read_knobs(project.root), lineage.Tracker())
 
 
 def simulate(project: Project, workers: int = 1, **changed: Any) -> tuple[Report, int]:
     """Run the stage; return its report and how many files it simulated."""
     project.write("dvc.yaml", DVC_YAML)
     params = set_params(project, workers, **changed)
-    stage = stage_of(project)
-    report = run(stage, params)
-    check_report(report)
-    stage._publish()
-    return report, stage._items_done
+    return stages.run_stage(project, "simulate_well", run, params)
 
 
 @pytest.fixture(scope="module")
@@ -249,7 +233,7 @@ def test_a_file_is_simulated_once(project: Project) -> None:
 
 
 def _todo(project: Project, **changed: Any) -> tuple[int, int]:
-    found = plan(stage_of(project), set_params(project, **changed))
+    found = plan(stages.stage_of(project, "simulate_well"), set_params(project, **changed))
     return found.items_todo, found.items_stored
 
 
@@ -268,7 +252,7 @@ def test_a_killed_run_goes_on_where_it_was(project: Project) -> None:
     os.killpg(killed.pid, signal.SIGKILL)
     killed.wait()
     assert not well(project).exists()
-    stored = plan(stage_of(project), params).items_stored
+    stored = plan(stages.stage_of(project, "simulate_well"), params).items_stored
     assert 1 <= stored < 6
     assert simulate(project, **slow)[1] == 6 - stored
 

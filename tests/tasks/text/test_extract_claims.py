@@ -1,20 +1,17 @@
 """The stage: every claim is quoted where it says, nothing is lost, and a stored passage is not parsed again."""
 
-import json
 import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tasks import lineage
-from tasks.parameters import read_knobs
-from tasks.report import check_report
-from tasks.stage import Report, Stage
+from tasks.report import Report
 from tasks.tables import REJECTED, read_table, write_table
 from tasks.text.extract_claims import CLAIMS, DROPPED, Params, plan, run
 from tasks.text.passages import PASSAGES
 from tests.conftest import Project
+from tests.stages import run_stage, set_params, stage_of
 
 DVC_YAML = """stages:
   extract_claims:
@@ -62,9 +59,7 @@ def stored(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def filled(project: Project, stored: Path) -> Project:
     project.write("dvc.yaml", DVC_YAML)
-    knobs = {"engine": "local", "workers": 1, "item_timeout_s": 60, "max_reject_fraction": 0.5}
-    knobs |= {"device": "cpu", "train_processes": 1, "log_level": "info"}
-    project.write("params.yaml", json.dumps({"run": knobs}))
+    set_params(project, {})
     rows = [passage(title, sentences) for title, sentences in TEXTS.items()]
     write_table(project.root / "data/raw/passages/passages.parquet", rows, PASSAGES)
     if not stored.exists():
@@ -75,17 +70,8 @@ def filled(project: Project, stored: Path) -> Project:
     return project
 
 
-def stage_of(project: Project) -> Stage:
-    info = lineage.stage_info(lineage.open_repo(project.root), "extract_claims", hashes=False)
-    return Stage(info, project.root, read_knobs(project.root), lineage.Tracker())
-
-
 def extracted(project: Project) -> tuple[Report, int]:
-    stage = stage_of(project)
-    report = run(stage, Params())
-    check_report(report)
-    stage._publish()
-    return report, stage._items_done
+    return run_stage(project, "extract_claims", run, Params())
 
 
 def rows(project: Project, name: str, schema: Any) -> list[dict[str, Any]]:
@@ -123,9 +109,10 @@ def test_what_is_no_fact_is_dropped_with_the_reason_and_a_passage_without_claims
 
 
 def test_a_plan_counts_the_passages_that_are_not_stored(filled: Project) -> None:
-    assert (plan(stage_of(filled), Params()).items_todo, plan(stage_of(filled), Params()).items_stored) == (0, 3)
+    planned = plan(stage_of(filled, "extract_claims"), Params())
+    assert (planned.items_todo, planned.items_stored) == (0, 3)
     more = [passage(title, sentences) for title, sentences in TEXTS.items()]
     more.append(passage("Brass", ["Brass is an alloy of copper and zinc."]))
     write_table(filled.root / "data/raw/passages/passages.parquet", more, PASSAGES)
-    assert plan(stage_of(filled), Params()).items_todo == 1
+    assert plan(stage_of(filled, "extract_claims"), Params()).items_todo == 1
     assert extracted(filled)[1] == 1

@@ -1,20 +1,17 @@
 """The stage: one claim of a passage is made false, each check stands beside it, and no passage is lost."""
 
-import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tasks import lineage
-from tasks.parameters import read_knobs
-from tasks.report import check_report
-from tasks.stage import Report, Stage
+from tasks.report import Report
 from tasks.tables import REJECTED, read_table, write_table
 from tasks.text.extract_claims import CLAIMS
 from tasks.text.falsify_claims import FALSIFIED, VERDICTS, Params, plan, run
 from tasks.text.passages import PAGES, PASSAGES
 from tests.conftest import Project
+from tests.stages import run_stage, set_params, stage_of
 from tests.tasks.text.databases import write_database
 from tests.tasks.text.test_falsification import ENTRIES, TEXTS
 
@@ -32,6 +29,15 @@ TOLD = {
     "Kari Moe": ["Kari Moe was a painter."],
     "Tower": ["The tower was built in 1890."],
 }
+LIMITS = {
+    "edit_ratio": 0.5,
+    "zipf_distance": 1.8,
+    "steps_apart": 4,
+    "functional": 0.8,
+    "standing": 0.25,
+    "strict": True,
+}
+CHOSEN = {"falsify_claims": {"seed": 0, "strict": True, **LIMITS}}
 FACTS = dict.fromkeys(("topic", "source", "licence", "credit", "url"), "x")
 
 
@@ -40,11 +46,7 @@ def filled(project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     project.write("dvc.yaml", DVC_YAML)
     wordnet = write_database(tmp_path / "wordnet", ENTRIES)
     monkeypatch.setattr("tasks.text.falsify_claims.wordnet_folder", lambda downloads: wordnet)
-    knobs = {"engine": "local", "workers": 1, "item_timeout_s": 60, "max_reject_fraction": 0.5}
-    knobs |= {"device": "cpu", "train_processes": 1, "log_level": "info"}
-    limits = {"edit_ratio": 0.5, "zipf_distance": 1.8, "steps_apart": 4, "functional": 0.8, "standing": 0.25}
-    chosen = {"seed": 0, **limits, "strict": True}
-    project.write("params.yaml", json.dumps({"run": knobs, "falsify_claims": chosen}))
+    set_params(project, CHOSEN)
     pages, passages, claims = [], [], []
     for title, told in TOLD.items():
         text = " ".join(told)
@@ -74,20 +76,10 @@ def filled(project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     return project
 
 
-def stage_of(project: Project) -> tuple[Stage, Params]:
-    info = lineage.stage_info(lineage.open_repo(project.root), "falsify_claims", hashes=False)
-    params = json.loads((project.root / "params.yaml").read_text())["falsify_claims"]
-    stage = Stage(info, project.root, read_knobs(project.root), lineage.Tracker())
-    return stage, Params.model_validate({"falsify_claims": params})
-
-
 def falsified(project: Project) -> Report:
-    stage, params = stage_of(project)
-    assert plan(stage, params).items_todo == len(TOLD)
-    report = run(stage, params)
-    check_report(report)
-    stage._publish()
-    return report
+    params = Params.model_validate(CHOSEN)
+    assert plan(stage_of(project, "falsify_claims"), params).items_todo == len(TOLD)
+    return run_stage(project, "falsify_claims", run, params)[0]
 
 
 def rows(project: Project, name: str, schema: Any) -> list[dict[str, Any]]:

@@ -9,14 +9,13 @@ from typing import Any
 import duckdb
 import pytest
 
-from tasks import lineage
-from tasks.parameters import read_knobs
-from tasks.report import check_report
-from tasks.stage import Report, Stage, StageError
+from tasks.report import Report
+from tasks.stage import StageError
 from tasks.tables import REJECTED, read_table
 from tasks.text.fetch_passages import Params, plan, run
 from tasks.text.passages import PAGES, PASSAGES, WINDOWS
 from tests.conftest import Project
+from tests.stages import run_stage, set_params, stage_of
 
 DVC_YAML = """stages:
   fetch_passages:
@@ -38,47 +37,34 @@ PROSE = [
 ]
 
 
-def set_params(project: Project, **changed: Any) -> Params:
-    run_knobs = {
-        "engine": "local",
-        "workers": 1,
-        "item_timeout_s": 60,
-        "max_reject_fraction": 0.5,
-        "device": "cpu",
-        "train_processes": 1,
-        "log_level": "info",
-    }
-    chosen = {
-        "sources": [],
-        "pages": 0,
-        "seed": 0,
-        "language": "en",
-        "min_probability": 0.5,
-        "sentences": 5,
-        "stride": 1,
-        "min_sentences": 3,
-        "max_sentence_chars": 600,
-        "max_jaccard": 0.8,
-        **changed,
-    }
-    params = {"own": {"text": "data/own/text"}, "fetch_passages": chosen}
-    project.write("params.yaml", json.dumps({"run": run_knobs, **params}))
+CHOSEN = {
+    "sources": [],
+    "pages": 0,
+    "seed": 0,
+    "language": "en",
+    "min_probability": 0.5,
+    "sentences": 5,
+    "stride": 1,
+    "min_sentences": 3,
+    "max_sentence_chars": 600,
+    "max_jaccard": 0.8,
+}
+
+
+def fetched(project: Project, *, workers: int = 1, **changed: Any) -> tuple[Report, int]:
+    """Run the stage; return its report and how many pages it split."""
+    return run_stage(project, "fetch_passages", run, chosen(project, workers=workers, **changed))
+
+
+def chosen(project: Project, *, workers: int = 1, **changed: Any) -> Params:
+    params = {"own": {"text": "data/own/text"}, "fetch_passages": {**CHOSEN, **changed}}
+    set_params(project, params, workers=workers)
     return Params.model_validate(params)
 
 
-def stage_of(project: Project) -> Stage:
-    info = lineage.stage_info(lineage.open_repo(project.root), "fetch_passages", hashes=False)
-    return Stage(info, project.root, read_knobs(project.root), lineage.Tracker())
-
-
-def fetched(project: Project, **changed: Any) -> tuple[Report, int]:
-    """Run the stage; return its report and how many pages it split."""
-    params = set_params(project, **changed)
-    stage = stage_of(project)
-    report = run(stage, params)
-    check_report(report)
-    stage._publish()
-    return report, stage._items_done
+def planned(project: Project) -> tuple[int, int]:
+    found = plan(stage_of(project, "fetch_passages"), chosen(project))
+    return found.items_todo, found.items_stored
 
 
 @pytest.fixture(scope="module")
@@ -93,7 +79,6 @@ def mills(project: Project, stored: Path) -> Project:
     project.write("data/exclude.csv", "id,reason\n")
     for number, text in enumerate(PROSE):
         project.write(f"data/own/text/mill {number}.txt", text)
-    set_params(project)
     if not stored.exists():
         assert fetched(project)[1] == 3
         shutil.copytree(project.root / "data/store", stored)
@@ -136,10 +121,9 @@ def test_a_second_run_splits_nothing_and_a_new_page_alone(mills: Project) -> Non
     first = bytes_of(mills)
     assert fetched(mills)[1] == 0
     assert bytes_of(mills) == first
-    params = set_params(mills)
-    assert (plan(stage_of(mills), params).items_todo, plan(stage_of(mills), params).items_stored) == (0, 3)
+    assert planned(mills) == (0, 3)
     mills.write("data/own/text/more.txt", PROSE[0].replace("mill", "forge").replace("river", "wood"))
-    assert plan(stage_of(mills), params).items_todo == 1
+    assert planned(mills) == (1, 3)
     assert fetched(mills)[1] == 1
     assert fetched(mills, sentences=4)[1] == 0  # windows are no part of what is stored
 
@@ -147,14 +131,8 @@ def test_a_second_run_splits_nothing_and_a_new_page_alone(mills: Project) -> Non
 def test_the_same_bytes_whatever_the_number_of_workers(mills: Project) -> None:
     fetched(mills)
     first = bytes_of(mills)
-    params = json.loads((mills.root / "params.yaml").read_text())
-    params["run"]["workers"] = 2
-    mills.write("params.yaml", json.dumps(params))
     shutil.rmtree(mills.root / "data/store")
-    stage = stage_of(mills)
-    run(stage, Params.model_validate({key: params[key] for key in ("own", "fetch_passages")}))
-    stage._publish()
-    assert stage._items_done == 3
+    assert fetched(mills, workers=2)[1] == 3
     assert bytes_of(mills) == first
 
 

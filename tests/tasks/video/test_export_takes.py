@@ -16,15 +16,14 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from tasks import lineage
-from tasks.parameters import read_knobs
-from tasks.report import Plan, Report, check_report
-from tasks.stage import Stage, StageError
+from tasks.report import Plan, Report
+from tasks.stage import StageError
 from tasks.store import Store, StoreError
 from tasks.tables import read_table, write_table
 from tasks.video.export_takes import MAX_FILES, Params, plan, run
 from tasks.video.manifest import MANIFEST
 from tasks.video.virtual import read_take
+from tests import stages
 from tests.conftest import Project, locked_hashes
 from tests.tasks.video import clips
 
@@ -62,18 +61,12 @@ TAKES = pa.schema(
 )
 
 
+ADDRESS = "export_takes@pretrain"
+
+
 def set_params(project: Project, workers: int = 1, **changed: Any) -> Params:
-    run = {
-        "engine": "local",
-        "workers": workers,
-        "item_timeout_s": 60,
-        "max_reject_fraction": 0.5,
-        "device": "cpu",
-        "train_processes": 1,
-        "log_level": "info",
-    }
     params = {"own": {"video": "data/own/video"}, "export_takes": {**EXPORT, **changed}}
-    project.write("params.yaml", json.dumps({"run": run, **params}))
+    stages.set_params(project, params, workers=workers)
     return Params.model_validate(params)
 
 
@@ -137,19 +130,10 @@ def takes_of(path: Path, source_id: str, facts: dict[str, str]) -> list[dict[str
     return found
 
 
-def stage_of(project: Project) -> Stage:
-    info = lineage.stage_info(lineage.open_repo(project.root), "export_takes@pretrain", hashes=False)
-    return Stage(info, project.root, read_knobs(project.root), lineage.Tracker())
-
-
 def export(project: Project, *, workers: int = 1, **changed: Any) -> tuple[Report, int]:
     """Run the stage with these parameters; return its report, and how many takes it cut."""
     params = set_params(project, workers, **changed)
-    stage = stage_of(project)
-    report = run(stage, params)
-    check_report(report)
-    stage._publish()
-    return report, stage._items_done
+    return stages.run_stage(project, ADDRESS, run, params)
 
 
 def out_of(project: Project) -> Path:
@@ -384,8 +368,8 @@ def test_the_card_names_the_hashes_of_dvc_lock(filled: Project) -> None:
 
 
 def test_a_plan_counts_what_is_still_to_be_cut(filled: Project) -> None:
-    todo = plan(stage_of(filled), set_params(filled))
+    todo = plan(stages.stage_of(filled, ADDRESS), set_params(filled))
     assert (todo.items_todo, todo.items_stored) == (9, 0)
     assert todo.disk_needed_bytes > 0
     export(filled)
-    assert plan(stage_of(filled), set_params(filled)) == Plan("take", 0, 9)
+    assert plan(stages.stage_of(filled, ADDRESS), set_params(filled)) == Plan("take", 0, 9)
