@@ -15,8 +15,9 @@ from typing import Any
 import pyarrow as pa
 from spacy.language import Language
 
-from tasks.keys import StoredFunction, key_of
+from tasks.keys import StoredFunction
 from tasks.stage import Plan, Report, Stage, StrictModel, stage_main
+from tasks.stored import stored_plan, stored_values
 from tasks.tables import REJECTED, Reject, read_table, rejected_rows, write_table
 from tasks.text.claims import extract, load_parser
 from tasks.text.passages import PASSAGES
@@ -60,7 +61,9 @@ class Job:
 def run(stage: Stage, params: Params) -> Report:
     """Take the claims of each passage from the store, working out what it lacks, and write them as one table."""
     passages = _passages(stage)
-    found, rejects = _extracted(stage, passages)
+    jobs = {row["passage_id"]: (_input_hash(job), job) for row in passages for job in [_job(row)]}
+    names = {row["passage_id"]: row["title"] for row in passages}
+    found, rejects = stored_values(stage, STORED, {}, claims_of, jobs, unit="passage", names=names)
     for passage_id, value in found.items():
         if not value["claims"]:
             seen = Counter(dropped["reason"] for dropped in value["dropped"])
@@ -87,9 +90,7 @@ def run(stage: Stage, params: Params) -> Report:
 
 def plan(stage: Stage, params: Params) -> Plan:
     """Count the passages whose claims are not stored."""
-    store, passages = stage.store, _passages(stage)
-    stored = sum(store.has(STORED.name, _key(_job(row))) for row in passages)
-    return Plan("passage", len(passages) - stored, stored)
+    return stored_plan(stage, STORED, {}, [_input_hash(_job(row)) for row in _passages(stage)], "passage")
 
 
 def _passages(stage: Stage) -> list[dict[str, Any]]:
@@ -102,35 +103,6 @@ def _job(row: Mapping[str, Any]) -> Job:
 
 def _input_hash(job: Job) -> str:
     return hashlib.sha256(json.dumps([job.text, job.title, job.sentences]).encode()).hexdigest()
-
-
-def _key(job: Job) -> str:
-    return key_of(STORED.name, STORED.version, {}, _input_hash(job))
-
-
-def _extracted(
-    stage: Stage, passages: Sequence[Mapping[str, Any]]
-) -> tuple[dict[str, dict[str, Any]], dict[str, Reject]]:
-    store = stage.store
-    jobs = {row["passage_id"]: _job(row) for row in passages}
-    names = {row["passage_id"]: row["title"] for row in passages}
-    missing = {passage_id: job for passage_id, job in jobs.items() if not store.has(STORED.name, _key(job))}
-    rejects: dict[str, Reject] = {}
-    waiting: list[tuple[str, dict[str, Any], Sequence[str]]] = []
-    with store.writer() as writer:
-        for outcome in stage.map(claims_of, missing.items(), unit="passage", total=len(missing), names=names):
-            if outcome.reject is not None:
-                rejects[outcome.item_id] = outcome.reject
-                continue
-            waiting.append((_input_hash(missing[outcome.item_id]), outcome.value, ()))
-            if len(waiting) == 128:
-                writer.put_many(STORED.name, STORED.version, {}, waiting)
-                waiting = []
-        if waiting:
-            writer.put_many(STORED.name, STORED.version, {}, waiting)
-    keys = {passage_id: _key(job) for passage_id, job in jobs.items() if passage_id not in rejects}
-    records = store.get_many(STORED.name, keys.values())
-    return {passage_id: records[key].value for passage_id, key in keys.items()}, rejects
 
 
 def claims_of(job: Job) -> dict[str, Any]:

@@ -16,9 +16,9 @@ from pydantic import Field
 
 from tasks import sources
 from tasks.content import HashMemory, content_hash
-from tasks.keys import key_of
 from tasks.sources import PackageSource, Source, UrlSource
 from tasks.stage import Plan, Report, Stage, StrictModel, stage_main
+from tasks.stored import stored_plan, stored_values
 from tasks.tables import REJECTED, Reject, read_overrides, rejected_row, write_table
 from tasks.text.documents import Document, read_documents
 from tasks.text.page_duplicates import duplicates
@@ -102,11 +102,8 @@ def plan(stage: Stage, params: Params) -> Plan:
         return Plan("source", len(missing), 0, notes=tuple(s.origin for s in missing))
     files, bad_files = _files(stage, params)
     documents, _ = _documents(files, params.fetch_passages, bad_files)
-    settings = _settings(params.fetch_passages)
-    keys = [_key(document, settings) for _, document in documents.values() if document.reject is None]
-    store = stage.store
-    stored = sum(store.has(STORED.name, key) for key in keys)
-    return Plan("page", len(keys) - stored, stored)
+    hashes = [_input_hash(document) for _, document in documents.values() if document.reject is None]
+    return stored_plan(stage, STORED, asdict(_settings(params.fetch_passages)), hashes, "page")
 
 
 # --- files and pages --------------------------------------------------------------------------------------------
@@ -178,44 +175,16 @@ def _input_hash(document: Document) -> str:
     return hashlib.sha256(json.dumps([document.title, document.wikitext, document.sections]).encode()).hexdigest()
 
 
-def _key(document: Document, settings: Settings) -> str:
-    return key_of(STORED.name, STORED.version, asdict(settings), _input_hash(document))
-
-
 def _pages(
     stage: Stage, documents: dict[str, Document], settings: Settings
 ) -> tuple[dict[str, Page], dict[str, Reject]]:
-    """Return each page's text and sentences from the store, working out what it lacks."""
+    """Return each page's text and sentences, and why others have none."""
     readable = {key: document for key, document in documents.items() if document.reject is None}
-    keys = {page_id: _key(document, settings) for page_id, document in readable.items()}
-    store = stage.store
-    missing = {page_id: document for page_id, document in readable.items() if not store.has(STORED.name, keys[page_id])}
-    rejects: dict[str, Reject] = {}
-    with store.writer() as writer:
-        jobs = [(page_id, Job(document, settings)) for page_id, document in missing.items()]
-        names = {page_id: document.title or document.name for page_id, document in missing.items()}
-        waiting: list[tuple[str, dict[str, Any], Sequence[str]]] = []
-        for outcome in stage.map(split_page, jobs, unit="page", total=len(jobs), names=names):
-            if outcome.reject is not None:
-                rejects[outcome.item_id] = outcome.reject
-                continue
-            waiting.append((_input_hash(missing[outcome.item_id]), outcome.value, ()))
-            if len(waiting) == 256:
-                writer.put_many(STORED.name, STORED.version, asdict(settings), waiting)
-                waiting = []
-        if waiting:
-            writer.put_many(STORED.name, STORED.version, asdict(settings), waiting)
-    records = store.get_many(STORED.name, {key for page_id, key in keys.items() if page_id not in rejects})
-    pages: dict[str, Page] = {}
-    for page_id, key in keys.items():
-        if page_id in rejects:
-            continue
-        value = records[key].value
-        if "reject" in value:
-            rejects[page_id] = Reject(**value["reject"])
-        else:
-            pages[page_id] = Page.from_json(value)
-    return pages, rejects
+    jobs = {key: (_input_hash(document), Job(document, settings)) for key, document in readable.items()}
+    names = {key: document.title or document.name for key, document in readable.items()}
+    found, rejects = stored_values(stage, STORED, asdict(settings), split_page, jobs, unit="page", names=names)
+    rejects |= {key: Reject(**value["reject"]) for key, value in found.items() if "reject" in value}
+    return {key: Page.from_json(value) for key, value in found.items() if key not in rejects}, rejects
 
 
 def split_page(job: Job) -> dict[str, Any]:
