@@ -65,7 +65,7 @@ def measure(wordnet: Path, claims: Path, passages: Path, seed: int) -> dict[str,
 
 def main() -> None:
     """Measure, print the table, write the rows."""
-    from tasks.sources import downloads_folder
+    from tasks.sources import downloads_folder, fetch
     from tasks.text.wordnet_files import wordnet_folder
 
     parser = argparse.ArgumentParser(description=__doc__)
@@ -74,7 +74,8 @@ def main() -> None:
     parser.add_argument("--passages", type=Path, default=RAW)
     parser.add_argument("--seed", type=int, default=0)
     told = parser.parse_args()
-    wordnet = told.wordnet or wordnet_folder(downloads_folder(HERE.parent))
+    downloads = downloads_folder(HERE.parent)
+    wordnet = told.wordnet or wordnet_folder(downloads, lambda source: fetch(source, downloads))
     load = psutil.getloadavg()[0]
     found = measure(wordnet, told.claims, told.passages, told.seed)
     rows = found["rows"]

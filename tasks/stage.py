@@ -404,7 +404,7 @@ def _run(
     nested = declared_parameters(info)
     if plan_only:
         params = checked_parameters(repo, model, nested, info)
-        _print_plan(Stage(info, root, read_knobs(root), Tracker()), plan, params)
+        _print_plan(Stage(info, root, read_knobs(root), Tracker(), _repo=repo), plan, params)
         return
     _close_dead_runs(root)
     started = time.time()

