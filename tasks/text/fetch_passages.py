@@ -24,7 +24,8 @@ from tasks.tables import REJECTED, Reject, read_overrides, rejected_row, write_t
 from tasks.text.documents import Document, read_documents
 from tasks.text.page_duplicates import duplicates
 from tasks.text.passage_card import card_text
-from tasks.text.passages import PAGES, PASSAGES, STORED, WINDOWS, Page, Settings, page_of, spans_json, windows_of
+from tasks.text.passages import STORED, Page, Settings, page_of, spans_json, windows_of
+from tasks.text.records import PAGES, PASSAGES, WINDOWS
 
 UNSTATED = "unstated"  # licence of files of one's own that name none
 

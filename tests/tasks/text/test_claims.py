@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from spacy.language import Language
 
-from tasks.text.claims import Extraction, Passage, extract, extract_all, load_parser
+from tasks.text.claims import Extraction, Passage, extract, extract_all
+from tasks.text.parser import load_parser
 
 
 @pytest.fixture(scope="module")

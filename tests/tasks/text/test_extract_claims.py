@@ -8,8 +8,8 @@ import pytest
 
 from tasks.report import Report
 from tasks.tables import REJECTED, read_table, write_table
-from tasks.text.extract_claims import CLAIMS, DROPPED, Params, plan, run
-from tasks.text.passages import PASSAGES
+from tasks.text.extract_claims import Params, plan, run
+from tasks.text.records import CLAIMS, DROPPED, PASSAGES
 from tests.conftest import Project
 from tests.stages import run_stage, set_params, stage_of
 

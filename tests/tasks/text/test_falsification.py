@@ -7,8 +7,8 @@ import pytest
 from spacy.language import Language
 
 from tasks.tables import Reject
-from tasks.text.claims import load_parser
 from tasks.text.falsification import Falsified, Sources, falsify
+from tasks.text.parser import load_parser
 from tasks.text.salience import ranked
 from tasks.text.slots import Parsed, parse, slots
 from tasks.text.validators import Known, Limits, Pair, Verdict, failed, validate

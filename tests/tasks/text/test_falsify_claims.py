@@ -7,9 +7,8 @@ import pytest
 
 from tasks.report import Report
 from tasks.tables import REJECTED, read_table, write_table
-from tasks.text.extract_claims import CLAIMS
-from tasks.text.falsify_claims import FALSIFIED, VERDICTS, Params, plan, run
-from tasks.text.passages import PAGES, PASSAGES
+from tasks.text.falsify_claims import Params, plan, run
+from tasks.text.records import CLAIMS, FALSIFIED, PAGES, PASSAGES, VERDICTS
 from tests.conftest import Project
 from tests.stages import run_stage, set_params, stage_of
 from tests.tasks.text.databases import write_database
@@ -59,6 +58,7 @@ def filled(project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
             claims.append(
                 {
                     "claim_id": f"{title}-0-{number}",
+                    **dict.fromkeys(("licence", "credit", "url"), "x"),
                     "passage_id": f"{title}-0",
                     "page_id": title,
                     "number": number,

@@ -13,7 +13,7 @@ from tasks.report import Report
 from tasks.stage import StageError
 from tasks.tables import REJECTED, read_table
 from tasks.text.fetch_passages import Params, plan, run
-from tasks.text.passages import PAGES, PASSAGES, WINDOWS
+from tasks.text.records import PAGES, PASSAGES, WINDOWS
 from tests.conftest import Project
 from tests.stages import run_stage, set_params, stage_of
 

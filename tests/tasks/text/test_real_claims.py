@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from spacy.language import Language
 
-from tasks.text.claims import Extraction, Passage, extract_all, load_parser
+from tasks.text.claims import Extraction, Passage, extract_all
+from tasks.text.parser import load_parser
 
 FIXTURE = Path(__file__).parents[2] / "fixtures" / "wikipedia" / "leads.json"
 

@@ -8,10 +8,9 @@ import pytest
 
 from tasks.sources import downloads_folder, fetch
 from tasks.tables import read_table
-from tasks.text.claims import load_parser
-from tasks.text.extract_claims import CLAIMS
 from tasks.text.falsification import Sources
-from tasks.text.passages import PASSAGES
+from tasks.text.parser import load_parser
+from tasks.text.records import CLAIMS, PASSAGES
 from tasks.text.slots import Parsed, parse
 from tasks.text.validators import Limits
 from tasks.text.wordnet import WordNet
