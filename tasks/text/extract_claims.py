@@ -45,11 +45,11 @@ def run(stage: Stage, params: Params) -> Report:
     jobs = {row["passage_id"]: (_input_hash(job), job) for row in passages for job in [_job(row)]}
     names = {row["passage_id"]: row["title"] for row in passages}
     found, rejects = stored_values(stage, STORED, {}, claims_of, jobs, unit="passage", names=names)
+    stage.check_rejects("passage", len(passages), len(rejects))  # one that says no plain fact is no bad one
     for passage_id, value in found.items():
         if not value["claims"]:
             seen = Counter(dropped["reason"] for dropped in value["dropped"])
             rejects[passage_id] = Reject("no_claims", ", ".join(f"{r} {n}" for r, n in sorted(seen.items())))
-    stage.check_rejects("passage", len(passages), len(rejects))
     kept = [row for row in passages if row["passage_id"] not in rejects]
     claims = [claim for row in kept for claim in _claim_rows(row, found[row["passage_id"]]["claims"])]
     dropped = [

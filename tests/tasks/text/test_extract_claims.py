@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from tasks.report import Report
+from tasks.stage import StageError
 from tasks.tables import REJECTED, read_table, write_table
 from tasks.text.extract_claims import Params, plan, run
 from tasks.text.records import CLAIMS, DROPPED, PASSAGES
@@ -106,6 +107,19 @@ def test_what_is_no_fact_is_dropped_with_the_reason_and_a_passage_without_claims
     assert not any("cheap" in claim["claim"] for claim in rows(filled, "claims", CLAIMS))
     (rejected,) = rows(filled, "rejected", REJECTED)
     assert (rejected["item_id"], rejected["parent_id"], rejected["reason"]) == ("Nothing-0", "Nothing", "no_claims")
+
+
+def test_passages_that_say_no_plain_fact_are_no_bad_ones(filled: Project) -> None:
+    set_params(filled, {}, max_reject_fraction=0.0)
+    assert extracted(filled)[0].rejected == {"no_claims": 1}
+
+
+def test_more_passages_that_cannot_be_worked_on_than_allowed_fail_the_stage(filled: Project) -> None:
+    bad = passage("Bad", ["Bronze is an alloy."])
+    bad["sentences"] = [{"start": 0, "end": 999}]
+    write_table(filled.root / "data/raw/passages/passages.parquet", [bad], PASSAGES)
+    with pytest.raises(StageError, match="1 of 1 passages are bad"):
+        extracted(filled)
 
 
 def test_a_plan_counts_the_passages_that_are_not_stored(filled: Project) -> None:
