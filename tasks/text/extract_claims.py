@@ -15,10 +15,12 @@ from typing import Any
 from spacy.language import Language
 
 from tasks.keys import StoredFunction
+from tasks.llm import Request
 from tasks.stage import Plan, Report, Stage, StrictModel, stage_main
 from tasks.stored import stored_plan, stored_values
 from tasks.tables import REJECTED, Reject, read_table, rejected_rows, write_table
 from tasks.text.claims import extract
+from tasks.text.generator import Generator, asked, asked_plan, claim_request, sound_claims
 from tasks.text.parser import load_parser
 from tasks.text.records import CLAIMS, DROPPED, OWED, PASSAGES
 from tasks.text.sentences import Span
@@ -28,6 +30,8 @@ STORED = StoredFunction("text.claims", "2", "tasks.text.claims", ("spacy", "en-c
 
 class Params(StrictModel):
     """Rules have no knobs: what a claim is stands in the paper."""
+
+    generator: Generator
 
 
 @dataclass(frozen=True)
@@ -42,10 +46,12 @@ class Job:
 def run(stage: Stage, params: Params) -> Report:
     """Take the claims of each passage from the store, working out what it lacks, and write them as one table."""
     passages = _passages(stage)
-    jobs = {row["passage_id"]: (_input_hash(job), job) for row in passages for job in [_job(row)]}
-    names = {row["passage_id"]: row["title"] for row in passages}
-    found, rejects = stored_values(stage, STORED, {}, claims_of, jobs, unit="passage", names=names)
-    stage.check_rejects("passage", len(passages), len(rejects))  # one that says no plain fact is no bad one
+    if params.generator.backend == "rules":
+        jobs = {row["passage_id"]: (_input_hash(job), job) for row in passages for job in [_job(row)]}
+        names = {row["passage_id"]: row["title"] for row in passages}
+        found, rejects = stored_values(stage, STORED, {}, claims_of, jobs, unit="passage", names=names)
+    else:
+        found, rejects = _written(stage, params.generator, passages)
     for passage_id, value in found.items():
         if not value["claims"]:
             seen = Counter(dropped["reason"] for dropped in value["dropped"])
@@ -71,7 +77,32 @@ def run(stage: Stage, params: Params) -> Report:
 
 def plan(stage: Stage, params: Params) -> Plan:
     """Count the passages whose claims are not stored."""
-    return stored_plan(stage, STORED, {}, [_input_hash(_job(row)) for row in _passages(stage)], "passage")
+    passages = _passages(stage)
+    if params.generator.backend != "rules":
+        return asked_plan(stage, params.generator, _requests(params.generator, passages), "passage")
+    return stored_plan(stage, STORED, {}, [_input_hash(_job(row)) for row in passages], "passage")
+
+
+def _requests(generator: Generator, passages: Sequence[Mapping[str, Any]]) -> list[Request[Any]]:
+    return [claim_request(generator, row["passage_id"], row["text"], row["title"]) for row in passages]
+
+
+def _written(
+    stage: Stage, generator: Generator, passages: Sequence[Mapping[str, Any]]
+) -> tuple[dict[str, dict[str, Any]], dict[str, Reject]]:
+    """Return the claims that a language model has listed, as `claims_of` does, and why passages have none."""
+    found, rejects = {}, {}
+    for row, answer in zip(passages, asked(stage, generator, _requests(generator, passages)), strict=True):
+        if answer.value is None:
+            assert answer.reject is not None
+            rejects[row["passage_id"]] = answer.reject
+            continue
+        claims, dropped = sound_claims(row["text"], answer.value.claims)
+        for claim in claims:
+            starts = [n for n, span in enumerate(row["sentences"]) if span["start"] <= claim["quote_start"]]
+            claim["sentence"] = starts[-1] if starts else 0
+        found[row["passage_id"]] = {"claims": claims, "dropped": dropped}
+    return found, rejects
 
 
 def _passages(stage: Stage) -> list[dict[str, Any]]:
