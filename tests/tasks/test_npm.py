@@ -3,69 +3,32 @@
 import base64
 import hashlib
 import json
+import logging
 import os
 import re
 import shutil
 import subprocess
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from pydantic import ValidationError
 
-from tasks.npm import PUBLIC_REGISTRY, NpmSettings, npm_settings, parse_npmrc, settings_of_variables
-from tasks.sources import PackageSource, SourceError, fetch, fetched
+from tasks import archives, npm
+from tasks.npm import PUBLIC_REGISTRY, NpmSettings, npm_settings, parse_npmrc
+from tasks.sources import PackageSource, SourceError, fetch, fetched, package_archive
+from tests.tasks.file_servers import Registry, serving
+from tests.tasks.file_servers import no_npm as no_npm
 from tests.tasks.test_sources import BOMB, TERMS, left_over, sha256, tarred
 
 WORDS = b"a dictionary " * 4000
 
 
-class Registry(ThreadingHTTPServer):
-    """An npm registry on loopback: packages by name, archives by path; it notes what it is asked and by whom."""
-
-    def __init__(self) -> None:
-        self.documents: dict[str, Any] = {}
-        self.archives: dict[str, bytes] = {}
-        self.asked: list[tuple[str, str | None]] = []
-        self.token: str | None = None
-        registry = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                registry.asked.append((self.path, self.headers.get("authorization")))
-                refused = registry.token and self.headers.get("authorization") != f"Bearer {registry.token}"
-                document = registry.documents.get(self.path)
-                body = registry.archives.get(self.path) if document is None else json.dumps(document).encode()
-                self.send_response(401 if refused else 404 if body is None else 200)
-                self.end_headers()
-                self.wfile.write(b"" if refused else body or b"")
-
-            def log_message(self, *args: object) -> None:
-                pass
-
-        super().__init__(("127.0.0.1", 0), Handler)
-
-    @property
-    def host(self) -> str:
-        return f"127.0.0.1:{self.server_address[1]}"
-
-    def publish(self, name: str, archive: bytes, tarball: str = "", **dist: str) -> None:
-        path = f"/{name}/-/{name.rpartition('/')[2]}-1.0.0.tgz"
-        self.archives[path] = archive
-        digest = base64.b64encode(hashlib.sha512(archive).digest()).decode()
-        dist = dist or {"integrity": f"sha512-{digest}", "shasum": hashlib.sha1(archive).hexdigest()}
-        versions = {"1.0.0": {"dist": {"tarball": tarball or f"http://{self.host}{path}", **dist}}}
-        self.documents["/" + name.replace("/", "%2f")] = {"name": name, "versions": versions}
-
-
 @pytest.fixture
-def registry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Registry]:
-    """The registry that npm's settings name, with `words` and `@scope/words`, on a machine that has no npm."""
-    server = Registry()
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+def registry(no_npm: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Registry]:
+    """The registry that npm's settings name, with `words` and `@scope/words`."""
     archive = tarred(
         {
             "package/package.json": json.dumps({"scripts": {"postinstall": "exit 1"}}).encode(),
@@ -73,21 +36,11 @@ def registry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Regist
             "package/dict/words.txt": WORDS,
         }
     )
-    for name in ("words", "@scope/words"):
-        server.publish(name, archive)
-    home = tmp_path / "home"
-    home.mkdir()
-    monkeypatch.chdir(home)
-    monkeypatch.setenv("HOME", str(home))
-    monkeypatch.setenv("PATH", str(tmp_path / "nothing"))
-    monkeypatch.delenv("NODE_EXTRA_CA_CERTS", raising=False)
-    for variable in settings_of_variables(dict.fromkeys(os.environ, "x")):
-        monkeypatch.delenv(f"npm_config_{variable}", raising=False)
-    monkeypatch.setenv("npm_config_globalconfig", str(tmp_path / "no-npmrc"))
-    monkeypatch.setenv("npm_config_registry", f"http://{server.host}")
-    yield server
-    server.shutdown()
-    server.server_close()
+    with serving(Registry()) as server:
+        for name in ("words", "@scope/words"):
+            server.publish(name, archive)
+        monkeypatch.setenv("npm_config_registry", server.url)
+        yield server
 
 
 def package(**changes: Any) -> PackageSource:
@@ -208,15 +161,92 @@ def test_a_registry_that_wants_a_token_gets_it_and_no_other_host_does(registry: 
     assert fetch(package(), tmp_path / "downloads").read_bytes() == WORDS
     assert {header for _, header in registry.asked[1:]} == {"Bearer hunter2"}
 
-    other = Registry()
-    threading.Thread(target=other.serve_forever, daemon=True).start()
-    archive = tarred({"package/dict/words.txt": WORDS + b"!"})
-    other.publish("words", archive)
-    registry.documents["/words"] = other.documents["/words"]
-    assert fetch(package(sha256=sha256(WORDS + b"!")), tmp_path / "elsewhere").read_bytes() == WORDS + b"!"
-    assert other.asked == [("/words/-/words-1.0.0.tgz", None)]
-    other.shutdown()
-    other.server_close()
+    with serving(Registry()) as other:
+        archive = tarred({"package/dict/words.txt": WORDS + b"!"})
+        other.publish("words", archive)
+        registry.documents["/words"] = other.documents["/words"]
+        assert fetch(package(sha256=sha256(WORDS + b"!")), tmp_path / "elsewhere").read_bytes() == WORDS + b"!"
+        assert other.asked == [("/words/-/words-1.0.0.tgz", None)]
+
+
+def test_a_registry_that_redirects_does_not_send_the_token_elsewhere(registry: Registry, tmp_path: Path) -> None:
+    registry.token = "hunter2"
+    (tmp_path / "home/.npmrc").write_text(f"//{registry.host}/:_authToken=hunter2\n")
+    path = "/words/-/words-1.0.0.tgz"
+    with serving(Registry()) as other:
+        other.archives["/elsewhere.tgz"] = registry.archives[path]
+        registry.moved[path] = f"{other.url}/elsewhere.tgz"
+        assert fetch(package(), tmp_path / "downloads").read_bytes() == WORDS
+        assert other.asked == [("/elsewhere.tgz", None)]
+    assert registry.asked[-1] == (path, "Bearer hunter2")
+
+
+def test_an_archive_is_hashed_once_on_its_way(
+    registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hashed: list[int] = []
+
+    class Counted:
+        def __init__(self, hasher: Any) -> None:
+            self.hasher = hasher
+
+        def update(self, data: bytes) -> None:
+            hashed.append(len(data))
+            self.hasher.update(data)
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self.hasher, name)
+
+    counting = SimpleNamespace(
+        new=lambda kind: Counted(hashlib.new(kind)), sha256=lambda *data: Counted(hashlib.sha256(*data))
+    )
+    for module in (npm, archives):
+        monkeypatch.setattr(module, "hashlib", counting)
+    package_archive(package(), tmp_path / "downloads")
+    assert sum(hashed) == len(registry.archives["/words/-/words-1.0.0.tgz"])
+
+
+@pytest.mark.parametrize(
+    "tarball", ["http://[::1/x.tgz", "http://h:port/x.tgz", "http://", "words.tgz", "\x00", "é://"]
+)
+def test_an_address_of_an_archive_that_is_none_is_told(registry: Registry, tmp_path: Path, tarball: str) -> None:
+    registry.publish("words", b"", tarball=tarball)
+    with pytest.raises(SourceError, match=r"'words': words==1\.0\.0 \(npm\).*check the network and npm's settings"):
+        fetch(package(), tmp_path / "downloads")
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        "registry=http://[::1/",
+        "registry=http://h:port/",
+        "//HOST/:_authToken=hunter2é",
+        "//HOST/:_authToken='hunter2\\n'",
+    ],
+)
+def test_settings_that_no_request_can_be_made_of_are_told_without_their_secrets(
+    registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, settings: str
+) -> None:
+    if settings.startswith("registry"):
+        monkeypatch.delenv("npm_config_registry")
+    (tmp_path / "home/.npmrc").write_text(settings.replace("HOST", registry.host))
+    with (
+        caplog.at_level(logging.DEBUG),
+        pytest.raises(SourceError, match=r"'words': words==1\.0\.0 \(npm\).*check the network") as caught,
+    ):
+        fetch(package(), tmp_path / "downloads")
+    assert "hunter2" not in f"{caught.value!r} {caught.value.__cause__!r} {caplog.text}"
+
+
+def test_a_registry_with_a_password_in_its_address_is_in_no_message_and_no_log_line(
+    registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("npm_config_registry", f"http://me:hunter2@{registry.host}/")
+    registry.moved["/words/-/words-1.0.0.tgz"] = f"{registry.url}/none.tgz?X-Amz-Signature=hunter2"
+    with caplog.at_level(logging.INFO), pytest.raises(SourceError, match="does not have its archive") as caught:
+        fetch(package(), tmp_path / "downloads")
+    assert "HTTP Request: GET" in caplog.text
+    assert "hunter2" not in f"{caught.value!r} {caught.value.__cause__!r} {caplog.text}"
 
 
 def test_a_mirror_serves_archives_whose_address_is_that_of_the_public_registry(
@@ -332,8 +362,58 @@ def test_certificates_are_those_of_npms_settings(tmp_path: Path) -> None:
     assert inline.cert_store_stats()["x509_ca"] == 1
     assert NpmSettings({"strict-ssl": "false"}).verify() is False
     assert NpmSettings({}).verify() is True
-    with pytest.raises(SourceError, match=r"cafile /none\.pem cannot be used"):
+    with pytest.raises(SourceError, match=r"cafile = /none\.pem cannot be used \(No such file"):
         NpmSettings({"cafile": "/none.pem"}).verify()
+
+
+@pytest.mark.parametrize("ca", ["garbage", "gürbage"])
+def test_certificates_that_are_none_are_told_with_the_file_that_names_them(no_npm: Path, ca: str) -> None:
+    (no_npm / ".npmrc").write_text(f"ca={ca}")
+    with pytest.raises(SourceError, match=rf"npm's setting ca \({no_npm}/.npmrc\) cannot be used \(.+\): correct it"):
+        npm_settings().verify()
+    bad = no_npm / "bad.pem"
+    bad.write_text(ca)
+    with pytest.raises(SourceError, match=rf"NODE_EXTRA_CA_CERTS={bad} cannot be used \(.+\): set it to a PEM file"):
+        NpmSettings({}).verify(str(bad))
+    (no_npm / ".npmrc").write_text(f"cafile={bad}")
+    with pytest.raises(SourceError, match=rf"cafile \({no_npm}/.npmrc\) = {bad} cannot be used"):
+        npm_settings().verify()
+
+
+def test_a_file_of_settings_may_begin_with_a_byte_order_mark(no_npm: Path) -> None:
+    (no_npm / ".npmrc").write_bytes(b"\xef\xbb\xbfregistry=https://one.invalid")
+    assert npm_settings().registry("words") == "https://one.invalid/"
+
+
+def test_what_is_fetched_goes_through_the_proxy_of_npms_settings(
+    registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    registry.publish("words", registry.archives["/words/-/words-1.0.0.tgz"], tarball="http://files.invalid/words.tgz")
+    monkeypatch.setenv("npm_config_registry", "http://registry.invalid/npm")
+    for variable in ("npm_config_proxy", "npm_config_https_proxy"):
+        monkeypatch.setenv(variable, "http://127.0.0.1:9")
+    with pytest.raises(SourceError, match=r"could not be downloaded \(ConnectError\).*proxy"):
+        fetch(package(), tmp_path / "downloads")
+    registry.documents["http://registry.invalid/npm/words"] = registry.documents["/words"]
+    registry.archives["http://files.invalid/words.tgz"] = registry.archives["/words/-/words-1.0.0.tgz"]
+    monkeypatch.setenv("npm_config_https_proxy", registry.url)
+    assert fetch(package(), tmp_path / "downloads").read_bytes() == WORDS
+    assert [path for path, _ in registry.asked] == list(registry.documents)[-1:] + list(registry.archives)[-1:]
+
+
+def test_no_proxy_stands_before_the_hosts_that_npms_settings_except(
+    registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("npm_config_proxy", "http://127.0.0.1:9")
+    monkeypatch.setenv("npm_config_noproxy", ".one.invalid, 127.0.0.1")
+    assert fetch(package(), tmp_path / "downloads").read_bytes() == WORDS
+    for wrong in ("ftp://me:hunter2@h", "http://[::1"):
+        monkeypatch.setenv("npm_config_proxy", wrong)
+        with pytest.raises(
+            SourceError, match=r"'words'.*setting proxy \(its npm_config_ variable\) is no addr"
+        ) as caught:
+            fetch(package(), tmp_path / "elsewhere")
+        assert "hunter2" not in str(caught.value)
 
 
 def test_npm_itself_reads_the_same_settings(tmp_path: Path) -> None:
