@@ -59,10 +59,11 @@ class NpmSettings:
         key = f"//{parts.netloc.rpartition('@')[2]}{parts.path}"
         while len(key) > len("//"):
             found = {n: self.values.get(f"{key}:{n}") for n in ("_authToken", "_auth", "username", "_password")}
-            if found["_authToken"]:
-                return f"Bearer {found['_authToken']}"
-            if found["_auth"]:
-                return f"Basic {found['_auth']}"
+            for name, kind in (("_authToken", "Bearer"), ("_auth", "Basic")):
+                if value := found[name]:
+                    if not all(" " <= character <= "~" for character in value):
+                        raise SourceError(f"{self.named(f'{key}:{name}')} has signs that none has: set it anew")
+                    return f"{kind} {value}"
             if found["username"] and found["_password"]:
                 try:
                     password = base64.b64decode(found["_password"]).decode()
@@ -116,9 +117,8 @@ class NpmSettings:
             return {}
         import httpx2
 
-        hosts = re.split(
-            r"[\s,]+", self.values.get("noproxy") or os.environ.get("NO_PROXY") or os.environ.get("no_proxy", "")
-        )
+        excepted = self.values.get("noproxy") or os.environ.get("NO_PROXY") or os.environ.get("no_proxy", "")
+        hosts = re.split(r"[\s,]+", excepted)
         try:
             proxy = httpx2.Proxy(self.values[key])
             mounts = {f"all://{'' if _is_numeric(host) else '*'}{host.lstrip('*.')}": None for host in hosts if host}
@@ -279,13 +279,13 @@ def npm_archive(source: str, requirement: str, folder: Path, progress: Progress)
                 promise.check(where)
         return target
     except (httpx2.HTTPError, httpx2.InvalidURL) as error:
-        raise SourceError(f"{where} could not be downloaded ({type(error).__name__}): {_REMEDY}") from error
+        raise SourceError(f"{where} could not be downloaded ({type(error).__name__}): {_REMEDY}") from None
     except SourceError as error:
         if str(error).startswith("source '"):
             raise
         raise SourceError(f"{where}: {error}") from None
     except ValueError as error:  # its text may repeat what nobody may read
-        told = f"npm's settings hold a registry or token that cannot be sent ({type(error).__name__})"
+        told = f"npm's settings name a registry that is no address ({type(error).__name__})"
         raise SourceError(f"{where}: {told}: {_REMEDY}") from None
 
 
