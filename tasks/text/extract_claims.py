@@ -52,6 +52,7 @@ def run(stage: Stage, params: Params) -> Report:
         found, rejects = stored_values(stage, STORED, {}, claims_of, jobs, unit="passage", names=names)
     else:
         found, rejects = _written(stage, params.generator, passages)
+    stage.check_rejects("passage", len(passages), len(rejects))  # that state no plain fact is not a fault of theirs
     for passage_id, value in found.items():
         if not value["claims"]:
             seen = Counter(dropped["reason"] for dropped in value["dropped"])

@@ -242,9 +242,12 @@ def asked(stage: Stage, generator: Generator, requests: Sequence[Request[Any]]) 
             f"there, or set generator.backend to rules"
         )
     ledger, progress = Ledger(limits), Progress(len(requests), "passages", stage.info.address)
+
+    def done(answer: Answer[Any]) -> None:
+        progress.done(answer.request.item_id)
+
     try:
-        with_progress = {"ledger": ledger, "progress": lambda answer: progress.done(answer.request.item_id)}
-        return list(ask(requests, sampling, endpoint, stage.store, **with_progress))
+        return list(ask(requests, sampling, endpoint, stage.store, ledger=ledger, progress=done))
     finally:
         progress.close()
         stage.count_done(ledger.calls)

@@ -105,6 +105,11 @@ def passage_of(body: dict[str, Any]) -> str:
     return found["text"]
 
 
+def passage_texts(body: dict[str, Any]) -> dict[str, str]:
+    """Return the texts that a request marks as data, by their names."""
+    return {found["name"]: found["text"] for found in MARKED.finditer(body["messages"][1]["content"])}
+
+
 def answer(content: Any = None, finish_reason: str = "stop", usage: Any = "counted", **more: Any) -> Act:
     """Answer with `content` (default: the honest answer), and `more` fields of the response."""
 

@@ -36,6 +36,9 @@ TEXTS = {
 }
 
 
+RULES = Params.model_validate({"generator": {"backend": "rules", "sampling": None}})
+
+
 def passage(title: str, sentences: list[str]) -> dict[str, Any]:
     text, spans, at = " ".join(sentences), [], 0
     for sentence in sentences:
@@ -72,7 +75,7 @@ def filled(project: Project, stored: Path) -> Project:
 
 
 def extracted(project: Project) -> tuple[Report, int]:
-    return run_stage(project, "extract_claims", run, Params())
+    return run_stage(project, "extract_claims", run, RULES)
 
 
 def rows(project: Project, name: str, schema: Any) -> list[dict[str, Any]]:
@@ -123,10 +126,10 @@ def test_more_passages_that_cannot_be_worked_on_than_allowed_fail_the_stage(fill
 
 
 def test_a_plan_counts_the_passages_that_are_not_stored(filled: Project) -> None:
-    planned = plan(stage_of(filled, "extract_claims"), Params())
+    planned = plan(stage_of(filled, "extract_claims"), RULES)
     assert (planned.items_todo, planned.items_stored) == (0, 3)
     more = [passage(title, sentences) for title, sentences in TEXTS.items()]
     more.append(passage("Brass", ["Brass is an alloy of copper and zinc."]))
     write_table(filled.root / "data/raw/passages/passages.parquet", more, PASSAGES)
-    assert plan(stage_of(filled, "extract_claims"), Params()).items_todo == 1
+    assert plan(stage_of(filled, "extract_claims"), RULES).items_todo == 1
     assert extracted(filled)[1] == 1
