@@ -229,6 +229,12 @@ def claim_request(generator: Generator, passage_id: str, text: str, title: str) 
     return Request(passage_id, LIST_CLAIMS, data, Claims, check_claims(text))
 
 
+def false_request(passage_id: str, text: str, claims: Sequence[str], sample: int) -> Request[Any]:
+    """Return what asks for one of the claims of a passage made false."""
+    data = {"passage": text, "claims": "\n".join(claims)}
+    return Request(passage_id, FALSIFY, data, Falsified, check_falsified(claims), sample)
+
+
 def asked(stage: Stage, generator: Generator, requests: Sequence[Request[Any]]) -> list[Answer[Any]]:
     """Return the answers to `requests`, in their order; what they cost goes to MLflow.
 
