@@ -212,6 +212,14 @@ def test_an_address_of_an_archive_that_is_none_is_told(registry: Registry, tmp_p
         fetch(package(), tmp_path / "downloads")
 
 
+def test_an_address_of_an_archive_that_cannot_be_read_is_the_registrys_fault(
+    registry: Registry, tmp_path: Path
+) -> None:
+    registry.publish("words", b"", tarball="http://[::1/x.tgz")
+    with pytest.raises(SourceError, match="the registry tells no address of its archive"):
+        fetch(package(), tmp_path / "downloads")
+
+
 @pytest.mark.parametrize(
     "settings",
     [
