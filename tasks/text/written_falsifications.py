@@ -58,9 +58,7 @@ def requests_of(
     ]
 
 
-def _request(
-    generator: Generator, passage: Mapping[str, Any], claims: Sequence[Parsed], sample: int
-) -> Request[Any]:
+def _request(generator: Generator, passage: Mapping[str, Any], claims: Sequence[Parsed], sample: int) -> Request[Any]:
     if generator.backend == "one_call":
         return llm.claim_request(generator, passage["passage_id"], passage["text"], passage["title"])
     return llm.false_request(passage["passage_id"], passage["text"], [claim.text for claim in claims], sample)
@@ -99,8 +97,20 @@ def _judged(
     if reasons := failed(verdicts):
         return Reject(reasons[0], f"the pair of a language model, sample {sample}: {', '.join(reasons)}")
     old_span, new_span = word_window(told[number], altered)
-    lemmas = [" ".join(word.lemma for word in words) for words in pair.changed()]
+    old_lemma, new_lemma = (" ".join(word.lemma for word in words) for words in pair.changed())
     return Falsified(
-        *(number, told[number], altered, told[number][slice(*old_span)], altered[slice(*new_span)], *lemmas),
-        *(old_span, new_span, "language_model", "unknown", "", verdicts, sample),
+        number=number,
+        claim=told[number],
+        false_claim=altered,
+        old=told[number][slice(*old_span)],
+        new=altered[slice(*new_span)],
+        old_lemma=old_lemma,
+        new_lemma=new_lemma,
+        old_span=old_span,
+        new_span=new_span,
+        relation="language_model",
+        role="unknown",
+        file="",
+        verdicts=verdicts,
+        tried=sample,
     )
