@@ -1,7 +1,8 @@
 """List the atomic claims of each passage, with the span that each is quoted from: data/curated/claims/.
 
 claims.parquet has a row a claim in the order of the text; dropped.parquet what was seen and made no claim, and why;
-rejected.parquet the passages without a claim. Section 3.2, step 1, of LLM-Oasis (arXiv 2411.19655).
+rejected.parquet the passages without a claim; README.md is their card. Section 3.2, step 1, of LLM-Oasis (arXiv
+2411.19655).
 """
 
 import functools
@@ -19,6 +20,7 @@ from tasks.llm import Request
 from tasks.stage import Plan, Report, Stage, StrictModel, stage_main
 from tasks.stored import stored_plan, stored_values
 from tasks.tables import REJECTED, Reject, read_table, rejected_rows, write_table
+from tasks.text.cards import claims_card
 from tasks.text.claims import extract
 from tasks.text.generator import Generator, asked, asked_plan, claim_request, sound_claims
 from tasks.text.parser import load_parser
@@ -71,6 +73,8 @@ def run(stage: Stage, params: Params) -> Report:
     write_table(
         out / "rejected.parquet", rejected_rows(rejects, stage=stage.name, unit="passage", parents=parents), REJECTED
     )
+    made_from = {"data/raw/passages": stage.dep_hash("data/raw/passages")}
+    (out / "README.md").write_text(claims_card(claims, len(passages), made_from))
     stage.metrics({"oasis": _figures(passages, claims, dropped, len(kept))})
     reasons = dict(Counter(reject.reason for reject in rejects.values()))
     return Report("passage", len(passages), len(kept), reasons, "data/curated/claims/claims.parquet")
