@@ -239,7 +239,7 @@ def _pair_columns(pair: Mapping[str, Any], claims: Rows, verdicts: Rows) -> dict
         "unfactual_claim": [pair["false_claim"]],
         **{name: pair[name] for name in (*names, "relation", "role")},
         **{name: quoted[name] for name in ("quote_start", "quote_end")},
-        "backend": "rules",
+        "backend": "language_model" if pair["relation"] == "language_model" else "rules",
         "verdicts": verdicts,
     }
 

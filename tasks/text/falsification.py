@@ -16,6 +16,7 @@ from spacy.language import Language
 
 from tasks.tables import Reject
 from tasks.text.contexts import Contexts
+from tasks.text.entailment import BY_CONSTRUCTION, Entailment
 from tasks.text.salience import ranked
 from tasks.text.slots import Corpus, Parsed, parse
 from tasks.text.swaps import Candidates, Swap, Values
@@ -80,6 +81,7 @@ def falsify(
     page_text: str = "",
     taken: Mapping[Values, int] | None = None,
     most: int = VALUE_FREE,
+    entailment: Entailment | None = None,
 ) -> Falsified | Reject:
     """Return the claims of a passage `text` with one made false, or a Reject with what stood most in the way.
 
@@ -116,12 +118,12 @@ def falsify(
                 standing=standings[number].standing,
             )
             verdicts = validate(Pair(claims[number], swap.new_claim), known, limits)
-            if not failed(verdicts):
+            if not faults(verdicts, entailment):
                 [read] = parse([swap.new_claim.text], nlp)
-                verdicts = validate(Pair(claims[number], read), known, limits)
-            if not failed(verdicts):
+                verdicts = judged(Pair(claims[number], read), known, limits, text, entailment)
+            if not faults(verdicts, entailment):
                 return _falsified(number, claims[number], swap, sources.corpus, verdicts, tried)
-            reasons.update(failed(verdicts))
+            reasons.update(faults(verdicts, entailment))
             tried += 1
     if not tried and common:
         detail = f"each of {common} swaps found is of two words that {most} passages have; more passages allow more"
@@ -130,6 +132,20 @@ def falsify(
         return Reject("no_candidate", f"{len(claims)} claims: {_SOUGHT}")
     reason, times = max(sorted(reasons.items()), key=lambda item: item[1])
     return Reject(reason, f"{times} of {tried} pairs; {dict(sorted(reasons.items()))}", reason, times, tried)
+
+
+def judged(pair: Pair, known: Known, limits: Limits, text: str, entailment: Entailment | None) -> tuple[Verdict, ...]:
+    """Return the verdicts on a pair as it reads; an entailment model is asked where nothing else fails."""
+    verdicts = validate(pair, known, limits)
+    if entailment is None or faults(verdicts, entailment):
+        return verdicts
+    return (*verdicts, *entailment.verdicts(text, pair.old.text, pair.new.text, verdicts))
+
+
+def faults(verdicts: Sequence[Verdict], entailment: Entailment | None) -> list[str]:
+    """Return the checks that a pair fails, without those that an entailment model stands for, where there is one."""
+    replaced = BY_CONSTRUCTION if entailment is not None else frozenset()
+    return [name for name in failed(verdicts) if name not in replaced]
 
 
 _SOUGHT: Final = (

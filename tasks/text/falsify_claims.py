@@ -6,6 +6,7 @@ salient claim is swapped for one of its kind, from closed classes, WordNet and w
 corpus. Section 3.2, step 2, of LLM-Oasis (arXiv 2411.19655).
 """
 
+import functools
 import statistics
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -19,10 +20,13 @@ from tasks import sources
 from tasks.content import HashMemory
 from tasks.downloads import fetched_for
 from tasks.progress import Progress
-from tasks.stage import Plan, Report, Stage, StrictModel, stage_main
+from tasks.stage import Plan, Report, Stage, StageError, StrictModel, stage_main
 from tasks.tables import REJECTED, Reject, read_table, rejected_rows, write_table
 from tasks.text.cards import falsified_card
+from tasks.text.entailment import Entailment
 from tasks.text.falsification import Falsified, Sources, falsify, most_of_a_value
+from tasks.text.generator import Generator, asked_plan
+from tasks.text.nli import Judge, Nli
 from tasks.text.parser import load_parser
 from tasks.text.records import CLAIMS, FALSIFIED, OWED, PAGES, PASSAGES, VERDICTS
 from tasks.text.slots import Parsed, parse
@@ -30,6 +34,7 @@ from tasks.text.swaps import Values
 from tasks.text.validators import Limits
 from tasks.text.wordnet import WordNet
 from tasks.text.wordnet_files import wordnet_folder
+from tasks.text.written_falsifications import requests_of, written
 
 
 class FalsifyClaims(StrictModel):
@@ -46,9 +51,16 @@ class FalsifyClaims(StrictModel):
     strict: bool = Field(
         description="names, dates and numbers may not change; where false, they may. Mere negation is refused always"
     )
+    nli: Nli
+
+
+class Own(StrictModel):
+    models: str = Field(description="folder of weights of your own, one folder for each model")
 
 
 class Params(StrictModel):
+    own: Own
+    generator: Generator
     falsify_claims: FalsifyClaims
 
 
@@ -68,18 +80,41 @@ def run(stage: Stage, params: Params) -> Report:
     memory, downloads = HashMemory(stage.store), sources.downloads_folder(stage.root)
     wordnet = WordNet(wordnet_folder(downloads, lambda source: fetched_for(stage, source, memory)))
     found = Sources.of(wordnet, corpus, list(pages.values()))
-    limits = Limits(**chosen.model_dump(exclude={"seed"}))
+    limits = Limits(**chosen.model_dump(exclude={"seed", "nli"}))
+    entailment = _entailment(stage, params)
     outcomes: dict[str, Falsified | Reject] = {}
-    progress = Progress(len(by_passage), "passages", stage.info.address)
-    for passage_id, outcome in falsify_all(
-        by_passage, passages, pages, found, nlp, lambda passage_id: stage.rng(chosen.seed, passage_id), limits
-    ):
-        outcomes[passage_id] = outcome
-        progress.done(passage_id)
-    progress.close()
-    stage.count_done(len(outcomes))
+    if params.generator.backend != "rules":
+        told = {key: [parsed for _, parsed in group] for key, group in sorted(by_passage.items())}
+        outcomes = written(stage, params.generator, passages, pages, told, found, nlp, limits, entailment)
+    else:
+        progress = Progress(len(by_passage), "passages", stage.info.address)
+        rng_of = functools.partial(stage.rng, chosen.seed)
+        for passage_id, outcome in falsify_all(by_passage, passages, pages, found, nlp, rng_of, limits, entailment):
+            outcomes[passage_id] = outcome
+            progress.done(passage_id)
+        progress.close()
+        stage.count_done(len(outcomes))
     claim_ids = {passage_id: [claim for claim, _ in group] for passage_id, group in by_passage.items()}
-    return _write(stage, chosen, passages, claim_ids, outcomes, wordnet.licence)
+    _write(stage, chosen, passages, claim_ids, outcomes, wordnet.licence)
+    accepted = {key: found for key, found in outcomes.items() if isinstance(found, Falsified)}
+    rejects = {key: found for key, found in outcomes.items() if isinstance(found, Reject)}
+    figures = {"oasis": _figures(accepted, rejects, len(outcomes))}
+    if entailment is not None:
+        figures["nli"] = {"judged": entailment.judged, "agreement": round(entailment.agreement, 4)}
+    stage.metrics(figures)
+    reasons = dict(Counter(reject.reason for reject in rejects.values()))
+    return Report("passage", len(outcomes), len(accepted), reasons, "data/curated/falsified/falsified.parquet")
+
+
+def _entailment(stage: Stage, params: Params) -> Entailment | None:
+    """Return the entailment model that params.yaml names, or None. Raises StageError where it cannot be read."""
+    nli, folder = params.falsify_claims.nli, stage.dep(params.own.models)
+    if nli.backend == "none":
+        return None
+    try:
+        return Entailment(Judge(folder / nli.model), nli.threshold)
+    except ValueError as error:
+        raise StageError(str(error)) from None
 
 
 Told = Mapping[str, Sequence[tuple[str, Parsed]]]  # passage id -> its claims with their ids
@@ -102,6 +137,7 @@ def falsify_all(
     nlp: Language,
     rng_of: Callable[[str], np.random.Generator],
     limits: Limits,
+    entailment: Entailment | None = None,
 ) -> Iterator[tuple[str, Falsified | Reject]]:
     """Yield (passage id, outcome) of each passage. `pages`: page id -> text; `rng_of`: passage id -> its generator."""
     taken, most = Counter[Values](), most_of_a_value(len(by_passage))
@@ -113,6 +149,7 @@ def falsify_all(
             page_text=pages[row["page_id"]],
             taken=taken,
             most=most,
+            entailment=entailment,
         )
         if isinstance(outcome, Falsified):
             taken[outcome.old_lemma, outcome.new_lemma] += 1
@@ -120,9 +157,16 @@ def falsify_all(
 
 
 def plan(stage: Stage, params: Params) -> Plan:
-    """Count the passages with claims: all are falsified again when one changes."""
-    claims = read_table(stage.dep("data/curated/claims") / "claims.parquet", CLAIMS)
-    return Plan("passage", len(set(claims["passage_id"].to_pylist())), 0)
+    """Count the passages with claims: all are falsified again when one changes. With a language model, count calls."""
+    claims = read_table(stage.dep("data/curated/claims") / "claims.parquet", CLAIMS).to_pylist()
+    by_passage: dict[str, list[str]] = defaultdict(list)
+    for row in sorted(claims, key=lambda row: (row["passage_id"], row["number"])):
+        by_passage[row["passage_id"]].append(row["claim"])
+    if params.generator.backend == "rules":
+        return Plan("passage", len(by_passage), 0)
+    rows = read_table(stage.dep("data/raw/passages") / "passages.parquet", PASSAGES).to_pylist()
+    passages = {row["passage_id"]: row for row in rows}
+    return asked_plan(stage, params.generator, requests_of(params.generator, passages, by_passage), "passage")
 
 
 # --- tables -----------------------------------------------------------------------------------------------------
@@ -135,7 +179,7 @@ def _write(
     claim_ids: Mapping[str, Sequence[str]],
     outcomes: Mapping[str, Falsified | Reject],
     wordnet_licence: str,
-) -> Report:
+) -> None:
     out = stage.out("data/curated/falsified")
     parents = {passage_id: passages[passage_id]["page_id"] for passage_id in outcomes}
     accepted = {key: found for key, found in outcomes.items() if isinstance(found, Falsified)}
@@ -155,9 +199,6 @@ def _write(
     made_from = {path: stage.dep_hash(path) for path in ("data/raw/passages", "data/curated/claims")}
     card = falsified_card(rows, len(outcomes), parameters, made_from, wordnet_licence)
     (out / "README.md").write_text(card)
-    stage.metrics({"oasis": _figures(accepted, rejects, len(outcomes))})
-    reasons = dict(Counter(reject.reason for reject in rejects.values()))
-    return Report("passage", len(outcomes), len(accepted), reasons, "data/curated/falsified/falsified.parquet")
 
 
 def _row(passage: Mapping[str, Any], claim_ids: Sequence[str], found: Falsified) -> dict[str, Any]:

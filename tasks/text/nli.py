@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-import torch
 from pydantic import Field
 
 from tasks.strict import StrictModel
@@ -39,6 +38,7 @@ class Judge:
 
     def __init__(self, folder: Path, device: str = "cpu") -> None:
         """Read the model. Raises ValueError, naming folder and remedy, where it is no three-way entailment model."""
+        import torch
         from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
         if not (folder / "config.json").is_file():
@@ -59,16 +59,18 @@ class Judge:
             raise ValueError(f"{folder}: {error}: safetensors and a tokenizer are expected") from None
         self._model = model.to(self._device).eval()
 
-    @torch.inference_mode()
     def judge(self, pairs: Sequence[tuple[str, str]]) -> list[Probabilities]:
         """Return what the model says of each (premise, hypothesis). Each is read alone: a batch rounds otherwise."""
+        import torch
+
         found = []
-        for premise, hypothesis in pairs:
-            read = self._tokens(
-                premise, hypothesis, truncation="only_first", max_length=MAX_TOKENS, return_tensors="pt"
-            ).to(self._device)
-            shares = self._model(**read).logits[0].float().softmax(-1)[self._order]
-            found.append(Probabilities(*(float(share) for share in shares)))
+        with torch.inference_mode():
+            for premise, hypothesis in pairs:
+                read = self._tokens(
+                    premise, hypothesis, truncation="only_first", max_length=MAX_TOKENS, return_tensors="pt"
+                ).to(self._device)
+                shares = self._model(**read).logits[0].float().softmax(-1)[self._order]
+                found.append(Probabilities(*(float(share) for share in shares)))
         return found
 
 

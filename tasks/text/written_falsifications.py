@@ -10,11 +10,12 @@ from tasks.stage import Stage
 from tasks.tables import Reject
 from tasks.text import generator as llm
 from tasks.text.difference import word_window
-from tasks.text.falsification import Falsified, Sources
+from tasks.text.entailment import Entailment
+from tasks.text.falsification import Falsified, Sources, faults, judged
 from tasks.text.generator import Generator
 from tasks.text.salience import ranked
 from tasks.text.slots import Parsed, parse
-from tasks.text.validators import Known, Limits, Pair, failed, validate
+from tasks.text.validators import Known, Limits, Pair
 
 SAMPLES = 3  # of a prompt of its own: a pair that a check rejects is asked for again
 
@@ -30,6 +31,7 @@ def written(
     sources: Sources,
     nlp: Language,
     limits: Limits,
+    entailment: Entailment | None,
 ) -> dict[str, Falsified | Reject]:
     """Return of each passage a pair that passes all checks, or why there is none.
 
@@ -42,7 +44,7 @@ def written(
         requests = [_request(generator, passages[key], claims[key], sample) for key in todo]
         for key, answer in zip(todo, llm.asked(stage, generator, requests) if todo else [], strict=True):
             page = f"{passages[key]['text']}\n{pages[passages[key]['page_id']]}"
-            found[key] = _judged(answer, passages[key], page, claims[key], sources, nlp, limits, sample)
+            found[key] = _judged(answer, passages[key], page, claims[key], sources, nlp, limits, entailment, sample)
     return found
 
 
@@ -72,6 +74,7 @@ def _judged(
     sources: Sources,
     nlp: Language,
     limits: Limits,
+    entailment: Entailment | None,
     sample: int,
 ) -> Falsified | Reject:
     if answer.value is None:
@@ -93,8 +96,8 @@ def _judged(
         standing=standing,
     )
     pair = Pair(claims[number], new)
-    verdicts = validate(pair, known, limits)
-    if reasons := failed(verdicts):
+    verdicts = judged(pair, known, limits, passage["text"], entailment)
+    if reasons := faults(verdicts, entailment):
         return Reject(reasons[0], f"the pair of a language model, sample {sample}: {', '.join(reasons)}")
     old_span, new_span = word_window(told[number], altered)
     old_lemma, new_lemma = (" ".join(word.lemma for word in words) for words in pair.changed())

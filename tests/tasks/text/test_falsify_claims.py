@@ -1,24 +1,28 @@
 """The stage: one claim of a passage is made false, each check stands beside it, and no passage is lost."""
 
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tasks.report import Report
+from tasks.stage import StageError
 from tasks.tables import REJECTED, read_table, write_table
 from tasks.text.falsify_claims import Params, plan, run
 from tasks.text.records import CLAIMS, FALSIFIED, PAGES, PASSAGES, VERDICTS
 from tests.conftest import Project
 from tests.stages import run_stage, set_params, stage_of
+from tests.tasks import llm_server
 from tests.tasks.text.databases import write_database
 from tests.tasks.text.test_falsification import ENTRIES, TEXTS
+from tests.tasks.text.test_nli import model_folder
 
 DVC_YAML = """stages:
   falsify_claims:
     cmd: python -m tasks.text.falsify_claims
-    deps: [data/raw/passages, data/curated/claims]
-    params: [falsify_claims]
+    deps: [data/raw/passages, data/curated/claims, data/own/models]
+    params: [falsify_claims, generator, own.models]
     outs: [data/curated/falsified]
     metrics: [{data/metrics/falsify_claims.json: {cache: false}}]
 """
@@ -36,13 +40,19 @@ LIMITS = {
     "standing": 0.25,
     "strict": True,
 }
-CHOSEN = {"falsify_claims": {"seed": 0, "strict": True, **LIMITS}}
+NONE = {"backend": "none", "model": "", "threshold": 0.5}
+CHOSEN: dict[str, Any] = {
+    "falsify_claims": {"seed": 0, **LIMITS, "nli": NONE},
+    "generator": {"backend": "rules", "sampling": None},
+    "own": {"models": "data/own/models"},
+}
 FACTS = dict.fromkeys(("topic", "source", "licence", "credit", "url"), "x")
 
 
 @pytest.fixture
 def filled(project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
     project.write("dvc.yaml", DVC_YAML)
+    project.write("data/own/models/.gitignore", "*\n")
     wordnet = write_database(tmp_path / "wordnet", ENTRIES)
     monkeypatch.setattr("tasks.text.falsify_claims.wordnet_folder", lambda downloads, fetch: wordnet)
     set_params(project, CHOSEN)
@@ -115,3 +125,60 @@ def test_the_same_seed_gives_the_same_bytes(filled: Project) -> None:
     first = {path.name: path.read_bytes() for path in out.iterdir()}
     falsified(filled)
     assert {path.name: path.read_bytes() for path in out.iterdir()} == first
+
+
+def test_a_language_models_pair_is_judged_by_the_same_checks_and_asked_for_again(filled: Project) -> None:
+    falsified(filled)
+    sound = {row["claim"]: row["false_claim"] for row in rows(filled, "falsified", FALSIFIED)}
+    assert sound
+
+    def negated(handler: llm_server.Handler, body: dict[str, Any]) -> None:
+        claims = llm_server.passage_texts(body)["claims"].split("\n")
+        said = {"original": claims[0], "altered": claims[0].replace(" was ", " was not ")}
+        llm_server.answer(json.dumps(said))(handler, body)
+
+    def altered(handler: llm_server.Handler, body: dict[str, Any]) -> None:
+        claims = llm_server.passage_texts(body)["claims"].split("\n")
+        original = next((claim for claim in claims if claim in sound), claims[0])
+        said = {"original": original, "altered": sound.get(original, original)}
+        llm_server.answer(json.dumps(said))(handler, body)
+
+    chosen = CHOSEN | {"generator": {"backend": "multi_call", "sampling": {"model": "tiny", "repairs": 0}}}
+    with llm_server.running() as server:
+        server.default, server.plan = altered, [negated] * len(TOLD)
+        set_params(filled, chosen, llm={"endpoint": {"base_url": server.url, "concurrency": 1}})
+        report = run_stage(filled, "falsify_claims", run, Params.model_validate(chosen))[0]
+    found = rows(filled, "falsified", FALSIFIED)
+    assert {row["claim"]: row["false_claim"] for row in found} == sound
+    for row in found:
+        assert (row["relation"], row["tried"]) == ("language_model", 1)
+        old, new = (
+            row[text][row[f"{name}_start"] : row[f"{name}_end"]]
+            for text, name in (("claim", "old"), ("false_claim", "new"))
+        )
+        assert (old, new) == (row["old"], row["new"])
+        assert row["claim"].replace(old, new) == row["false_claim"]
+    assert report.items_in == len(TOLD) == report.kept + sum(report.rejected.values())
+
+
+def test_an_entailment_model_takes_the_place_of_contradiction_by_construction(filled: Project) -> None:
+    labels = {0: "entailment", 1: "neutral", 2: "contradiction"}
+    for winner, kept in ((2, True), (0, False)):
+        model_folder(filled.root / f"data/own/models/nli{winner}", labels, winner)
+        nli = {"backend": "folder", "model": f"nli{winner}", "threshold": 0.5}
+        chosen = CHOSEN | {"falsify_claims": {**CHOSEN["falsify_claims"], "nli": nli}}
+        set_params(filled, chosen)
+        report = run_stage(filled, "falsify_claims", run, Params.model_validate(chosen))[0]
+        assert (report.kept > 0) == kept
+        verdicts = {row["check"] for row in rows(filled, "verdicts", VERDICTS)}
+        assert ({"nli_contradiction", "nli_not_entailed"} <= verdicts) == kept
+        figures = json.loads((filled.root / "data/metrics/falsify_claims.json").read_text())["nli"]
+        assert figures["judged"] > 0
+        assert (figures["agreement"] > 0.5) == kept
+
+
+def test_a_folder_without_a_model_stops_the_stage(filled: Project) -> None:
+    nli = {"backend": "folder", "model": "none there", "threshold": 0.5}
+    chosen = CHOSEN | {"falsify_claims": {**CHOSEN["falsify_claims"], "nli": nli}}
+    with pytest.raises(StageError, match=r"data/own/models/none there: no config\.json in it"):
+        run_stage(filled, "falsify_claims", run, Params.model_validate(chosen))
