@@ -4,6 +4,7 @@ Good ones swap a word for one that excludes it, after a list by hand. Bad ones a
 """
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -146,23 +147,27 @@ def _edits(one: str, other: str) -> int:
 
 
 def _is_aside(passage: Claimed, number: int) -> bool:
-    """Say whether this claim is of the quarter of four or more claims that do not name the page's title."""
+    """Say whether a claim has no word of the page's title, and three quarters of four or more have all of them."""
     titles = set(re.findall(r"\w+", passage.title.lower()))
-    naming = [bool(titles & set(re.findall(r"\w+", c.text.lower()))) for c in passage.claims]
-    return not naming[number] and len(naming) - sum(naming) <= len(naming) // 4
+    words = [set(re.findall(r"\w+", c.text.lower())) for c in passage.claims]
+    naming = [titles <= of for of in words]
+    return titles.isdisjoint(words[number]) and len(naming) - sum(naming) <= len(naming) // 4
 
 
 def _made_aside(passage: Claimed, number: int, new: str) -> Iterator[Seeded]:
-    """Yield the pair in a passage whose other claims are taken from it and put before: all but this name the title."""
+    """Yield the pair as an aside in a passage of another thing: a name that three sentences of the page have.
+
+    They are its other claims, the name its title.
+    """
     claim = passage.claims[number]
-    if not passage.title or set(re.findall(r"\w+", passage.title.lower())) & set(
-        re.findall(r"\w+", claim.text.lower())
-    ):
-        return
-    others = [c for c in passage.claims if c is not claim and passage.title.lower() in c.text.lower()]
-    if len(others) >= 3:
-        group = (*others, claim)
-        yield Seeded("low_salience", replace(passage, claims=group), len(group) - 1, new)
+    sentences = re.split(r"(?<=[.!?])\s+", passage.page_text)
+    named = Counter(name for text in sentences for name in {*re.findall(r"(?<=[a-z,] )[A-Z][a-z]{3,}", text)})
+    for name, times in sorted(named.items(), key=lambda item: (-item[1], item[0])):
+        if times >= 3 and name.lower() not in claim.text.lower():
+            others = [Parsed(text, ()) for text in sentences if re.search(rf"\b{name}\b", text)][:3]
+            group = (*others, claim)
+            yield Seeded("low_salience", replace(passage, title=name, claims=group), len(others), new)
+            return
 
 
 NAMES = ("Anna Berg", "Ole Dahl", "Kari Moe", "Per Lie", "Ida Aas", "Liv Vik", "Jon Moen", "Eva Lund")

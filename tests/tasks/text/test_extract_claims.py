@@ -125,6 +125,21 @@ def test_more_passages_that_cannot_be_worked_on_than_allowed_fail_the_stage(fill
         extracted(filled)
 
 
+def test_the_card_credits_and_loads_what_lies_beside_it(
+    filled: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    extracted(filled)
+    out, claims = filled.root / "data/curated/claims", rows(filled, "claims", CLAIMS)
+    card = (out / "README.md").read_text()
+    assert f"{len(claims)} claims of 2 of 3 passages" in card
+    assert f"| x | x | x | {len(claims)} |" in card
+    stage = stage_of(filled, "extract_claims")
+    assert f"| data/raw/passages | {stage.dep_hash('data/raw/passages')} |" in card
+    monkeypatch.chdir(out)
+    exec(compile(card.partition("```python\n")[2].partition("```")[0], "card", "exec"), {})
+    assert claims[0]["claim"] in capsys.readouterr().out
+
+
 def test_a_plan_counts_the_passages_that_are_not_stored(filled: Project) -> None:
     planned = plan(stage_of(filled, "extract_claims"), RULES)
     assert (planned.items_todo, planned.items_stored) == (0, 3)

@@ -5,16 +5,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from spacy.language import Language
 
 from tasks.report import Report
-from tasks.stage import StageError
-from tasks.tables import REJECTED, read_table, write_table
+from tasks.stage import StageError, item_rng
+from tasks.tables import REJECTED, Reject, read_table, write_table
 from tasks.text.falsify_claims import Params, plan, run
+from tasks.text.parser import load_parser
 from tasks.text.records import CLAIMS, FALSIFIED, PAGES, PASSAGES, VERDICTS
+from tasks.text.validators import Limits
 from tests.conftest import Project
 from tests.stages import run_stage, set_params, stage_of
 from tests.tasks import llm_server
-from tests.tasks.text.databases import write_database
+from tests.tasks.text.databases import LICENCE, write_database
 from tests.tasks.text.test_falsification import ENTRIES, TEXTS
 from tests.tasks.text.test_nli import model_folder
 
@@ -46,13 +49,19 @@ CHOSEN: dict[str, Any] = {
     "generator": {"backend": "rules", "sampling": None},
     "own": {"models": "data/own/models"},
 }
-FACTS = dict.fromkeys(("topic", "source", "licence", "credit", "url"), "x")
+FACTS = {**dict.fromkeys(("topic", "source", "credit", "url"), "x"), "licence": "CC | BY"}
+
+
+@pytest.fixture(scope="module")
+def nlp() -> Language:
+    return load_parser()
 
 
 @pytest.fixture
-def filled(project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
+def filled(project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, nlp: Language) -> Project:
     project.write("dvc.yaml", DVC_YAML)
     project.write("data/own/models/.gitignore", "*\n")
+    monkeypatch.setattr("tasks.text.falsify_claims.load_parser", lambda: nlp)
     wordnet = write_database(tmp_path / "wordnet", ENTRIES)
     monkeypatch.setattr("tasks.text.falsify_claims.wordnet_folder", lambda downloads, fetch: wordnet)
     set_params(project, CHOSEN)
@@ -117,6 +126,75 @@ def test_exactly_one_word_is_swapped_every_check_is_told_and_no_passage_is_lost(
     assert all(verdict["passed"] for verdict in verdicts)
     assert len({verdict["check"] for verdict in verdicts}) == 14
     assert len(verdicts) == 14 * len(pairs)
+
+
+def test_each_passage_has_its_own_generator_its_page_and_the_limits_of_params(
+    filled: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = {}
+
+    def recorded(text: str, title: str, claims: Any, sources: Any, nlp: Any, rng: Any, **options: Any) -> Reject:
+        seen[title] = text, rng.bit_generator.state, options["page_text"], options["limits"]
+        return Reject("no_candidate", "")
+
+    monkeypatch.setattr("tasks.text.falsify_claims.falsify", recorded)
+    limits = {**LIMITS, "edit_ratio": 0.25, "zipf_distance": 1.5, "steps_apart": 3, "functional": 0.7, "strict": False}
+    pages = read_table(filled.root / "data/raw/passages/pages.parquet", PAGES).to_pylist()
+    longer = [{**page, "text": f"{page['text']} More of {page['title']}."} for page in pages]
+    write_table(filled.root / "data/raw/passages/pages.parquet", longer, PAGES)
+    chosen = CHOSEN | {"falsify_claims": {"seed": 7, **limits, "nli": NONE}}
+    set_params(filled, chosen)
+    run_stage(filled, "falsify_claims", run, Params.model_validate(chosen))
+    assert set(seen) == set(TOLD)
+    for title, (text, state, page, kept) in seen.items():
+        assert text == " ".join(TOLD[title])
+        assert state == item_rng(7, "falsify_claims", f"{title}-0").bit_generator.state
+        assert page == f"{text} More of {title}."
+        assert kept == Limits(**limits)
+
+
+def test_what_the_page_says_beyond_the_passage_is_not_made_a_falsehood(filled: Project) -> None:
+    pages = read_table(filled.root / "data/raw/passages/pages.parquet", PAGES).to_pylist()
+    said = [
+        {**p, "text": p["text"] + " The sculptor and illustrator died."} if p["title"] in TOLD else p for p in pages
+    ]
+    write_table(filled.root / "data/raw/passages/pages.parquet", said, PAGES)
+    falsified(filled)
+    told = {row["item_id"]: row["reason"] for row in rows(filled, "rejected", REJECTED)}
+    assert told["Anna Berg-0"] == told["Kari Moe-0"] == "not_true_elsewhere"
+
+
+def test_the_order_of_the_claims_in_their_table_changes_nothing(filled: Project) -> None:
+    falsified(filled)
+    out, table = filled.root / "data/curated/falsified", filled.root / "data/curated/claims/claims.parquet"
+    first = {name: (out / f"{name}.parquet").read_bytes() for name in ("falsified", "verdicts", "rejected")}
+    write_table(table, read_table(table, CLAIMS).to_pylist()[::-1], CLAIMS)
+    falsified(filled)
+    assert {name: (out / f"{name}.parquet").read_bytes() for name in first} == first
+
+
+def test_metrics_say_that_nothing_forbidden_was_done(filled: Project) -> None:
+    falsified(filled)
+    told = json.loads((filled.root / "data/metrics/falsify_claims.json").read_text())["oasis"]
+    assert (told["negation_rate"], told["forbidden_edit_rate"]) == (0.0, 0.0)
+    assert told["accepted"] == len(rows(filled, "falsified", FALSIFIED))
+
+
+def test_the_card_credits_and_loads_what_lies_beside_it(
+    filled: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    falsified(filled)
+    out = filled.root / "data/curated/falsified"
+    card, pairs = (out / "README.md").read_text(), rows(filled, "falsified", FALSIFIED)
+    assert f"{len(pairs)} claims" in card and f"({len(TOLD)} passages had claims)" in card
+    assert f"| CC \\| BY | x | x | {len(pairs)} |" in card  # no cell ends early
+    assert all(f"> {' '.join(line.split())}" in card for line in LICENCE if line)
+    assert "| falsify_claims.steps_apart | 4 |" in card
+    stage = stage_of(filled, "falsify_claims")
+    assert f"| data/curated/claims | {stage.dep_hash('data/curated/claims')} |" in card
+    monkeypatch.chdir(out)
+    exec(compile(card.partition("```python\n")[2].partition("```")[0], "card", "exec"), {})
+    assert pairs[0]["false_claim"] in capsys.readouterr().out
 
 
 def test_the_same_seed_gives_the_same_bytes(filled: Project) -> None:
