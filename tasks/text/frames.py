@@ -5,16 +5,21 @@ a word that is swapped in one of them is found again. Labels are those of spaCy'
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
 from spacy.tokens import Doc, Token
 
 from tasks.text.inflection import article
+from tasks.text.wordlists import QUANTITIES
 
 _NO_SPACE_BEFORE: Final = frozenset({",", ".", ";", ":", "%", "'s", "\u2019s", "'", "\u2019", "n't", ")", "]", "-"})
 _NO_SPACE_AFTER: Final = frozenset({"(", "[", "$", "\u00a3", "\u20ac", "-"})
+_OF_NAMES: Final = frozenset(  # adjectives that begin names
+    {"western", "eastern", "northern", "southern", "central", "great", "greater", "new", "upper", "lower", "inner"}
+    | {"outer", "old", "saint", "south", "north", "east", "west", "middle", "black", "white", "red"}
+)
 _FINITE_PLURAL: Final = {"are": True, "were": True, "have": True, "is": False, "was": False, "has": False}
 PAST, PRESENT, MODAL = "past", "present", "modal"
 Moved = tuple[int, tuple[tuple[int, str], ...]]  # the last token, and (token or -1, text) in their new order
@@ -87,7 +92,9 @@ class Frame:
     @property
     def key(self) -> str:
         """The subject in lower case without article: equal of claims with the same subject; "" where unsure."""
-        return subject_key(self.doc[slice(*self.subject)].text) if self.sure else ""
+        if not self.sure or self.doc[self.subject[0]].lower_ in QUANTITIES | {"every", "no", "other"}:
+            return ""  # of "some authors" others may be meant each time
+        return subject_key(self.doc[slice(*self.subject)].text)
 
     @property
     def is_copula(self) -> bool:
@@ -170,12 +177,19 @@ def shared(words: Iterable[Word], claim: int) -> list[Word]:
     return [w if claim in w.claims else replace(w, claims=(*w.claims, claim)) for w in words]
 
 
-def frame_of(number: int, doc: Doc, known: str, held: frozenset[int] = frozenset()) -> Frame:
+def frame_of(
+    number: int,
+    doc: Doc,
+    known: str,
+    held: frozenset[int] = frozenset(),
+    is_common: Callable[[str], bool] = lambda word: False,
+) -> Frame:
     """Return a claim divided, or unsure where the parse is not plain.
 
-    known: the passage, which tells whether the first word has a capital inside a sentence too.
+    known: the passage, which tells whether the first word has a capital inside a sentence too; where it has that word
+    at the beginning of sentences alone, is_common says whether a word in lower case is a common noun.
     """
-    texts = (_inside(doc, known), *(t.text for t in doc[1:]))
+    texts = (_inside(doc, known, is_common), *(t.text for t in doc[1:]))
     bare = Frame(number, doc, texts, held)
     roots = [t for t in doc if t.dep_ == "ROOT"]
     if len(roots) != 1 or roots[0].pos_ not in ("VERB", "AUX"):
@@ -231,7 +245,7 @@ def _is_plural(finite: Token, head: Token) -> bool:
     return head.tag_ in ("NNS", "NNPS") or any(c.dep_ == "conj" for c in head.children)
 
 
-def _inside(doc: Doc, known: str) -> str:
+def _inside(doc: Doc, known: str, is_common: Callable[[str], bool]) -> str:
     """Return the first word of a claim as it stands inside a sentence."""
     first = doc[0]
     text = first.text
@@ -239,12 +253,21 @@ def _inside(doc: Doc, known: str) -> str:
     if text == lower or text[1:] != text[1:].lower():
         return text
     after = doc[1].text if len(doc) > 1 else ""
-    rest = rf"\s+{re.escape(after)}" if first.lower_ in ("the", "a", "an") and after else r"\b"
+    with_next = first.lower_ in _OF_NAMES | {"the", "a", "an"} and after
+    rest = rf"\s+{re.escape(after)}" if with_next else r"\b"
     if re.search(rf"(?<![.!?:]\s)(?<!^)(?<!\w)\b{re.escape(lower)}{rest}", known):
         return lower
     if first.lower_ == "the" and re.search(rf"[a-z,] The{rest}", known):
         return text
-    if first.lower_ in ("the", "a", "an") or (first.pos_ not in ("PROPN",) and not first.ent_type_):
+    inside = re.search(rf"[a-z,] {re.escape(text)}\b", known)
+    alone = len(doc) > 1 and doc[1].pos_ != "PROPN"
+    if first.lower_ in _OF_NAMES and not alone and after[:1].isupper():
+        return text  # "Western Sahara"
+    if (
+        first.lower_ in ("the", "a", "an")
+        or (alone and not inside and is_common(lower))
+        or (first.pos_ not in ("PROPN",) and not first.ent_type_)
+    ):
         return lower
     return text
 

@@ -43,9 +43,13 @@ def _can_go_on(before: Frame, after: Frame) -> bool:
     inner = doc[before.verb[1] : before.end]
     if before.has_clause or any(t.dep_ in ("cc", "conj") or t.text in (",", ":", "(") for t in inner):
         return False
-    if (before.tense == MODAL) or (after.tense == MODAL) or before.plural != after.plural:
-        return before.tense == after.tense and before.plural == after.plural
-    return not (before.is_copula and after.is_copula and before.doc[before.verb[0]].text == "")
+    if before.plural != after.plural or _verb_text(before) == _verb_text(after):
+        return False
+    return before.tense == after.tense or (before.is_copula and after.tense != MODAL)
+
+
+def _verb_text(frame: Frame) -> str:
+    return frame.doc[slice(*frame.verb)].text
 
 
 def coordination(group: Sequence[Wording], subject: list[Word]) -> list[Word] | None:
@@ -100,7 +104,7 @@ def relative(group: Sequence[Wording], subject: list[Word], pronoun: str) -> lis
     inner = frame.doc[frame.verb[0] : frame.end]
     if len(inner) > _LONGEST_INSERTION or frame.has_clause or any(t.text in (",", ";", ":", "(") for t in inner):
         return None
-    if any(w.frame.plural != frame.plural for w in group[1:]):
+    if any(w.frame.plural != frame.plural for w in group[1:]) or _verb_text(frame) == _verb_text(group[1].frame):
         return None
     clause = [*first.put(",", pronoun), *first.verb, *first.rest, *first.put(",")]
     return [*_share(subject, group), *clause, *said]
@@ -172,6 +176,11 @@ def joined(group: Sequence[Wording], subject: list[Word]) -> list[Word] | None:
     start = first.frame.verb[0]
     head = [*_share(subject, group), *_share(first.words((start, start + at)), group)]
     return [*head, *_listed(group, at)]
+
+
+def are_listed(one: Wording, other: Wording) -> bool:
+    """Say whether two claims are items of one list."""
+    return _where_they_part((one, other)) is not None
 
 
 def joined_among(group: Sequence[Wording]) -> list[Word] | None:

@@ -92,12 +92,14 @@ def turned(wording: Wording) -> list[Word] | None:
     span = part.first, part.end
     if doc[part.first].lower_ != "the" or part.end != frame.end or len(doc[slice(*span)]) > 12:
         return None
-    if frame.plural or head.tag_ != "NN" or frame.subject_head.pos_ != "PROPN":
+    subject = frame.subject_head
+    bare = subject.tag_ == "NN" and not any(c.dep_ in ("det", "poss", "prep") for c in subject.children)
+    if frame.plural or head.tag_ != "NN" or not (subject.pos_ == "PROPN" or bare):
         return None
-    told = any(c.dep_ == "prep" and c.lower_ in ("of", "in") for c in head.children)
-    if not told or any(
-        t.dep_ in ("relcl", "acl", "advcl", "conj", "appos") or t.text == "," for t in doc[slice(*span)]
-    ):
+    told = any(c.dep_ == "relcl" or (c.dep_ == "prep" and c.lower_ in ("of", "in")) for c in head.children)
+    own = {c.i for c in head.children if c.dep_ == "relcl"}
+    clauses = {t.i for t in doc[slice(*span)] if t.dep_ in ("relcl", "acl", "advcl")}
+    if not told or clauses - own or any(t.dep_ in ("conj", "appos") or t.text == "," for t in doc[slice(*span)]):
         return None
     if len(doc[slice(*frame.subject)]) > 5 or any(t.text == "," for t in doc[slice(*frame.subject)]):
         return None
@@ -133,13 +135,42 @@ def among(wording: Wording) -> list[Word] | None:
     frame = wording.frame
     if not frame.sure or frame.root.lemma_ != "include" or frame.verb[1] - frame.verb[0] != 1 or frame.lead[1]:
         return None
-    doc, head = frame.doc, frame.subject_head
+    head = frame.subject_head
     known = any(c.dep_ == "poss" or (c.dep_ == "det" and c.lower_ == "the") for c in head.lefts)
     if not frame.plural or head.tag_ != "NNS" or len(frame.parts) != 1 or frame.parts[0].dep != "dobj":
         return None
     bare = not any(c.dep_ in ("det", "poss", "nummod") for c in head.lefts)
     if not (known or (bare and any(c.dep_ in ("prep", "amod") for c in head.children))):
         return None
-    many = is_plural_phrase(frame.parts[0].root) or any(t.dep_ == "conj" for t in doc[slice(*frame.verb)])
+    thing = frame.parts[0].root
+    many = is_plural_phrase(thing) or (thing.pos_ == "NUM" and thing.lower_ not in ("one", "1"))
     be = ("were" if many else "was") if frame.tense == PAST else ("are" if many else "is")
     return [*wording.put("among"), *wording.subject, *wording.put(be), *wording.rest]
+
+
+def there(wording: Wording) -> list[Word] | None:
+    """Return "There are pockets of speakers in Java" of "Pockets of speakers exist in Java"."""
+    frame = wording.frame
+    if not frame.sure or frame.root.lemma_ != "exist" or frame.verb[1] - frame.verb[0] != 1 or frame.lead[1]:
+        return None
+    head = frame.subject_head
+    known = any(c.dep_ == "poss" or (c.dep_ == "det" and c.lower_ in ("the", "these", "this")) for c in head.lefts)
+    if known or head.pos_ == "PROPN" or not frame.plural or not frame.parts:
+        return None
+    return [*wording.put("there", "were" if frame.tense == PAST else "are"), *wording.subject, *wording.rest]
+
+
+def inserted(wording: Wording, subject: list[Word]) -> list[Word] | None:
+    """Return "The determinant, in mathematics, is a function" of "In mathematics, the determinant is a function"."""
+    frame = wording.frame
+    if not frame.sure or not frame.lead[1] or frame.lead[1] > 6 or not _is_short(wording, frame.lead):
+        return None
+    heads = [t for t in frame.doc[slice(*frame.lead)] if t.head == frame.root]
+    tokens = frame.doc[slice(*frame.subject)]
+    plain = len(tokens) <= 5 and not any(t.text in (",", "(") or t.dep_ in ("conj", "relcl") for t in tokens)
+    if len(heads) != 1 or heads[0].dep_ not in ("prep", "advmod") or not plain:
+        return None
+    if any(t.tag_ in ("VBG", "VB", "WRB") for t in frame.doc[slice(*frame.lead)]):
+        return None
+    comma = wording.put(",")
+    return [*subject, *comma, *wording.words(frame.lead), *comma, *wording.verb, *wording.rest]

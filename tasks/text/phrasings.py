@@ -11,9 +11,10 @@ from typing import Final
 
 from spacy.tokens import Token
 
-from tasks.text.frames import MODAL, PAST, Frame, Moved
+from tasks.text.frames import Frame, Moved
 from tasks.text.inflection import possessive
 from tasks.text.pronouns import is_person_noun
+from tasks.text.verb_phrases import verb_phrases
 
 REWORDED, GENITIVE = "reworded", "genitive"
 
@@ -35,127 +36,12 @@ class Rewording:
 def rewordings(frame: Frame) -> list[Rewording]:
     """Return each way to say some phrase of a claim otherwise; none changes a token that is held."""
     found = [r for rule in _RULES for r in rule(frame)]
-    return [r for r in found if r.tokens and not r.tokens & frame.held]
-
-
-# --- verbs ---
+    quotes = {i for t in frame.doc if t.is_quote and t.text not in ("'", "\u2019") for i in (t.i - 1, t.i, t.i + 1)}
+    return [r for r in found if r.tokens and not r.tokens & frame.held and not (r.moved and r.tokens & quotes)]
 
 
 def _of_verb(frame: Frame) -> Iterator[Rewording]:
-    if not frame.sure:
-        return
-    root, verb = frame.root, frame.verb
-    group = list(frame.doc[slice(*verb)])
-    after = frame.doc[verb[1]] if verb[1] < frame.end else None
-    if after is None or any(t.dep_ == "neg" for t in group):
-        return
-    first = group[0]
-    plain_be = len(group) == 2 and first.lower_ in ("is", "are", "was", "were") and group[1] == root
-    adverbs = {t.lower_ for t in group if t.pos_ == "ADV"}
-    word, nxt = root.lower_, after.lower_
-    here, then = root.i, after.i
-    plural, past = frame.plural, frame.tense == PAST
-    passive = any(t.dep_ == "auxpass" for t in group)
-    if word == "known" and passive and adverbs <= {"also", "commonly", "formerly", "sometimes", "often", "generally"}:
-        if nxt == "as" and frame.doc[then + 1].pos_ == "PROPN" and frame.doc[then + 1].lower_ not in ("a", "an"):
-            yield Rewording({here: "called", then: ""})
-        if nxt == "for" and not adverbs:
-            yield Rewording({here: "noted"})
-            yield Rewording({here: "famous"})
-            yield Rewording({here: "renowned"})
-    if word == "called" and passive and after.dep_ != "prep" and _names(frame, then):
-        yield Rewording({here: "known as"})
-    if word == "considered" and passive and not adverbs & {"widely", "best", "well"} | (adverbs & {"generally"}):
-        if nxt == "to" and frame.doc[then + 1].lower_ == "be":
-            yield Rewording({here: "regarded", then: "as", then + 1: ""})
-            yield Rewording({here: "seen", then: "as", then + 1: ""})
-        elif frame.parts and frame.parts[0].dep == "oprd" and frame.parts[0].root.pos_ in ("NOUN", "PROPN"):
-            yield Rewording({here: "regarded as"})
-            yield Rewording({here: "seen as"})
-    if word == "regarded" and passive and nxt == "as":
-        yield Rewording({here: "considered", then: ""})
-        yield Rewording({here: "seen"})
-    if word in ("located", "situated") and plain_be and nxt in ("in", "on", "near", "at", "along", "between", "within"):
-        if not past:
-            yield Rewording({first.i: "lie" if plural else "lies", here: ""})
-        yield Rewording({here: "situated" if word == "located" else "located"})
-    if word == "found" and plain_be and not past and nxt in ("in", "on", "throughout", "across"):
-        yield Rewording({first.i: "can be"})
-    if word in ("consists", "consist", "consisted") and nxt == "of":
-        be = _be(past=past, plural=plural)
-        yield Rewording({here: f"{be} made up"})
-        yield Rewording({here: f"{be} composed"})
-    if word in ("comprises", "comprise", "comprised") and not passive and len(group) == 1 and after.dep_ != "prep":
-        yield Rewording(
-            {here: {"comprises": "consists of", "comprise": "consist of", "comprised": "consisted of"}[word]}
-        )
-        yield Rewording({here: f"{_be(past=past, plural=plural)} made up of"})
-    if word == "composed" and plain_be and nxt == "of":
-        yield Rewording({here: "made up"})
-        yield Rewording({first.i: "consisted" if past else "consist" if plural else "consists", here: ""})
-    if word in ("refers", "refer") and nxt == "to" and len(group) == 1:
-        yield Rewording({here: "denotes" if word == "refers" else "denote", then: ""})
-    if word in ("serves", "serve") and nxt == "as" and len(group) == 1:
-        yield Rewording({here: "acts" if word == "serves" else "act"})
-        yield Rewording({here: "functions" if word == "serves" else "function"})
-    if word == "used" and passive and first.lower_ in ("is", "are") and not adverbs & {"not", "best"}:
-        served = "serve" if first.lower_ == "are" else "serves"
-        if nxt == "as" or (nxt == "to" and len(group) == 2):
-            yield Rewording({first.i: "", here: served})
-        if nxt == "in" and len(group) == 2:
-            yield Rewording({first.i: "find" if first.lower_ == "are" else "finds", here: "use"})
-    of_kind = any(t.lower_ in ("family", "genus", "order", "class") for t in after.children)
-    if word in ("belongs", "belong") and nxt == "to" and len(group) == 1 and of_kind:
-        yield Rewording({here: "are members" if plural else "is a member", then: "of"})
-    if word in ("originated", "originates") and nxt == "in" and len(group) == 1 and not plural:
-        yield Rewording({here: "had its origins" if past else "has its origins"})
-    if word in ("received", "won") and len(group) == 1 and frame.parts[0].dep == "dobj":
-        prize = frame.doc[frame.parts[0].first : frame.parts[0].end]
-        if re.search(r"\b(Prize|Award|Medal)\b", prize.text) and nxt in ("the", "a", "an"):
-            yield Rewording({here: "was awarded" if not plural else "were awarded"})
-    if word in ("can", "may") or frame.tense == MODAL:
-        yield from _of_modal(group)
-
-
-def _of_modal(group: list[Token]) -> Iterator[Rewording]:
-    if len(group) == 3 and [t.lower_ for t in group[:2]] == ["can", "be"] and group[2].tag_ == "VBN":
-        yield Rewording({group[0].i: "may"})
-
-
-def _names(frame: Frame, at: int) -> bool:
-    """Say whether what follows is a name or term and no description."""
-    return frame.doc[at].lower_ not in ("a", "an", "by", "in", "on", "to", "for", "upon")
-
-
-def _be(*, past: bool, plural: bool) -> str:
-    return ("were" if plural else "was") if past else ("are" if plural else "is")
-
-
-# --- what is said of the subject ---
-
-
-def _of_copula(frame: Frame) -> Iterator[Rewording]:
-    if not frame.is_copula or not frame.parts:
-        return
-    doc, verb = frame.doc, frame.verb[0]
-    said = frame.parts[0]
-    root = said.root
-    words = [t.lower_ for t in doc[said.first : said.first + 3]]
-    if words[:2] == ["one", "of"] and said.first + 2 < frame.end:
-        yield Rewording({said.first: "among", said.first + 1: ""})
-    if words[:2] == ["part", "of"]:
-        belong = "belonged" if frame.tense == PAST else "belong" if frame.plural else "belongs"
-        yield Rewording({verb: belong, said.first: "to", said.first + 1: ""})
-    if words == ["a", "member", "of"] and not frame.plural:
-        belong = "belonged" if frame.tense == PAST else "belongs"
-        yield Rewording({verb: belong, said.first: "to", said.first + 1: "", said.first + 2: ""})
-    kinds = {"type": "kind", "kind": "type", "form": "kind"}
-    if words[0] == "a" and len(words) == 3 and words[1] in kinds and words[2] == "of" and root.i == said.first + 1:
-        yield Rewording({root.i: kinds[words[1]]})
-    if words[:2] in (["used", "to"], ["able", "to"]) and words[0] == "able":
-        yield Rewording({verb: "can", said.first: "", said.first + 1: ""})
-    if words[:2] == ["famous", "for"] or words[:2] == ["notable", "for"]:
-        yield Rewording({said.first: "known" if words[0] == "famous" else "noted"})
+    yield from (Rewording(texts) for texts in verb_phrases(frame))
 
 
 # --- adjuncts and quantities ---
@@ -181,7 +67,8 @@ def _next(frame: Frame, i: int) -> str:
 def _of_adjunct(frame: Frame, token: Token) -> Iterator[Rewording]:
     word, i = token.lower_, token.i
     after = _next(frame, i + 1)
-    if token.dep_ == "prep" and token.text in ("in", "during") and after in ("the", "his", "her", "its"):
+    alone = sum(t.lower_ in ("in", "during") for t in frame.doc) == 1
+    if token.dep_ == "prep" and token.text in ("in", "during") and after in ("the", "his", "her", "its") and alone:
         pobj = next((c for c in token.children if c.dep_ == "pobj"), None)
         if pobj is not None and pobj.lower_ in _AGES:
             yield Rewording({i: "during" if word == "in" else "in"})
@@ -197,6 +84,11 @@ def _of_adjunct(frame: Frame, token: Token) -> Iterator[Rewording]:
         yield Rewording({i: "like", i + 1: ""})
     if (word, after, _next(frame, i + 2)) == ("in", "order", "to") and i:
         yield Rewording({i: "", i + 1: ""})
+    if word == "including" and token.dep_ == "prep" and i and _next(frame, i - 1) != ",":
+        yield Rewording({i: "such as"})
+    world = (after, _next(frame, i + 2)) == ("the", "world") and i + 3 == frame.end
+    if world and word in ("in", "throughout", "around", "across"):
+        yield Rewording({i: "worldwide", i + 1: "", i + 2: ""})
     if i and word == "throughout" and any(c.ent_type_ in ("GPE", "LOC") for c in token.children):
         yield Rewording({i: "all over"})
 
@@ -208,22 +100,41 @@ def _of_quantity(frame: Frame, token: Token) -> Iterator[Rewording]:
         yield Rewording({i: "over", i + 1: ""})
     if word == "over" and token.dep_ in ("advmod", "quantmod") and doc[i + 1].like_num:
         yield Rewording({i: "more than"})
+    if word in ("about", "around") and token.dep_ == "prep" and i + 1 < frame.end and doc[i + 1].like_num:
+        yield Rewording({i: "around" if word == "about" else "about"})
     if word in ("about", "around", "approximately", "roughly") and token.head.like_num and token.i < token.head.i:
-        yield from (Rewording({i: new}) for new in ("roughly", "around", "about") if new != word)
+        dated = token.ent_type_ == "DATE" or token.head.ent_type_ == "DATE" or re.search(r"\bB?CE?\b|AD", doc.text)
+        yield from (Rewording({i: new}) for new in ("around", "about") if new != word and word != "approximately")
+        if not dated:
+            yield from (Rewording({i: new}) for new in ("roughly", "around", "about") if new != word)
     free = token.dep_ == "amod" and token.head.tag_ == "NNS" and i > 0 and doc[i - 1].pos_ not in ("DET", "ADV", "PRON")
     if free and word in ("many", "numerous") and before not in ("as", "so", "how"):
         yield Rewording({i: "numerous" if word == "many" else "many"})
     if free and word == "several":
         yield Rewording({i: "a number of"})
+    if free and word == "various" and i > 1:
+        yield Rewording({i: "a variety of"})
+    of_many = i + 3 < frame.end and after == "variety" and doc[i + 2].lower_ == "of" and doc[i + 2].head == doc[i + 1]
+    if word == "a" and of_many and any(c.tag_ == "NNS" for c in doc[i + 2].children):
+        yield Rewording({i: "", i + 1: "various", i + 2: ""})
 
 
-_ADVERBS_NEAR: Final = {"typically": "usually", "originally": "initially"}
+_NEAR_WORDS: Final = {
+    "typically": "usually",
+    "originally": "initially",
+    "sometimes": "occasionally",
+    "greatly": "considerably",
+}
 
 
 def _of_adverb(token: Token) -> Iterator[Rewording]:
     word, i = token.lower_, token.i
-    if token.dep_ == "advmod" and word in _ADVERBS_NEAR:
-        yield Rewording({i: _ADVERBS_NEAR[word]})
+    if token.dep_ == "advmod" and word in _NEAR_WORDS:
+        yield Rewording({i: _NEAR_WORDS[word]})
+    if word == "today" and token.head.pos_ in ("VERB", "AUX") and (i == 0 or token.nbor(-1).pos_ != "ADP"):
+        yield Rewording({i: "nowadays"})
+    if word == "native" and token.pos_ == "ADJ" and i + 1 < len(token.doc) and token.doc[i + 1].lower_ == "to":
+        yield Rewording({i: "indigenous"})
     if word == "commonly" and token.head.lemma_ in ("call", "know", "use", "refer", "see", "find"):
         yield Rewording({i: "frequently" if token.head.lemma_ == "find" else "often"})
 
@@ -234,6 +145,13 @@ def _of_relative(frame: Frame, token: Token) -> Iterator[Rewording]:
         noun = frame.doc[i - 1]
         if noun == head.head and noun.pos_ == "NOUN" and not _is_person(noun):
             yield Rewording({i: "which"})
+    if token.lower_ in ("located", "situated") and token.dep_ == "acl" and head.i == i - 1:
+        yield Rewording({i: "situated" if token.lower_ == "located" else "located"})
+    named = token.lower_ == "known" and token.dep_ == "acl" and _next(frame, i + 1) == "as" and head.i == i - 1
+    if named and _next(frame, i + 2) not in ("", "a", "an", "part"):
+        yield Rewording({i: "called", i + 1: ""})
+    if token.lower_ == "called" and token.dep_ == "acl" and head.i == i - 1:
+        yield Rewording({i: "known as"})
     if token.lower_ == "used" and token.dep_ == "acl" and _next(frame, i + 1) == "to" and head.i == i - 1:
         yield Rewording({i: "that serves" if head.tag_ == "NN" else "that serve"})
 
@@ -261,6 +179,11 @@ _OWNED_WORDS: Final = """
     parliament climate architecture king queen president ruler director composer designer discoverer inhabitants people
     surface atmosphere orbit border borders citizens
     """
+# with these an owner makes a term: "Noether's theorem"
+_TERMS: Final = frozenset(
+    {"theorem", "law", "disease", "equation", "effect", "constant", "principle", "paradox", "conjecture", "theory"}
+    | {"syndrome", "number", "comet", "cube", "triangle", "day", "house", "cathedral", "square", "wall", "church"}
+)
 _OWNED: Final = frozenset(_OWNED_WORDS.split())
 _DIRECTIONS: Final = {
     **{f"{d}ern": d for d in ("north", "south", "east", "west", "northeast", "northwest", "southeast", "southwest")},
@@ -319,6 +242,8 @@ def _owning(frame: Frame, owner: Token, mark: Token) -> Iterator[Rewording]:
     """Tell "Goddard's pioneering work" as "the pioneering work of Goddard"."""
     noun = owner.head
     name = _name_span_of_owner(owner, mark)
+    if name is not None and name[0] and frame.doc[name[0] - 1].lower_ in ("of", "and", "for", "in", "&"):
+        return
     if name is None or noun.pos_ != "NOUN" or owner.ent_type_ in ("DATE", "TIME") or owner.lower_ in ("world", "earth"):
         return
     if any(c.i > noun.i and c.dep_ != "punct" for c in noun.children) or mark.i + 1 > noun.i:
@@ -326,7 +251,8 @@ def _owning(frame: Frame, owner: Token, mark: Token) -> Iterator[Rewording]:
     inner = frame.doc[mark.i + 1 : noun.i]
     if any(t.pos_ in ("PROPN", "NUM") or t.tag_ == "POS" or t.lower_ == "own" or t.dep_ == "cc" for t in inner):
         return
-    if noun.dep_ in ("compound", "conj", "poss") or noun.head.dep_ == "conj":
+    term = mark.i + 1 == noun.i and (noun.lemma_.lower() in _TERMS or noun.tag_ == "NNS")
+    if noun.dep_ in ("compound", "conj", "poss") or noun.head.dep_ == "conj" or term:
         return
     first, last = name[0], noun.i
     told = [(-1, "the"), *((i, frame.texts[i]) for i in range(mark.i + 1, noun.i + 1)), (-1, "of")]
@@ -357,4 +283,4 @@ def _region(frame: Frame, word: Token) -> Iterator[Rewording]:
     yield Rewording(moved={word.i: (name.i, tuple(told))})
 
 
-_RULES: Final[tuple[Callable[[Frame], Iterator[Rewording]], ...]] = (_of_verb, _of_copula, _of_words, _of_nouns)
+_RULES: Final[tuple[Callable[[Frame], Iterator[Rewording]], ...]] = (_of_verb, _of_words, _of_nouns)

@@ -5,12 +5,11 @@ shares least with the passage; U is told by the same choices as F, with the fals
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from spacy.language import Language
-from spacy.tokens import Doc
 
 from tasks.tables import Reject
 from tasks.text.frames import Frame, Word, frame_of, lay_out
@@ -78,14 +77,18 @@ def retell(
     if not claims:
         return Reject("no_claims", "the passage has no claim")
     docs = [resources.nlp(claim) for claim in claims]
-    held, swap = frozenset[int](), {}
+    held, swap = frozenset[int](), dict[tuple[int, int], str]()
+    false_claim_at = -1 if false_claim is None else false_claim.number
     if false_claim is not None:
         found = swapped_tokens(docs[false_claim.number], false_claim.text)
         if found is None:
             return Reject("false_claim", f"{false_claim.text!r} is no claim with one run of words changed")
         held = frozenset(found)
         swap = {(false_claim.number, at): text for at, text in found.items()}
-    frames = _frames(docs, passage.text, held, false_claim.number if false_claim else -1)
+    frames = [
+        frame_of(n, doc, passage.text, held if n == false_claim_at else frozenset(), _common(resources.wordnet))
+        for n, doc in enumerate(docs)
+    ]
     sentences, ways = _sentences(frames, passage, resources, choices, rng)
     factual = lay_out(sentences)
     spans = tuple(factual.spans[n] for n in range(len(claims)))
@@ -100,8 +103,14 @@ def retell(
     return Told(factual.text, spans, ways, unfactual.text, new_spans, window)
 
 
-def _frames(docs: Sequence[Doc], text: str, held: frozenset[int], false: int) -> list[Frame]:
-    return [frame_of(n, doc, text, held if n == false else frozenset()) for n, doc in enumerate(docs)]
+def _common(wordnet: WordNet) -> Callable[[str], bool]:
+    """Return what says whether a word is first of all a common noun, written in lower case."""
+
+    def is_common(word: str) -> bool:
+        senses = wordnet.senses(word, "n")
+        return bool(senses) and not senses[0].is_instance and word in senses[0].words
+
+    return is_common
 
 
 def _sentences(

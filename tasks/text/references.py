@@ -22,6 +22,7 @@ _SHE: Final = re.compile(r"\b(?:she|her|hers|herself)\b", re.I)
 _PLACES: Final = frozenset({"GPE", "LOC", "FAC", "PRODUCT", "EVENT", "WORK_OF_ART", "LAW", "LANGUAGE"})
 _PEOPLE_FILES: Final = frozenset({"noun.person", "noun.group"})
 _SUFFIX: Final = re.compile(r"(?:Jr|Sr|II|III|IV|V|VI|VII|VIII|IX|X)\.?$")
+_PARTICLES: Final = frozenset({"Ibn", "Abu", "Al", "El", "De", "Da", "Van", "Von", "Saint", "St", "King", "Queen"})
 _PLAIN: Final = re.compile(r"[a-z]{3,}")
 # nouns that say too little, or of which a text has many, to tell which thing is meant
 _UNTOLD_WORDS: Final = """
@@ -56,7 +57,7 @@ def named(frames: Sequence[Frame], text: str, title: str, wordnet: WordNet) -> d
     """Return how each subject of a passage's claims may be called, by `Frame.key`."""
     by_key: dict[str, list[Frame]] = {}
     for frame in frames:
-        if frame.sure:
+        if frame.key:
             by_key.setdefault(frame.key, []).append(frame)
     found = {key: _named(key, mine, text, title, wordnet) for key, mine in by_key.items()}
     nouns = Counter(one.noun for one in found.values() if one.noun)
@@ -72,8 +73,8 @@ def _named(key: str, frames: Sequence[Frame], text: str, title: str, wordnet: Wo
     many = {f.plural for f in frames}
     if len(many) > 1:
         return Named()
-    classes = [(c, f.number) for f in frames for c in _classes(f)]
-    person = _is_person([c for c, _ in classes], frames, text, wordnet)
+    classes = [(c, f.number) for f in frames for c in _classes(f) if not f.lead[1]]
+    person = _is_person([c for f in frames for c in _kinds(f)], frames, text, wordnet)
     if many.pop():
         return Named("they", person=person)
     noun, of = next(((c, n) for c, n in classes if _is_telling(c, wordnet)), ("", -1))
@@ -83,10 +84,18 @@ def _named(key: str, frames: Sequence[Frame], text: str, title: str, wordnet: Wo
             bare_title(title).casefold().split()
         )
         pronoun = ("he" if he else "she") if topical and he != she else ""
-        return Named(pronoun, noun, of, _surname(frames[0], title), True)
+        return Named(pronoun, short=_surname(frames[0], title), person=True)
     if person is None:
         return Named("", noun if head.pos_ != "PROPN" else "", of)
     return Named("it", noun, of, "", False)
+
+
+def _kinds(frame: Frame) -> list[str]:
+    """Return the noun by which a claim says of what kind the subject is."""
+    if not frame.is_copula or not frame.parts or frame.parts[0].dep != "attr" or frame.lead[1]:
+        return []
+    head = frame.parts[0].root
+    return [head.lemma_.lower()] if head.pos_ == "NOUN" and head.i not in frame.held else []
 
 
 def _classes(frame: Frame) -> list[str]:
@@ -98,7 +107,7 @@ def _classes(frame: Frame) -> list[str]:
     if head.tag_ != "NN" or not determiners & {"a", "an", "the"} or head.i in frame.held:
         return []
     if any(c.dep_ in ("compound", "nmod") for c in head.lefts) or any(c.lower_ == "of" for c in head.rights):
-        return [head.lemma_.lower()] if is_person_noun(head.lemma_.lower()) else []
+        return []
     return [head.lemma_.lower()]
 
 
@@ -118,15 +127,21 @@ def _is_person(classes: Sequence[str], frames: Sequence[Frame], text: str, wordn
     files = {_file(c, wordnet) for c in classes} - {""}
     if any(is_person_noun(c) for c in classes) or "noun.person" in files:
         return True
+    if head.pos_ == "NOUN" and files and not files & _PEOPLE_FILES:
+        return None if is_person_noun(head.lemma_.lower()) else False
     if head.pos_ == "NOUN":
         file = _file(head.lemma_.lower(), wordnet)
         if is_person_noun(head.lemma_.lower()) or file in _PEOPLE_FILES or not file:
             return None
         return False
     sexed = bool(_HE.search(text) or _SHE.search(text))
-    if files and not files & _PEOPLE_FILES:
+    if files:
         return False if not sexed or head.ent_type_ != "PERSON" else None
-    if files or sexed or head.ent_type_ in ("PERSON", "NORP", "ORG"):
+    definite = any(c.dep_ == "det" and c.lower_ == "the" for c in head.lefts)
+    file = _file(head.lower_, wordnet)
+    if definite and file and file != "noun.person" and not is_person_noun(head.lower_):
+        return False  # "the Kingdom of Kongo"
+    if sexed or head.ent_type_ in ("PERSON", "NORP"):
         return None
     if head.ent_type_ in _PLACES or re.search(r"\bits?\b", text):
         return False
@@ -138,7 +153,7 @@ def _surname(frame: Frame, title: str) -> str:
     tokens = frame.doc[slice(*frame.subject)]
     words = [t.text for t in tokens]
     last = bare_title(title).split()[-1:]
-    plain = all(w[:1].isupper() and (w.isalpha() or "-" in w) for w in words)
+    plain = all(w[:1].isupper() and (w.isalpha() or "-" in w) for w in words) and not _PARTICLES & {*words[:-1]}
     if len(words) < 2 or not plain or words[-1:] != last or _SUFFIX.search(words[-1]) or len(words[-1]) < 4:
         return ""
     return words[-1]

@@ -23,12 +23,10 @@ from tasks.text.wordnet import Pos
 _VERBS: Final = """
     use[passive]: employ utilize
     utilize: use
-    utilise: use
     employ[passive-thing]: use
     begin: start
     start: begin
     commence: begin start
-    occur: happen[in]
     build: construct
     construct: build
     found[object]: establish
@@ -58,7 +56,16 @@ _VERBS: Final = """
     analyze: study examine
     change: alter[object]
     alter: change
-    situate: locate
+    allow[to-do]: permit
+    permit[to-do]: allow
+    transport: carry
+    carry[object-thing]: transport
+    link: connect
+    connect: link
+    obtain[object]: get
+    gather[object]: collect
+    end: finish
+    utilise: use
     oversee: supervise
     supervise: oversee
     """
@@ -91,10 +98,11 @@ _ADVERBS: Final = """
     roughly: approximately about
     formerly: once
     immediately: instantly
+    later[preverb]: subsequently
+    currently: presently
     """
 _ADJECTIVES: Final = """
     large[attributive]: big
-    biggest: largest
     famous: renowned celebrated
     renowned: famous
     celebrated: renowned
@@ -127,6 +135,8 @@ _ADJECTIVES: Final = """
     fundamental: central
     hereditary: inherited
     individual[attributive]: single
+    important: significant
+    significant: important
     """
 _NOUNS: Final = """
     country: nation
@@ -161,6 +171,19 @@ _NOUNS: Final = """
     kind: sort
     sort: kind
     majority: bulk
+    amount: quantity
+    component: constituent
+    constituent: component
+    purpose: aim
+    usage: use
+    example: instance
+    result[kind]: outcome
+    outcome: result
+    attempt: effort
+    lawyer: attorney
+    instructor: teacher
+    route: path
+    field[academic]: discipline
     """
 TABLES: Final[dict[Pos, str]] = {"v": _VERBS, "r": _ADVERBS, "a": _ADJECTIVES, "n": _NOUNS}
 _POS: Final[dict[str, Pos]] = {"VERB": "v", "ADV": "r", "ADJ": "a", "NOUN": "n"}
@@ -304,7 +327,7 @@ def _stands(token: Token, place: str) -> bool:
     right = [c for c in token.rights if c.dep_ != "punct"]
     passive = any(c.dep_ == "auxpass" for c in token.children)
     if place == "passive":
-        return passive and token.tag_ == "VBN"
+        return token.tag_ == "VBN" and (passive or token.dep_ == "acl")
     if place == "passive-thing":
         return passive and not any(t.lower_ == "by" for t in right) and token.head == token
     if place == "object":
@@ -321,6 +344,14 @@ def _stands(token: Token, place: str) -> bool:
         return token.dep_ == "amod" and token.head.lemma_ in ("range", "variety", "array", "spectrum")
     if place == "kind":
         return token.dep_ in ("attr", "conj", "dobj") and not any(c.lower_ == "of" for c in right)
+    if place == "to-do":
+        return any(c.dep_ in ("ccomp", "xcomp") and any(x.lower_ == "to" for x in c.children) for c in right)
+    if place == "object-thing":
+        return any(c.dep_ == "dobj" and c.lemma_ in ("passenger", "cargo", "good", "freight", "oxygen") for c in right)
+    if place == "academic":
+        return any(c.lower_ in ("academic", "scientific", "interdisciplinary") for c in token.lefts)
+    if place == "preverb":
+        return token.head.i == token.i + 1
     if place == "region":
         return any(c.dep_ == "amod" and _REGIONS.fullmatch(c.lower_) for c in token.lefts)
     return True

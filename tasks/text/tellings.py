@@ -1,12 +1,12 @@
 """All ways in which the next claims of a passage may be told as one sentence; each tells every claim whole."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
 
-from tasks.text import merging, orders, voices
+from tasks.text import merging, orders, unfolding, voices
 from tasks.text.frames import Frame, Moved, Word, Wording
 from tasks.text.phrasings import rewordings
 from tasks.text.references import DEFINITE, PRONOUN, SHORT, Named, after_owner
@@ -14,6 +14,7 @@ from tasks.text.synonyms import Usage, synonyms
 
 PASSIVE, ACTIVE, FRONTED, MOVED_BACK, TURNED = "passive", "active", "fronted", "moved_back", "turned"
 OWNED, AMONG, ALSO, SYNONYM = "owned", "among", "also", "synonym"
+THERE, UNFOLDED, INSERTED = "there", "unfolded", "inserted"
 APPOSITION, RELATIVE, PARTICIPLE, COORDINATION, JOINED = (
     "apposition",
     "relative",
@@ -23,13 +24,14 @@ APPOSITION, RELATIVE, PARTICIPLE, COORDINATION, JOINED = (
 )
 # of ways: these are how a subject is called or a sentence connected, the others how a claim is told
 REFERENCES = frozenset({PRONOUN, DEFINITE, SHORT, ALSO})
-VARIANTS = 4  # choices of other words that are tried for each claim
+VARIANTS = 6  # choices of other words that are tried for each claim
 WORDS_APART = 4  # of a claim there is one other word for so many, at most
 LONGEST = 32  # words of a sentence that tells several claims
-LONGEST_LIST = 6  # claims
+LONGEST_LIST = 9  # claims
 PRONOUNS_IN_A_ROW = 2
+PARTED = 0.6  # the penalty of a sentence that leaves out the next item of a list
 _CONTENT = frozenset({"NOUN", "PROPN", "VERB", "ADJ", "ADV", "NUM"})
-_EMPTY = frozenset({"be", "have", "include"})  # verbs that a construction may tell without them
+_EMPTY = frozenset({"be", "have", "include", "exist"})  # verbs that a construction may tell without them
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,7 @@ class Choices:
 
     synonyms: float
     restructure: float
-    play: float = 0.15
+    play: float = 0.06
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,7 @@ class Telling:
     called: str = ""
     in_a_row: int = 0
     penalty: float = 0.0
+    of_kind: bool = False  # it ends with what its subject is
 
 
 @dataclass(frozen=True)
@@ -80,7 +83,10 @@ def tellings(
     variants = [_variants(f, usage, choices, rng) for f in run]
     free = [bool(rng.random() < choices.restructure) for _ in run]
     plain = Wording(run[0])
-    found = [Telling(tuple(plain.words((0, run[0].end))), {run[0].number: ()}, run[0].key, penalty=0.05)]
+    repeated = before is not None and before.subject == run[0].key != ""
+    found = [
+        Telling(tuple(plain.words((0, run[0].end))), {run[0].number: ()}, run[0].key, penalty=0.2 if repeated else 0.08)
+    ]
     for k in range(VARIANTS):
         wordings = [v[k] for v in variants]
         found += (t for t in _single(wordings[0], called, before, free=free[0]) if _is_whole(t, wordings[:1]))
@@ -88,14 +94,19 @@ def tellings(
             if all(free[:size]):
                 group = wordings[:size]
                 found += (t for t in _merged(group, called, before) if _is_whole(t, group))
-    return found
+    of_kind = [f.is_copula and any(p.dep == "attr" for p in f.parts) for f in run]
+    parted = {n for n, (a, b) in enumerate(pairwise(run), 1) if merging.are_listed(Wording(a), Wording(b))}
+    return [
+        replace(t, penalty=t.penalty + (PARTED if len(t.ways) in parted else 0), of_kind=of_kind[len(t.ways) - 1])
+        for t in found
+    ]
 
 
 def _run(frames: Sequence[Frame], at: int) -> list[Frame]:
     """Return the claim at `at` and those after it that have the same subject."""
     run = [frames[at]]
     for frame in frames[at + 1 : at + LONGEST_LIST]:
-        if not frame.sure or frame.key != run[0].key:
+        if not frame.sure or not frame.key or frame.key != run[0].key:
             break
         run.append(frame)
     return run
@@ -152,13 +163,18 @@ def _references(wording: Wording, called: Mapping[str, Named], before: Telling |
         found.append(_Reference(tuple(wording.put("the", name.noun)), DEFINITE, 0.0))
     if name.short:
         found.append(_Reference(tuple(wording.put(name.short)), SHORT, 0.0))
-    if name.pronoun and before.in_a_row < PRONOUNS_IN_A_ROW:
+    if name.pronoun and _may_have_pronoun(frame) and before.in_a_row < PRONOUNS_IN_A_ROW:
         found.append(_Reference(tuple(wording.put(name.pronoun)), PRONOUN, 0.0))
     return found
 
 
 def _says_kind(frame: Frame, noun: str) -> bool:
     return any(t.lemma_.lower() == noun for t in frame.doc[frame.verb[0] : frame.end])
+
+
+def _may_have_pronoun(frame: Frame) -> bool:
+    """Say whether nothing before the subject could be meant by a pronoun in its place."""
+    return all(t.pos_ not in ("NOUN", "PROPN") or t.ent_type_ == "DATE" for t in frame.doc[slice(*frame.lead)])
 
 
 def _in_a_row(reference: _Reference, before: Telling | None) -> int:
@@ -191,6 +207,10 @@ def _single(wording: Wording, called: Mapping[str, Named], before: Telling | Non
         if free:
             yield from told(orders.fronted(wording, subject), FRONTED)
             yield from told(orders.moved_back(wording, subject), MOVED_BACK)
+            if reference.called != PRONOUN:
+                yield from told(orders.inserted(wording, subject), INSERTED, penalty=0.1)
+            if reference.called in ("", SHORT):
+                yield from told(unfolding.unfolded(wording, subject), UNFOLDED)
             if reference.called and before is not None and not lead:
                 yield from told(_also(wording, subject, before), ALSO, penalty=0.02)
     if not free:
@@ -201,6 +221,7 @@ def _single(wording: Wording, called: Mapping[str, Named], before: Telling | Non
         (orders.turned(wording), TURNED),
         (orders.owned(wording), OWNED),
         (orders.among(wording), AMONG),
+        (orders.there(wording), THERE),
     ):
         if words:
             yield Telling(tuple(words), {number: (way, *wording.ways)}, "")
@@ -209,7 +230,7 @@ def _single(wording: Wording, called: Mapping[str, Named], before: Telling | Non
 def _also(wording: Wording, subject: list[Word], before: Telling) -> list[Word] | None:
     """Return "It is also a port" after a sentence that says what it is too."""
     frame = wording.frame
-    if not frame.is_copula or not frame.parts or frame.parts[0].dep != "attr" or frame.plural:
+    if not frame.is_copula or not frame.parts or frame.parts[0].dep != "attr" or frame.plural or not before.of_kind:
         return None
     texts = {w.text.lower() for w in before.words}
     if "also" in texts or not texts & {"is", "was"} or frame.doc[frame.verb[1]].lower_ not in ("a", "an"):

@@ -26,8 +26,10 @@ _PASSIVE_WORDS: Final = """
     abolish adopt attack build buy capture cause choose coin commission compose conquer construct create cultivate
     defeat describe design destroy develop direct discover edit establish explore form found govern illustrate influence
     inspire introduce invade invent launch lead manufacture name occupy organize overthrow paint perform pioneer play
-    popularize produce promote propose publish reform record release replace revolutionize revolutionise rule sponsor support
-    surround transform translate unify win write dominate govern administer operate own manage orbit host
+    popularize produce promote propose publish reform record release replace revolutionize rule sponsor support
+    surround use speak house employ defend study treat detect transmit generate emit absorb protect maintain inhabit
+    threaten reject accept criticize praise sign cross represent border regulate explain hunt damage visit
+    transform translate unify win write dominate govern administer operate own manage orbit host
     """
 _PASSIVE: Final = frozenset(_PASSIVE_WORDS.split())
 # passives with "by" that do not tell who does it
@@ -91,6 +93,8 @@ def active(wording: Wording) -> list[Word] | None:
     head = next((c for c in agent.root.children if c.dep_ == "pobj"), None)
     if head is None or head.pos_ not in ("NOUN", "PROPN") or head.ent_type_ in ("DATE", "TIME") or _is_act(head):
         return None
+    if head.tag_ == "NN" and not any(c.dep_ in ("det", "poss", "amod", "compound") for c in head.lefts):
+        return None  # "by hand"
     phrase = list(doc[agent.first + 1 : agent.end])
     others = [p for p in frame.parts if p != agent]
     if not _is_plain(phrase) or any(p.dep not in ("prep", "npadvmod") for p in others):
