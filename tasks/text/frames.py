@@ -182,12 +182,12 @@ def frame_of(
     doc: Doc,
     known: str,
     held: frozenset[int] = frozenset(),
-    is_common: Callable[[str], bool] = lambda word: False,
+    is_common: Callable[[str], bool | None] = lambda word: None,
 ) -> Frame:
     """Return a claim divided, or unsure where the parse is not plain.
 
     known: the passage, which tells whether the first word has a capital inside a sentence too; where it has that word
-    at the beginning of sentences alone, is_common says whether a word in lower case is a common noun.
+    at the beginning of sentences alone, is_common says whether a word is a common noun, or a name (False).
     """
     texts = (_inside(doc, known, is_common), *(t.text for t in doc[1:]))
     bare = Frame(number, doc, texts, held)
@@ -245,7 +245,7 @@ def _is_plural(finite: Token, head: Token) -> bool:
     return head.tag_ in ("NNS", "NNPS") or any(c.dep_ == "conj" for c in head.children)
 
 
-def _inside(doc: Doc, known: str, is_common: Callable[[str], bool]) -> str:
+def _inside(doc: Doc, known: str, is_common: Callable[[str], bool | None]) -> str:
     """Return the first word of a claim as it stands inside a sentence."""
     first = doc[0]
     text = first.text
@@ -259,13 +259,16 @@ def _inside(doc: Doc, known: str, is_common: Callable[[str], bool]) -> str:
         return lower
     if first.lower_ == "the" and re.search(rf"[a-z,] The{rest}", known):
         return text
+    common = is_common(lower)
+    if common is False and not (first.tag_ == "NNS" and is_common(first.lemma_.lower())):
+        return text  # "Saturn", however it is tagged
     inside = re.search(rf"[a-z,] {re.escape(text)}\b", known)
     alone = len(doc) > 1 and doc[1].pos_ != "PROPN"
     if first.lower_ in _OF_NAMES and not alone and after[:1].isupper():
         return text  # "Western Sahara"
     if (
         first.lower_ in ("the", "a", "an")
-        or (alone and not inside and is_common(lower))
+        or (alone and not inside and common)
         or (first.pos_ not in ("PROPN",) and not first.ent_type_)
     ):
         return lower

@@ -13,6 +13,7 @@ from spacy.tokens import Token
 from tasks.text.frames import MODAL, Frame, Word, Wording, shared
 from tasks.text.inflection import be
 from tasks.text.orders import among
+from tasks.text.unfolding import says_nothing
 
 _LONGEST_INSERTION: Final = 12  # tokens
 _ENDS: Final = ("NOUN", "PROPN", "ADJ")
@@ -66,6 +67,8 @@ def apposition(group: Sequence[Wording], subject: list[Word]) -> list[Word] | No
     frame = first.frame
     if said is None or not _is_kind(frame) or not _agree(group) or not _is_short_subject(frame):
         return None
+    if first.is_touched(frame.verb) or (first.rest[0].new and first.rest[0].text.split()[0] not in ("a", "an", "the")):
+        return None
     kind = [*first.put(","), *first.rest, *first.put(",")]
     return [*_share(subject, group), *kind, *said]
 
@@ -81,7 +84,13 @@ def _is_kind(frame: Frame) -> bool:
     simple = all(p.dep in ("attr", "prep") for p in frame.parts) and not any(
         t.text in (",", ";", ":", "(") or t.dep_ in ("relcl", "advcl", "neg", "ccomp") for t in span
     )
-    return begins and simple and len(span) <= _LONGEST_INSERTION and head.pos_ in ("NOUN", "PROPN")
+    return (
+        begins
+        and simple
+        and not says_nothing(frame, frame.end)
+        and len(span) <= _LONGEST_INSERTION
+        and head.pos_ in ("NOUN", "PROPN")
+    )
 
 
 def _agree(group: Sequence[Wording]) -> bool:
@@ -114,6 +123,8 @@ def kind_that(group: Sequence[Wording], subject: list[Word], pronoun: str) -> li
     """Return "X is a disease that kills" of "X is a disease" and "X kills"."""
     first, said = group[0], tail(group[1:])
     frame = first.frame
+    if first.is_touched((frame.verb[0], frame.verb[1] + 1)):
+        return None
     if said is None or not pronoun or not _is_kind(frame) or len(frame.parts) != 1 or not _agree(group):
         return None
     head = frame.parts[0].root

@@ -72,6 +72,8 @@ def moved_back(wording: Wording, subject: list[Word]) -> list[Word] | None:
     frame = wording.frame
     if not frame.sure or not frame.lead[1] or frame.has_clause or frame.root.lemma_ == "be":
         return None
+    if any(t.text in (",", ";", "(") for t in frame.doc[frame.verb[1] : frame.end]):
+        return None
     doc, span = frame.doc, frame.lead
     heads = [t for t in doc[slice(*span)] if t.head == frame.root]
     if len(heads) != 1 or heads[0].dep_ != "prep" or not _is_short(wording, span):
@@ -86,6 +88,8 @@ def turned(wording: Wording) -> list[Word] | None:
     """Return "The capital of Laos is Vientiane" of "Vientiane is the capital of Laos"."""
     frame = wording.frame
     if not frame.is_copula or frame.lead[1] or len(frame.parts) != 1 or frame.parts[0].dep != "attr":
+        return None
+    if wording.is_touched((frame.verb[0], frame.verb[1] + 1)):
         return None
     doc, part = frame.doc, frame.parts[0]
     head = part.root
@@ -112,7 +116,13 @@ _MEASURED: Final = re.compile(r"\d")
 def owned(wording: Wording) -> list[Word] | None:
     """Return "The total area of Antigua is 440 km2" of "Antigua has a total area of 440 km2"."""
     frame = wording.frame
-    if not frame.sure or frame.root.lemma_ != "have" or frame.verb[1] - frame.verb[0] != 1 or frame.lead[1]:
+    if (
+        wording.is_touched(frame.verb)
+        or not frame.sure
+        or frame.root.lemma_ != "have"
+        or frame.verb[1] - frame.verb[0] != 1
+        or frame.lead[1]
+    ):
         return None
     if len(frame.parts) != 1 or frame.parts[0].dep != "dobj" or frame.plural:
         return None
@@ -133,7 +143,13 @@ def owned(wording: Wording) -> list[Word] | None:
 def among(wording: Wording) -> list[Word] | None:
     """Return "Among the symptoms of malaria is fever" of "The symptoms of malaria include fever"."""
     frame = wording.frame
-    if not frame.sure or frame.root.lemma_ != "include" or frame.verb[1] - frame.verb[0] != 1 or frame.lead[1]:
+    if (
+        wording.is_touched(frame.verb)
+        or not frame.sure
+        or frame.root.lemma_ != "include"
+        or frame.verb[1] - frame.verb[0] != 1
+        or frame.lead[1]
+    ):
         return None
     head = frame.subject_head
     known = any(c.dep_ == "poss" or (c.dep_ == "det" and c.lower_ == "the") for c in head.lefts)
@@ -155,7 +171,9 @@ def there(wording: Wording) -> list[Word] | None:
         return None
     head = frame.subject_head
     known = any(c.dep_ == "poss" or (c.dep_ == "det" and c.lower_ in ("the", "these", "this")) for c in head.lefts)
-    if known or head.pos_ == "PROPN" or not frame.plural or not frame.parts:
+    if known or head.tag_ != "NNS" or not frame.plural or len(frame.parts) != 1 or not frame.key:
+        return None
+    if frame.parts[0].dep != "prep" or frame.parts[0].root.lower_ not in ("in", "on", "throughout", "across", "among"):
         return None
     return [*wording.put("there", "were" if frame.tense == PAST else "are"), *wording.subject, *wording.rest]
 
@@ -167,8 +185,14 @@ def inserted(wording: Wording, subject: list[Word]) -> list[Word] | None:
         return None
     heads = [t for t in frame.doc[slice(*frame.lead)] if t.head == frame.root]
     tokens = frame.doc[slice(*frame.subject)]
-    plain = len(tokens) <= 5 and not any(t.text in (",", "(") or t.dep_ in ("conj", "relcl") for t in tokens)
+    plain = len(tokens) <= 5 and not any(t.text in (",", "(") or t.dep_ in ("conj", "relcl", "prep") for t in tokens)
     if len(heads) != 1 or heads[0].dep_ not in ("prep", "advmod") or not plain:
+        return None
+    if heads[0].dep_ == "prep" and not any(c.dep_ == "pobj" for c in heads[0].children):
+        return None
+    if any(t.text in (",", ";", "(") for t in frame.doc[frame.verb[1] : frame.end]):
+        return None
+    if heads[0].lower_ in ("from", "of", "to", "after", "by", "at", "before"):
         return None
     if any(t.tag_ in ("VBG", "VB", "WRB") for t in frame.doc[slice(*frame.lead)]):
         return None

@@ -84,7 +84,7 @@ def _of_adjunct(frame: Frame, token: Token) -> Iterator[Rewording]:
         yield Rewording({i: "like", i + 1: ""})
     if (word, after, _next(frame, i + 2)) == ("in", "order", "to") and i:
         yield Rewording({i: "", i + 1: ""})
-    if word == "including" and token.dep_ == "prep" and i and _next(frame, i - 1) != ",":
+    if word == "including" and any(c.dep_ == "pobj" for c in token.children) and i and _next(frame, i - 1) != ",":
         yield Rewording({i: "such as"})
     world = (after, _next(frame, i + 2)) == ("the", "world") and i + 3 == frame.end
     if world and word in ("in", "throughout", "around", "across"):

@@ -103,12 +103,16 @@ def retell(
     return Told(factual.text, spans, ways, unfactual.text, new_spans, window)
 
 
-def _common(wordnet: WordNet) -> Callable[[str], bool]:
-    """Return what says whether a word is first of all a common noun, written in lower case."""
+def _common(wordnet: WordNet) -> Callable[[str], bool | None]:
+    """Return what says whether a word is first of all a common noun; False of one that is written as a name alone."""
 
-    def is_common(word: str) -> bool:
+    def is_common(word: str) -> bool | None:
         senses = wordnet.senses(word, "n")
-        return bool(senses) and not senses[0].is_instance and word in senses[0].words
+        if not senses:
+            return None
+        if any(word in sense.words for sense in senses):
+            return True if word in senses[0].words and not senses[0].is_instance else None
+        return None if wordnet.senses(word, "a") or wordnet.senses(word, "r") else False
 
     return is_common
 

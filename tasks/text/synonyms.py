@@ -120,7 +120,6 @@ _ADJECTIVES: Final = """
     geographic: geographical
     geographical: geographic
     geological: geologic
-    lasting: permanent
     mythological: mythical
     circular: round
     autonomous: self-governing
@@ -131,7 +130,7 @@ _ADJECTIVES: Final = """
     northwestern: northwest
     northeastern: northeast
     sole: only
-    key[attributive]: central fundamental
+    key[attributive]: central
     fundamental: central
     hereditary: inherited
     individual[attributive]: single

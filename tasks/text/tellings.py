@@ -232,6 +232,8 @@ def _also(wording: Wording, subject: list[Word], before: Telling) -> list[Word] 
     frame = wording.frame
     if not frame.is_copula or not frame.parts or frame.parts[0].dep != "attr" or frame.plural or not before.of_kind:
         return None
+    if wording.is_touched((frame.verb[0], frame.verb[1] + 1)):
+        return None
     texts = {w.text.lower() for w in before.words}
     if "also" in texts or not texts & {"is", "was"} or frame.doc[frame.verb[1]].lower_ not in ("a", "an"):
         return None
@@ -285,6 +287,10 @@ def _is_whole(telling: Telling, group: Sequence[Wording]) -> bool:
                 return False
         if any(b != a + 1 for a, b in pairwise([w.at for w in own if w.at in frame.held])):
             return False
+        if frame.sure and not telling.called and not any(w.at in range(*frame.subject) for w in own):
+            group_subject = range(*group[0].frame.subject)
+            if not any(w.at in group_subject and w.claims[0] == group[0].frame.number for w in mine):
+                return False
         places, texts = {w.at for w in own}, {w.text for w in mine}
         for token in frame.doc[: frame.end]:
             is_subject = frame.sure and frame.subject[0] <= token.i < frame.subject[1]

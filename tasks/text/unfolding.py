@@ -29,6 +29,8 @@ def unfolded(wording: Wording, subject: list[Word]) -> list[Word] | None:
     if not frame.is_copula or frame.lead[1] or len(frame.parts) != 1 or frame.parts[0].dep != "attr":
         return None
     part = frame.parts[0]
+    if wording.is_touched((frame.verb[0], frame.verb[1] + 1)):
+        return None
     head = part.root
     after = [c for c in head.children if c.i > head.i]
     if not after or part.end != frame.end or after[-1].right_edge.i + 1 != frame.end:
@@ -44,9 +46,16 @@ def unfolded(wording: Wording, subject: list[Word]) -> list[Word] | None:
     if any(t.text in (",", "(") for t in frame.doc[slice(*frame.subject)]):
         return None
     said = _said(wording, frame, last, start)
-    if said is None:
+    if said is None or says_nothing(frame, start):
         return None
     return [*subject, *wording.put(","), *wording.words((part.first, start)), *wording.put(","), *said]
+
+
+def says_nothing(frame: Frame, end: int) -> bool:
+    """Say whether a copula's noun, up to `end`, stands alone and in the subject too: "a stuffed toy is a toy"."""
+    noun = frame.parts[0].root
+    same = any(t.lemma_.lower() == noun.lemma_.lower() for t in frame.doc[slice(*frame.subject)])
+    return same and end - frame.parts[0].first <= 2
 
 
 def _said(wording: Wording, frame: Frame, last: Token, start: int) -> list[Word] | None:

@@ -72,7 +72,11 @@ RULES: Final = (
     Rule("inhabit", ".*", ("live in",), "no adverb"),
     Rule("receive", "(the|a|an) .*(Prize|Award|Medal)", ("be awarded",), "no adverb past"),
     Rule("win", "(the|a|an) .*(Prize|Award|Medal)", ("be awarded",), "no adverb past"),
-    Rule("be one of", "(the|its|his|her)(?! (two|three|four|five|six|seven|eight|nine|ten|\\d))", ("be among",)),
+    Rule(
+        "be one of",
+        "(the|its|his|her)(?! (two|three|four|five|six|seven|eight|nine|ten|\\d))(?!.* and (a|an|the) )",
+        ("be among",),
+    ),
     Rule("be part of", ".*", ("belong to",), "no adverb"),
     Rule("be a part of", ".*", ("belong to",), "no adverb"),
     Rule("be a member of", ".*", ("belong to",), "no adverb"),

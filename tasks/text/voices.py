@@ -28,12 +28,13 @@ _PASSIVE_WORDS: Final = """
     inspire introduce invade invent launch lead manufacture name occupy organize overthrow paint perform pioneer play
     popularize produce promote propose publish reform record release replace revolutionize rule sponsor support
     surround use speak house employ defend study treat detect transmit generate emit absorb protect maintain inhabit
-    threaten reject accept criticize praise sign cross represent border regulate explain hunt damage visit
+    threaten reject accept criticize praise sign cross border regulate explain hunt damage visit
     transform translate unify win write dominate govern administer operate own manage orbit host
     """
 _PASSIVE: Final = frozenset(_PASSIVE_WORDS.split())
 # passives with "by" that do not tell who does it
 _NO_AGENT: Final = frozenset({"know", "follow", "precede", "mean", "accompany", "characterize", "mark", "bear"})
+_BOUND: Final = frozenset({"all", "each", "every", "no", "few", "any", "most", "own"})  # these change with their place
 _LONGEST: Final = 8  # tokens of what changes place
 
 
@@ -72,14 +73,15 @@ def _is_plain(tokens: list[Token]) -> bool:
     """Say whether a noun phrase may change its place: short, without pronoun, clause or insertion."""
     return len(tokens) <= _LONGEST and not any(
         t.pos_ == "PRON" or t.tag_ == "PRP$" or t.dep_ in ("relcl", "advcl", "acl", "appos", "neg")
-        or t.text in (",", ";", "(", ":") or t.lower_ in ("all", "each", "every", "no", "few", "any", "most", "own")
+        or t.text in (",", ";", "(", ":") or t.tag_ in ("JJR", "RBR") or t.lower_ in _BOUND
         for t in tokens
     )  # fmt: skip
 
 
 def is_plural_phrase(head: Token) -> bool:
     """Say whether a noun phrase that is no subject has a plural verb as one."""
-    return head.tag_ in ("NNS", "NNPS") or any(c.dep_ == "conj" for c in head.children)
+    many = head.tag_ in ("NNS", "NNPS") and not head.lower_.endswith("ics")  # mathematics
+    return many or any(c.dep_ == "conj" for c in head.children)
 
 
 def active(wording: Wording) -> list[Word] | None:
@@ -97,6 +99,8 @@ def active(wording: Wording) -> list[Word] | None:
         return None  # "by hand"
     phrase = list(doc[agent.first + 1 : agent.end])
     others = [p for p in frame.parts if p != agent]
+    if any(t.dep_ == "prep" and t.lower_ != "of" for t in phrase) and others:
+        return None  # where these belong is not sure
     if not _is_plain(phrase) or any(p.dep not in ("prep", "npadvmod") for p in others):
         return None
     if not _is_plain(list(doc[slice(*frame.subject)])) or any(t.dep_ == "neg" for t in root.children):
@@ -154,6 +158,9 @@ def passive(wording: Wording) -> list[Word] | None:
         return None
     if any(t.dep_ == "neg" for t in root.children) or _is_own_role(parts[0]):
         return None
+    lead = doc[slice(*frame.lead)]
+    if len(lead) and not any(t.ent_type_ in ("DATE", "GPE", "LOC") for t in lead):
+        return None  # it may be said of the subject: "as a city"
     told = _passive_verb(frame, wording, plural=is_plural_phrase(parts[0].root))
     if told is None:
         return None
