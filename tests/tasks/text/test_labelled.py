@@ -1,6 +1,6 @@
 """The triplets of the sheet's 3.5, and windows that share words with a claim but do not tell it."""
 
-from tasks.text.triplets import Told, Window, neutral_window, retrieval_pairs, triplets
+from tasks.text.labelled import Told, Window, neutral_window, retrieval_pairs, triplets
 
 PLACE = {name: name for name in ("passage_id", "page_id", "split", "title", "topic", "source")}
 PLACE |= {name: name for name in ("licence", "credit", "url")}
