@@ -4,7 +4,7 @@ Its weights, tokenizer and config come out of a package of the index; they are r
 """
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -123,6 +123,19 @@ def fetched_encoder(
     """Return BERT's config, the content of tokenizer.json, and the file of weights; `fetch` gets each source's file."""
     config = bert_config(fetch(sources.config).read_text(), layers)
     return config, fetch(sources.tokenizer).read_text(), fetch(sources.weights)
+
+
+def embedded(model: nn.Module, ids_BL: Tensor) -> Tensor:
+    """Return the states below a BERT's first layer, (B, L, D)."""
+    states_BLD: Tensor = model.embeddings(input_ids=ids_BL)  # type: ignore[operator]
+    return states_BLD
+
+
+def through(layers: Iterable[nn.Module], states_BLD: Tensor, mask_BL: Tensor) -> Tensor:
+    """Return what some layers of a BERT, one after another, make of states, (B, L, D)."""
+    for layer in layers:
+        states_BLD = layer(states_BLD, mask_BL[:, None, None, :])
+    return states_BLD
 
 
 def mean_pooled(states_BLD: Tensor, mask_BL: Tensor) -> Tensor:

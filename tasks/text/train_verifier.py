@@ -88,7 +88,9 @@ def plan(stage: Stage, params: Params) -> Plan:
 
 def _checkpoints(stage: Stage, params: Params) -> Checkpoints:
     deps = {"data/curated/oasis": stage.dep_hash("data/curated/oasis")}
-    return Checkpoints(stage.store.url, checkpoint_key(stage.info.address, STORED.version, params.model_dump(), deps))
+    return Checkpoints(
+        stage.store.url, checkpoint_key(stage.info.address, STORED.version, params.model_dump(mode="json"), deps)
+    )
 
 
 @dataclass(frozen=True)
