@@ -118,8 +118,8 @@ def _table(found: Sequence[Found], decisions: Sequence[Decision], documents: Map
         evidence = f"none of {len(decision.labels)} windows says anything"
         if rank is not None:
             row = documents[claim.documents[rank]]
-            start, end = best_sentence(claim.claim, row["text"])
-            evidence = f"<b>{escape(row['title'])}</b>, window {rank + 1}: {escape(row['text'][start:end])}"
+            sentence = best_sentence(claim.claim, row["text"])
+            evidence = f"<b>{escape(row['title'])}</b>, window {rank + 1}: {escape(sentence)}"
         rows.append(
             f"<tr><td>{escape(claim.claim)}</td>"
             f'<td><mark class="{label}">{_VERDICTS[label]}</mark></td><td>{evidence}</td></tr>'

@@ -1,14 +1,9 @@
 """Which part of evidence a person should look at: the sentence that shares most with a claim."""
 
-from tasks.text.search import words
-from tasks.text.sentences import Span, sentence_spans
+from tasks.text.pairs import most_alike
+from tasks.text.sentences import sentence_spans
 
 
-def best_sentence(claim: str, text: str) -> Span:
-    """Return the (start, end) of the sentence of `text` that shares most with the claim, the first of several.
-
-    A shared word counts by its length: long ones say more.
-    """
-    asked = set(words(claim))
-    spans = sentence_spans(text) or [(0, len(text))]
-    return max(spans, key=lambda span: sum(map(len, asked & set(words(text[slice(*span)])))))
+def best_sentence(claim: str, text: str) -> str:
+    """Return the sentence of `text` that shares most with the claim, the first of several."""
+    return most_alike(claim, [text[slice(*span)] for span in sentence_spans(text)] or [text])

@@ -10,22 +10,24 @@ from typing import Any
 
 import numpy as np
 
+from tasks.text.search import words
+
 
 @dataclass(frozen=True)
 class Pair:
-    """A claim, the text of a document that is right for it, and the page of both."""
+    """A claim, the sentence of a document that says it, and the page of both."""
 
     query: str
-    document: str
+    sentence: str
     page_id: str
 
 
 def drawn_pairs(
-    rows: Sequence[Mapping[str, Any]], documents: Mapping[str, str], most: int, rng: np.random.Generator
+    rows: Sequence[Mapping[str, Any]], sentences: Mapping[str, Sequence[str]], most: int, rng: np.random.Generator
 ) -> list[Pair]:
     """Return at most so many of the rows of RETRIEVAL_PAIRS (0: all), drawn by `rng`, none twice.
 
-    `documents` has the text of each document id. Each claim comes once before one comes a second time, with another
+    `sentences` has those of each document id. Each claim comes once before one comes a second time, with another
     document.
     """
     turns: dict[tuple[str, str], int] = {}
@@ -36,8 +38,16 @@ def drawn_pairs(
         numbered.append((turns.get(key, 0), row))
         turns[key] = turns.get(key, 0) + 1
     numbered.sort(key=lambda one: one[0])
-    chosen = numbered[: most or None]
-    return [Pair(row["query"], documents[row["document_id"]], row["page_id"]) for _, row in chosen]
+    chosen = [row for _, row in numbered[: most or None]]
+    return [
+        Pair(row["query"], most_alike(row["query"], sentences[row["document_id"]]), row["page_id"]) for row in chosen
+    ]
+
+
+def most_alike(claim: str, sentences: Sequence[str]) -> str:
+    """Return the sentence that shares most with a claim, the first of several; a shared word counts by its length."""
+    asked = set(words(claim))
+    return max(sentences, key=lambda one: sum(map(len, asked & set(words(one)))))
 
 
 def neighbouring_batches(

@@ -1,16 +1,14 @@
 """The retriever: claims and documents as vectors, near where one speaks of the other. LLM-Oasis (2411.19655), 3.5.
 
-A bi-encoder with mean pooling, trained with DPR's loss (Karpukhin et al. 2020, arXiv 2004.04906, eq. 2). A page's
-windows overlap: its text is read in the pieces that they share, each once, and a window's vector is the mean over the
-word pieces of its parts.
+A bi-encoder with mean pooling, trained with DPR's loss (Karpukhin et al. 2020, arXiv 2004.04906, eq. 2). A claim is
+said by one sentence: a window is as near as its nearest sentence is. Windows overlap; each sentence is read once.
 """
 
-import itertools
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import safetensors.numpy
@@ -19,15 +17,15 @@ from torch import Tensor, nn
 
 from tasks.learning.models import load_model
 from tasks.tables import write_whole
-from tasks.text.encoders import TOKENIZER, Texts, batches_by_length, body, embedded, padded, through
+from tasks.text.encoders import TOKENIZER, Texts, batches_by_length, body, embedded, mean_pooled, padded, through
 from tasks.text.evidence import evidence_text
 from tasks.text.search import Index
 
 BUILDER = "tasks.text.retriever:from_config"
-INDEX = "index.safetensors"  # the vectors of the corpus, beside the weights: {"vectors": (N, D)}
-DOCUMENT_IDS = "documents.json"  # ... and the ids of their documents, in the same order
+INDEX = "index.safetensors"  # of the corpus, beside the weights: `vectors` of sentences (S, D), `members` (N, P)
+DOCUMENT_IDS = "documents.json"  # ... and the ids of the N windows, in the order of `members`
 
-# Q queries, N documents, B batch, L word pieces, D width
+# Q queries, S sentences, N windows, P sentences of a window, B batch, L word pieces, D width
 
 
 @dataclass(frozen=True)
@@ -62,13 +60,13 @@ class Retriever(nn.Module):
         """Return states below the layers that are trained, (B, L, D): the same before and after training."""
         return through(self._lower, embedded(self.body, ids_BL), mask_BL)
 
-    def sums(self, states_BLD: Tensor, mask_BL: Tensor) -> Tensor:
-        """Return from the states of `lower` the sum over a text's word pieces, (B, D)."""
-        return (through(self._upper, states_BLD, mask_BL) * mask_BL[..., None]).sum(1)
+    def upper(self, states_BLD: Tensor, mask_BL: Tensor) -> Tensor:
+        """Return from the states of `lower` the vectors of texts, (B, D): mean over word pieces, unit length."""
+        return nn.functional.normalize(mean_pooled(through(self._upper, states_BLD, mask_BL), mask_BL), dim=-1)
 
     def forward(self, ids_BL: Tensor, mask_BL: Tensor) -> Tensor:
-        """Return the vectors of texts, (B, D): mean over word pieces, unit length."""
-        return nn.functional.normalize(self.sums(self.lower(ids_BL, mask_BL), mask_BL), dim=-1)
+        """Return the vectors of texts, (B, D)."""
+        return self.upper(self.lower(ids_BL, mask_BL), mask_BL)
 
 
 def saved_config(design: Design) -> dict[str, Any]:
@@ -100,76 +98,53 @@ def in_batch_loss(queries_BD: Tensor, documents_BD: Tensor, pages_B: Tensor, sca
 # --- vectors ---
 
 
-@torch.no_grad()
-def query_vectors(model: Retriever, texts: Texts, queries: Sequence[str]) -> np.ndarray:
-    """Return the vectors of claims, float32 (Q, D)."""
-    return unit(sums_of([model], texts, queries)[0][0])
+@dataclass(frozen=True)
+class Sentences:
+    """The sentences of a corpus, each once with its page's title, and which of them each window has, (N, P).
 
-
-class Parts(NamedTuple):
-    """The pieces that windows are made of, and which of them each window has."""
+    A window with fewer than P has its first one again.
+    """
 
     texts: list[str]
-    windows: list[list[int]]
+    members_NP: np.ndarray
 
 
-def parted(windows: Sequence[Mapping[str, Any]]) -> Parts:
-    """Return windows (rows of DOCUMENTS, of any pages) as pieces of their pages, cut where any of them begins or ends.
+def sentences_of(windows: Sequence[Mapping[str, Any]], spans: Mapping[str, Sequence[Mapping[str, int]]]) -> Sentences:
+    """Return the sentences of windows (rows of DOCUMENTS); `spans` are those of each page, in the page's text.
 
-    A piece comes with its page's title. Text that overlaps is there once.
+    A window that holds no whole sentence is one itself.
     """
-    cuts: dict[str, set[int]] = {}
-    for window in windows:
-        cuts.setdefault(window["page_id"], set()).update((window["start"], window["end"]))
     texts: list[str] = []
-    known: dict[tuple[str, int], int | None] = {}
+    known: dict[tuple[str, int, int], int] = {}
     found = []
     for window in windows:
-        page, start = window["page_id"], window["start"]
-        inside = sorted(cut for cut in cuts[page] if start <= cut <= window["end"])
-        mine = []
-        for first, last in itertools.pairwise(inside):
-            if (page, first) not in known:
-                text = window["text"][first - start : last - start].strip()
-                known[page, first] = len(texts) if text else None
-                texts += [evidence_text("window", window["title"], text)] if text else []
-            place = known[page, first]
-            mine += [] if place is None else [place]
-        found.append(mine)
-    return Parts(texts, found)
+        page, first, last = (window[name] for name in ("page_id", "start", "end"))
+        inside = [(one["start"], one["end"]) for one in spans[page] if first <= one["start"] and one["end"] <= last]
+        for start, end in inside or [(first, last)]:
+            if (page, start, end) not in known:
+                known[page, start, end] = len(texts)
+                texts.append(evidence_text("window", window["title"], window["text"][start - first : end - first]))
+        found.append([known[page, *span] for span in inside or [(first, last)]])
+    most = max(map(len, found), default=0)
+    members = [mine + mine[:1] * (most - len(mine)) for mine in found]
+    return Sentences(texts, np.array(members, np.int32).reshape(len(found), most))
 
 
 @torch.no_grad()
-def window_vectors(models: Sequence[Retriever], texts: Texts, windows: Sequence[Mapping[str, Any]]) -> list[np.ndarray]:
-    """Return by each model the vectors of windows (rows of DOCUMENTS), float32 (N, D), in their order.
+def vectors_of(models: Sequence[Retriever], texts: Texts, given: Sequence[str]) -> list[np.ndarray]:
+    """Return by each model the vectors of texts, float32 (N, D).
 
     The models differ in their trained layers alone, so what lies below is worked out once for all of them.
     """
-    parts = parted(windows)
-    return [
-        unit(np.stack([sums_PD[mine].sum(0) for mine in parts.windows])) if parts.windows else sums_PD
-        for sums_PD, _ in sums_of(models, texts, parts.texts)
-    ]
-
-
-def sums_of(models: Sequence[Retriever], texts: Texts, given: Sequence[str]) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Return by each model the sums over each text's word pieces, float32 (N, D), and how many these are, (N)."""
     pieces = texts(given)
-    lengths = np.array([len(one) for one in pieces])
     device = next(models[0].parameters()).device
     found = [np.zeros((len(given), models[0].design.encoder["hidden_size"]), np.float32) for _ in models]
-    for batch in batches_by_length(lengths.tolist()):
+    for batch in batches_by_length([len(one) for one in pieces]):
         ids_BL, mask_BL = (one.to(device) for one in padded([pieces[place] for place in batch]))
         states_BLD = models[0].lower(ids_BL, mask_BL)
-        for sums_ND, model in zip(found, models, strict=True):
-            sums_ND[batch] = model.sums(states_BLD, mask_BL).cpu().numpy()
-    return [(sums_ND, lengths) for sums_ND in found]
-
-
-def unit(vectors_ND: np.ndarray) -> np.ndarray:
-    """Return vectors at unit length; what is nil stays so."""
-    lengths_N1 = np.linalg.norm(vectors_ND, axis=1, keepdims=True)
-    return (vectors_ND / np.maximum(lengths_N1, 1e-12)).astype(np.float32)
+        for vectors_ND, model in zip(found, models, strict=True):
+            vectors_ND[batch] = model.upper(states_BLD, mask_BL).cpu().numpy()
+    return found
 
 
 def documents_searched(rows: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
@@ -183,10 +158,10 @@ def documents_searched(rows: Iterable[Mapping[str, Any]]) -> list[Mapping[str, A
 # --- a trained retriever as files ---
 
 
-def write_index(folder: Path, document_ids: Sequence[str], vectors_ND: np.ndarray) -> None:
+def write_index(folder: Path, document_ids: Sequence[str], members_NP: np.ndarray, vectors_SD: np.ndarray) -> None:
     """Write the vectors of a corpus beside the weights of the retriever that made them."""
-    data = safetensors.numpy.save({"vectors": np.ascontiguousarray(vectors_ND)})
-    write_whole(folder / INDEX, data)
+    tensors = {"vectors": np.ascontiguousarray(vectors_SD), "members": np.ascontiguousarray(members_NP)}
+    write_whole(folder / INDEX, safetensors.numpy.save(tensors))
     write_whole(folder / DOCUMENT_IDS, (json.dumps(list(document_ids), indent=0) + "\n").encode())
 
 
@@ -199,9 +174,10 @@ class Searcher:
         assert isinstance(model, Retriever)
         self._model = model
         self._texts = Texts((folder / TOKENIZER).read_text(), model.design.tokens)
+        found = safetensors.numpy.load((folder / INDEX).read_bytes())
         ids = json.loads((folder / DOCUMENT_IDS).read_text())
-        self._index = Index(ids, safetensors.numpy.load((folder / INDEX).read_bytes())["vectors"])
+        self._index = Index(ids, found["vectors"], found["members"])
 
     def search(self, queries: Sequence[str], k: int) -> list[list[str]]:
         """Return for each claim the ids of the k nearest documents, best first."""
-        return self._index.search(query_vectors(self._model, self._texts, queries), k)
+        return self._index.search(vectors_of([self._model], self._texts, queries)[0], k)

@@ -14,21 +14,28 @@ _AT_ONCE = 256  # queries: memory holds the scores of so many
 
 
 class Index:
-    """Documents by their vectors."""
+    """Documents by the vectors of their sentences: a document is as near as its nearest sentence."""
 
-    def __init__(self, document_ids: Sequence[str], vectors_ND: np.ndarray) -> None:
-        if len(document_ids) != len(vectors_ND):
-            raise ValueError(f"{len(document_ids)} documents have {len(vectors_ND)} vectors")
+    def __init__(self, document_ids: Sequence[str], vectors_SD: np.ndarray, members_NP: np.ndarray) -> None:
+        """`members` are the sentences of each document, places in `vectors`; one may stand twice.
+
+        Raises ValueError where they are of another number of documents.
+        """
+        if len(document_ids) != len(members_NP):
+            raise ValueError(f"{len(document_ids)} documents, but the sentences of {len(members_NP)}")
         order = sorted(range(len(document_ids)), key=lambda place: document_ids[place])
         self.document_ids = [document_ids[place] for place in order]
-        self.vectors_ND = np.ascontiguousarray(vectors_ND[order])
+        self._vectors_SD = vectors_SD
+        self._members_NP = members_NP[order]
 
     def search(self, queries_QD: np.ndarray, k: int) -> list[list[str]]:
         """Return for each query the ids of the k documents with the largest dot product, best first."""
         found: list[list[str]] = []
         for first in range(0, len(queries_QD), _AT_ONCE):
-            scores_QN = queries_QD[first : first + _AT_ONCE] @ self.vectors_ND.T
-            found += [[self.document_ids[place] for place in best(scores_N, k)] for scores_N in scores_QN]
+            scores_QS = queries_QD[first : first + _AT_ONCE] @ self._vectors_SD.T
+            for scores_S in scores_QS:
+                scores_N = scores_S[self._members_NP].max(1) if self.document_ids else scores_S[:0]
+                found.append([self.document_ids[place] for place in best(scores_N, k)])
         return found
 
 

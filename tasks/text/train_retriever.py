@@ -30,18 +30,20 @@ from tasks.tables import read_table
 from tasks.text.encoders import TOKENIZER, EncoderSources, Texts, fetched_encoder, load_body, padded
 from tasks.text.evidence import evidence_text
 from tasks.text.pairs import Pair, drawn_pairs, neighbouring_batches
-from tasks.text.records import CLAIMS, DOCUMENTS, RETRIEVAL_PAIRS
+from tasks.text.records import CLAIMS, DOCUMENTS, PAGES, RETRIEVAL_PAIRS
 from tasks.text.retriever import (
     Design,
     Retriever,
+    Sentences,
     documents_searched,
     in_batch_loss,
-    query_vectors,
     saved_config,
-    window_vectors,
+    sentences_of,
+    vectors_of,
     write_index,
 )
 from tasks.text.search import Index, WordIndex, recall_at, windows_of_claims
+from tasks.text.sentences import sentence_spans
 from tasks.text.training_curves import draw_training, training_figures, training_plan
 from tasks.text.triplets import held_out_pages
 
@@ -57,8 +59,7 @@ class TrainRetriever(StrictModel):
     valid_share: float = Field(gt=0, lt=1, description="of the pages of the training split, held out for validation")
     valid_claims: int = Field(ge=1, description="of held-out pages, at most")
     trained_layers: int = Field(ge=1, description="of the encoder, from above; the others stay as they are")
-    train_tokens: int = Field(ge=8, le=512, description="word pieces of a text in training, at most")
-    tokens: int = Field(ge=8, le=512, description="... and of a claim or a piece of a page that is searched")
+    tokens: int = Field(ge=8, le=512, description="word pieces of a claim or a sentence that are read, at most")
     scale: float = Field(gt=0, description="of the dot product of unit vectors in the loss, 1 / temperature")
     batch_size: int = Field(ge=2)
     learning: LearningConfig
@@ -74,6 +75,7 @@ class Corpus:
     """What the stage reads: documents to search, claims, and pairs of the training split in two parts."""
 
     windows: list[Mapping[str, Any]]
+    sentences: Sentences
     claims: list[Mapping[str, Any]]  # of the test split
     right: dict[str, frozenset[str]]  # windows by claim, of all splits
     train: tuple[Pair, ...]
@@ -92,12 +94,12 @@ def run(stage: Stage, params: Params) -> Report:
     untuned = training.untrained().to(device)
     assert isinstance(tuned, Retriever)
     with exactly(chosen.learning.threads, device):
-        before, after = window_vectors([untuned, tuned], texts, corpus.windows)
+        before, after = vectors_of([untuned, tuned], texts, corpus.sentences.texts)
         found = _found(corpus, texts, {"untuned": (untuned, before), "tuned": (tuned, after)})
     out = stage.out(OUT)
     save_model(out, tuned.cpu(), saved_config(tuned.design))
     (out / TOKENIZER).write_text(training.tokenizer)
-    write_index(out, [window["document_id"] for window in corpus.windows], after)
+    write_index(out, [window["document_id"] for window in corpus.windows], corpus.sentences.members_NP, after)
     report = stage.out(REPORT)
     report.mkdir(parents=True)
     draw_training(trained, "retriever", report)
@@ -117,7 +119,7 @@ def plan(stage: Stage, params: Params) -> Plan:
     return training_plan(_checkpoints(stage, params).standing(), params.train_retriever.learning.max_steps)
 
 
-_DATA = ("data/curated/oasis", "data/curated/claims")
+_DATA = ("data/curated/oasis", "data/curated/claims", "data/raw/passages")
 
 
 def _checkpoints(stage: Stage, params: Params) -> Checkpoints:
@@ -128,39 +130,56 @@ def _checkpoints(stage: Stage, params: Params) -> Checkpoints:
 
 
 def _corpus(stage: Stage, chosen: TrainRetriever) -> Corpus:
-    oasis, curated = (stage.dep(path) for path in _DATA)
+    oasis, curated, raw = (stage.dep(path) for path in _DATA)
     documents = read_table(oasis / "documents.parquet", DOCUMENTS).to_pylist()
     pairs = read_table(oasis / "retrieval_pairs.parquet", RETRIEVAL_PAIRS).to_pylist()
     claims = read_table(curated / "claims.parquet", CLAIMS).to_pylist()
-    texts = {row["document_id"]: evidence_text(row["kind"], row["title"], row["text"]) for row in documents}
+    spans = {row["page_id"]: row["sentences"] for row in read_table(raw / "pages.parquet", PAGES).to_pylist()}
+    windows = documents_searched(documents)
+    sentences = sentences_of(windows, spans)
+    told = {
+        window["document_id"]: [sentences.texts[place] for place in mine]
+        for window, mine in zip(windows, sentences.members_NP.tolist(), strict=True)
+    }
+    for row in documents:
+        if row["kind"] != "window" and row["split"] == "train":
+            told[row["document_id"]] = [row["text"][slice(*span)] for span in sentence_spans(row["text"], row["title"])]
     split = {row["page_id"]: row["split"] for row in documents}
     rows = [row for row in pairs if row["split"] == "train"]
     seed = chosen.learning.seed
     pages = (row["page_id"] for row in rows)
     held_out = held_out_pages(pages, chosen.valid_share, item_rng(seed, stage.name, "held_out"))
     train, valid = (
-        drawn_pairs(part, texts, most, item_rng(seed, stage.name, name))
+        drawn_pairs(part, told, most, item_rng(seed, stage.name, name))
         for name, part, most in (
             ("train", [row for row in rows if row["page_id"] not in held_out], chosen.pairs),
             ("valid", [row for row in rows if row["page_id"] in held_out], chosen.valid_claims),
         )
     )
-    windows = documents_searched(documents)
     right = windows_of_claims(claims, windows)
     tested = [row for row in claims if row["claim_id"] in right and split[row["page_id"]] == "test"]
-    return Corpus(windows, tested, right, tuple(train), tuple(valid))
+    return Corpus(windows, sentences, tested, right, tuple(train), tuple(valid))
 
 
 def _found(corpus: Corpus, texts: Texts, models: Mapping[str, tuple[Retriever, np.ndarray]]) -> dict[str, float]:
-    """Return recall at each rank of test claims among all windows: tuned plain, the others with their name before."""
+    """Return recall at each rank of test claims among all windows: tuned plain, the others with their name before.
+
+    `untuned_window` is the encoder as it came with one vector a window, the mean of its sentences'.
+    """
     ids = [window["document_id"] for window in corpus.windows]
     queries = [claim["claim"] for claim in corpus.claims]
     right = [corpus.right[claim["claim_id"]] for claim in corpus.claims]
-    words = WordIndex(ids, [evidence_text("window", one["title"], one["text"]) for one in corpus.windows])
-    ranked = {"bm25_": words.search(queries, max(RANKS))}
+    texts_of_windows = [evidence_text("window", one["title"], one["text"]) for one in corpus.windows]
+    ranked = {"bm25_": WordIndex(ids, texts_of_windows).search(queries, max(RANKS))}
+    members = corpus.sentences.members_NP
     for name, (model, vectors) in models.items():
-        before = "" if name == "tuned" else f"{name}_"
-        ranked[before] = Index(ids, vectors).search(query_vectors(model, texts, queries), max(RANKS))
+        (asked,) = vectors_of([model], texts, queries)
+        ranked["" if name == "tuned" else f"{name}_"] = Index(ids, vectors, members).search(asked, max(RANKS))
+        if name == "untuned":
+            means = vectors[members].mean(1)
+            means /= np.linalg.norm(means, axis=1, keepdims=True)
+            alone = np.arange(len(ids), dtype=np.int32)[:, None]
+            ranked["untuned_window_"] = Index(ids, means, alone).search(asked, max(RANKS))
     return {f"{name}recall@{k}": recall_at(k, found, right) for name, found in ranked.items() for k in RANKS}
 
 
@@ -192,16 +211,16 @@ class Training:
 
     def task(self) -> Task:
         """Return what is trained."""
-        chosen, texts = self.chosen, Texts(self.tokenizer, self.chosen.train_tokens)
+        chosen, texts = self.chosen, Texts(self.tokenizer, self.chosen.tokens)
         untrained = self.untrained()
         size, seed = chosen.batch_size, chosen.learning.seed
         with exactly(chosen.learning.threads, torch.device("cpu")):
-            vectors = query_vectors(untrained, texts, [pair.query for pair in self.train])
+            (vectors,) = vectors_of([untrained], texts, [pair.query for pair in self.train])
         rng = item_rng(seed, "train_retriever", "batches")
         batches = neighbouring_batches(vectors, [pair.page_id for pair in self.train], size, rng)
         if not batches:
             raise ValueError(f"batch_size={size}: the pairs for training are of fewer pages: make it smaller")
-        queries, documents = (texts([getattr(pair, name) for pair in self.train]) for name in ("query", "document"))
+        queries, sentences = (texts([getattr(pair, name) for pair in self.train]) for name in ("query", "sentence"))
         numbers = {page: number for number, page in enumerate(dict.fromkeys(pair.page_id for pair in self.train))}
 
         def built() -> Retriever:
@@ -211,7 +230,7 @@ class Training:
 
         def read(places: np.ndarray, epoch: int) -> tuple[Any, Any, torch.Tensor]:
             pages_B = torch.tensor([numbers[self.train[place].page_id] for place in places])
-            return padded([queries[place] for place in places]), padded([documents[place] for place in places]), pages_B
+            return padded([queries[place] for place in places]), padded([sentences[place] for place in places]), pages_B
 
         def order(epoch: int) -> np.ndarray:
             turns = np.random.default_rng([seed, epoch]).permutation(len(batches))
@@ -230,14 +249,16 @@ class Training:
         )
 
     def _validated(self, model: torch.nn.Module, texts: Texts) -> dict[str, float]:
-        """Return recall of held-out claims among the documents of all of them."""
+        """Return recall of held-out claims among the sentences of all of them."""
         assert isinstance(model, Retriever)
-        documents = sorted({pair.document for pair in self.valid})
+        sentences = sorted({pair.sentence for pair in self.valid})
         pages: dict[str, set[str]] = {}
         for pair in self.valid:
-            pages.setdefault(pair.page_id, set()).add(pair.document)
-        index = Index(documents, query_vectors(model, texts, documents))
-        found = index.search(query_vectors(model, texts, [pair.query for pair in self.valid]), max(RANKS))
+            pages.setdefault(pair.page_id, set()).add(pair.sentence)
+        (vectors,) = vectors_of([model], texts, sentences)
+        (asked,) = vectors_of([model], texts, [pair.query for pair in self.valid])
+        index = Index(sentences, vectors, np.arange(len(sentences), dtype=np.int32)[:, None])
+        found = index.search(asked, max(RANKS))
         right = [frozenset(pages[pair.page_id]) for pair in self.valid]
         return {f"recall@{k}": recall_at(k, found, right) for k in RANKS[:2]}
 

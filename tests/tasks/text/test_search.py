@@ -8,18 +8,20 @@ import pytest
 from tasks.text.search import Index, WordIndex, best, recall_at, windows_of_claims, words
 
 
-def test_the_nearest_are_those_of_a_loop_over_all_documents() -> None:
+def single(count: int) -> np.ndarray:
+    """Documents of one sentence each."""
+    return np.arange(count, dtype=np.int32)[:, None]
+
+
+def test_the_nearest_are_those_of_a_loop_over_all_sentences() -> None:
     rng = np.random.default_rng(0)
-    vectors, queries = (
-        rng.standard_normal((700, 8)).astype(np.float32),
-        rng.standard_normal((300, 8)).astype(np.float32),
-    )
+    vectors, queries = (rng.standard_normal((count, 8)).astype(np.float32) for count in (900, 300))
+    members = rng.integers(0, 900, (700, 4))
     ids = [f"d{number:03d}" for number in rng.permutation(700)]
-    found = Index(ids, vectors).search(queries, 30)
+    found = Index(ids, vectors, members).search(queries, 30)
     for query, ranked in zip(queries, found, strict=True):
-        scores = {
-            name: float(np.dot(query.astype(np.float64), vector)) for name, vector in zip(ids, vectors, strict=True)
-        }
+        dots = [float(np.dot(query.astype(np.float64), vector)) for vector in vectors]
+        scores = {name: max(dots[place] for place in mine) for name, mine in zip(ids, members.tolist(), strict=True)}
         wanted = sorted(ids, key=lambda name: -scores[name])[:30]
         assert [round(scores[name], 4) for name in ranked] == [round(scores[name], 4) for name in wanted]
 
@@ -28,17 +30,20 @@ def test_equal_scores_come_in_the_order_of_ids_whatever_order_documents_have() -
     vectors = np.array([[1, 0], [1, 0], [2, 0], [1, 0], [0, 1]], np.float32)
     ids = ["d", "b", "z", "a", "c"]
     query = np.array([[1, 0]], np.float32)
-    assert Index(ids, vectors).search(query, 3) == [["z", "a", "b"]]
+    assert Index(ids, vectors, single(5)).search(query, 3) == [["z", "a", "b"]]
     order = [3, 1, 4, 0, 2]
-    assert Index([ids[place] for place in order], vectors[order]).search(query, 3) == [["z", "a", "b"]]
+    assert Index([ids[place] for place in order], vectors[order], single(5)).search(query, 3) == [["z", "a", "b"]]
+    sharing = np.array([[2, 0], [4, 2], [1, 3]], np.int32)  # two windows with the best sentence
+    assert Index(["y", "x", "w"], vectors, sharing).search(query, 3) == [["x", "y", "w"]]
 
 
 def test_a_few_documents_are_all_found() -> None:
-    assert Index(["a", "b"], np.eye(2, dtype=np.float32)).search(np.array([[0.5, 1]], np.float32), 30) == [["b", "a"]]
+    eye, query = np.eye(2, dtype=np.float32), np.array([[0.5, 1]], np.float32)
+    assert Index(["a", "b"], eye, single(2)).search(query, 30) == [["b", "a"]]
     assert best(np.zeros(0), 3) == []
-    assert Index([], np.zeros((0, 2), np.float32)).search(np.zeros((1, 2), np.float32), 5) == [[]]
-    with pytest.raises(ValueError, match="1 documents have 2 vectors"):
-        Index(["a"], np.eye(2))
+    assert Index([], eye[:0], np.zeros((0, 0), np.int32)).search(query, 5) == [[]]
+    with pytest.raises(ValueError, match="1 documents, but the sentences of 2"):
+        Index(["a"], eye, single(2))
 
 
 def test_words_are_ranked_by_bm25() -> None:
