@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import torch
 from pydantic import Field
 
 from tasks import sources
@@ -20,11 +19,9 @@ from tasks.content import HashMemory
 from tasks.downloads import fetched_for
 from tasks.keys import StoredFunction
 from tasks.learning.exact import choose_device, exactly
-from tasks.learning.models import load_model
 from tasks.stage import Report, Stage, StrictModel, stage_main
 from tasks.tables import read_table, write_table
 from tasks.text.decision import Decision, text_is_factual
-from tasks.text.encoders import TOKENIZER, Texts
 from tasks.text.evaluation import (
     Case,
     Found,
@@ -56,7 +53,7 @@ from tasks.text.retriever import Searcher, documents_searched
 from tasks.text.search import recall_at, windows_of_claims
 from tasks.text.shortcuts import claim_only, text_only
 from tasks.text.triplets import balanced_accuracy
-from tasks.text.verifier import TrainedJudge, Verifier, from_config
+from tasks.text.verifier import TrainedJudge, load_judge
 from tasks.text.wordnet import WordNet
 from tasks.text.wordnet_files import wordnet_folder
 
@@ -134,7 +131,7 @@ def run(stage: Stage, params: Params) -> Report:
     lexical = LexicalJudge(nlp, _wordnet(stage))
     with exactly(chosen.threads, device):
         searcher = Searcher(stage.dep("data/models/oasis_retriever"), str(device))
-        trained = trained_judge(stage.dep("data/models/oasis_verifier"), device)
+        trained = load_judge(stage.dep("data/models/oasis_verifier"), device)
         found = found_in(tables.texts, nlp, searcher.search, chosen.k)
         stage.log.info("%d claims in %d texts, %d documents for each", sum(map(len, found)), len(found), chosen.k)
         evidence = {name: evidence_text("window", row["title"], row["text"]) for name, row in tables.documents.items()}
@@ -162,13 +159,6 @@ def run(stage: Stage, params: Params) -> Report:
         figures["lexical"]["claim_balanced_accuracy"],
     )
     return Report("text", len(tables.texts), len(tables.texts), {}, f"{OUT}/examples.html")
-
-
-def trained_judge(folder: Path, device: torch.device) -> TrainedJudge:
-    """Return the verifier in a folder as a judge."""
-    model = load_model(folder, from_config).to(device)
-    assert isinstance(model, Verifier)
-    return TrainedJudge(model, Texts((folder / TOKENIZER).read_text(), model.design.tokens))
 
 
 def _wordnet(stage: Stage) -> WordNet:

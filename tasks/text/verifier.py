@@ -7,14 +7,16 @@ word of a claim is one that the evidence has nothing equal for. So a text is rea
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from tasks.learning.models import load_model
 from tasks.text.decision import LABELS, Label
-from tasks.text.encoders import Texts, batches_by_length, body, padded
+from tasks.text.encoders import TOKENIZER, Texts, batches_by_length, body, padded
 
 BUILDER = "tasks.text.verifier:from_config"
 _PAIRS = 64  # of a batch that is judged
@@ -201,6 +203,13 @@ class TrainedJudge:
         """Return for each pair the probabilities of LABELS, float32 (N, 3)."""
         self._reader.prepare([*claims, *evidences])
         return judged(self._model, self._reader, claims, evidences)
+
+
+def load_judge(folder: Path, device: torch.device) -> TrainedJudge:
+    """Return the verifier in a folder as a judge. Raises FileNotFoundError, or ValueError naming what is wrong."""
+    model = load_model(folder, from_config).to(device)
+    assert isinstance(model, Verifier)
+    return TrainedJudge(model, Texts((folder / TOKENIZER).read_text(), model.design.tokens))
 
 
 @torch.no_grad()
