@@ -1,0 +1,151 @@
+"""Judge the facts of a text of one's own against the indexed corpus: `python -m tasks.text.check_text FILE`.
+
+Its claims are extracted by rules, evidence is found by the trained retriever, the trained verifier decides. What the
+corpus does not speak of counts as true, as in Algorithm 1 of LLM-Oasis, and is told as such.
+"""
+
+import argparse
+import shutil
+import sys
+import textwrap
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from tasks import env
+from tasks.learning.exact import exactly
+from tasks.tables import Reject, TableError, read_table
+from tasks.text.claims import Passage, extract_all
+from tasks.text.cleaning import cleaned
+from tasks.text.decision import Decision, Judge, decide_all, text_is_factual
+from tasks.text.documents import read_documents
+from tasks.text.evidence import evidence_text
+from tasks.text.highlights import best_sentence
+from tasks.text.records import DOCUMENTS
+from tasks.text.sentences import sentence_spans
+from tasks.text.wikitext import sections_of
+
+RETRIEVER, VERIFIER = Path("data/models/oasis_retriever"), Path("data/models/oasis_verifier")
+CORPUS = Path("data/curated/oasis/documents.parquet")
+K = 30
+_NAMES = {"entailment": "true", "contradiction": "FALSE", "neutral": "no evidence"}
+_COLUMNS = 14  # of the verdict
+
+
+class CheckError(ValueError):
+    """A text that cannot be checked: what is missing, and the remedy."""
+
+
+@dataclass(frozen=True)
+class Checked:
+    """A claim of a text, what was decided, and the evidence that decided: a title and a sentence, "" where none did."""
+
+    claim: str
+    decision: Decision
+    title: str
+    sentence: str
+
+    @property
+    def verdict(self) -> str:
+        """What is printed of it."""
+        return _NAMES["neutral" if self.decision.rank is None else self.decision.labels[self.decision.rank]]
+
+
+def check(root: Path, file: Path) -> Iterator[tuple[str, list[Checked]]]:
+    """Yield each document of a file with its claims and what was decided of them.
+
+    Raises CheckError where models or corpus are not there, or the file or one of its documents cannot be read.
+    """
+    from tasks.text.parser import load_parser
+    from tasks.text.retriever import Searcher
+    from tasks.text.verifier import load_judge
+
+    for path, stage in ((RETRIEVER, "train_retriever"), (VERIFIER, "train_verifier"), (CORPUS, "build_oasis")):
+        if not (root / path).exists():
+            raise CheckError(f"{path} is missing: run 'dvc repro {stage}'")
+    texts = list(_texts(file))
+    windows = {
+        row["document_id"]: row for row in read_table(root / CORPUS, DOCUMENTS).to_pylist() if row["kind"] == "window"
+    }
+    nlp = load_parser()
+    with exactly(1, torch.device("cpu")):
+        searcher = Searcher(root / RETRIEVER)
+        judge = load_judge(root / VERIFIER, torch.device("cpu"))
+        for title, text in texts:
+            passage = Passage(text, title, sentence_spans(text, title))
+            claims = [claim.text for extraction in extract_all([passage], nlp) for claim in extraction.claims]
+            yield title, checked(claims, searcher.search(claims, K) if claims else [], judge, windows)
+
+
+def checked(
+    claims: Sequence[str], found: Sequence[Sequence[str]], judge: Judge, windows: Mapping[str, Mapping[str, Any]]
+) -> list[Checked]:
+    """Return what a judge makes of claims, given the ids of the windows found for each; `windows` are rows by id.
+
+    Raises CheckError for a window that the corpus has not.
+    """
+    unknown = sorted({name for names in found for name in names if name not in windows})
+    if unknown:
+        raise CheckError(f"{CORPUS} has no window {unknown[0]} that {RETRIEVER} knows: run 'dvc repro train_retriever'")
+    evidences = [
+        [evidence_text("window", windows[name]["title"], windows[name]["text"]) for name in names] for names in found
+    ]
+    made = []
+    for claim, names, decision in zip(claims, found, decide_all(judge, claims, evidences), strict=True):
+        row = None if decision.rank is None else windows[names[decision.rank]]
+        sentence = best_sentence(claim, row["text"]) if row else ""
+        made.append(Checked(claim, decision, row["title"] if row else "", sentence))
+    return made
+
+
+def _texts(file: Path) -> Iterator[tuple[str, str]]:
+    """Yield (title, text) of each document of a file."""
+    try:
+        for document in read_documents(file):
+            if document.reject is not None:
+                raise document.reject
+            sections = sections_of(document.sections[0]) if document.wikitext else document.sections
+            yield document.title, "\n\n".join(map(cleaned, sections))
+    except Reject as reject:
+        raise CheckError(f"{file}: {reject}") from reject
+    except OSError as error:
+        raise CheckError(f"{file}: {error.strerror or error}") from error
+
+
+def lines(title: str, found: Sequence[Checked], width: int) -> Iterator[str]:
+    """Yield a report in plain columns: verdict, claim, and below it the evidence."""
+    if not found:
+        yield f"{title}: no claim was found in it"
+        return
+    factual = text_is_factual([one.decision for one in found])
+    yield f"{title}: {'factual' if factual else 'NOT FACTUAL'}, {len(found)} claims"
+    gap = " " * (_COLUMNS + 2)
+    for one in found:
+        yield from textwrap.wrap(one.claim, width, initial_indent=f"  {one.verdict:<{_COLUMNS}}", subsequent_indent=gap)
+        if one.title:
+            said = f"{one.title}: {' '.join(one.sentence.split())}"
+            yield from textwrap.wrap(said, width, initial_indent=f"{gap}> ", subsequent_indent=f"{gap}  ")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Check the file that is named on the command line; return the exit code."""
+    parser = argparse.ArgumentParser(prog="check_text", description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("file", type=Path, help="a text, JSONL, Parquet or dump, as fetch_passages reads them")
+    file = parser.parse_args(arguments).file
+    width = max(60, shutil.get_terminal_size((100, 24)).columns)
+    try:
+        root = env.checkout_root()
+        env.configure(root)
+        for title, found in check(root, file):
+            print("\n".join(lines(title, found, width)))
+    except (CheckError, TableError, FileNotFoundError) as error:
+        print(f"check_text: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
