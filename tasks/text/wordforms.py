@@ -5,6 +5,7 @@ does not tell (stomach, larch; caiman, fireman), the form that texts have more o
 """
 
 import re
+from collections.abc import Iterator
 from typing import Final
 
 from tasks.text.senses import zipf
@@ -24,6 +25,8 @@ _PLURALS: Final = {
     **{"stratum": "strata", "spectrum": "spectra", "quantum": "quanta", "ovum": "ova", "criterion": "criteria"},
     **{"radius": "radii", "locus": "loci", "bacillus": "bacilli", "nebula": "nebulae", "supernova": "supernovae"},
     **{"antenna": "antennae", "vertex": "vertices", "matrix": "matrices", "genus": "genera", "corps": "corps"},
+    **{"appendix": "appendices", "cortex": "cortices", "vortex": "vortices", "millennium": "millennia"},
+    **{"consortium": "consortia", "memorandum": "memoranda", "sarcophagus": "sarcophagi", "serum": "sera"},
 }
 _ADJECTIVES: Final = {"good": ("better", "best"), "bad": ("worse", "worst"), "far": ("farther", "farthest")}
 _NOT_COMPARED_BY_ENDINGS: Final = ("ful", "less", "ing", "ed", "ous", "al", "ic", "ive", "able", "ible", "ant", "ent")
@@ -34,17 +37,28 @@ def plural(noun: str) -> str:
     before, space, last = noun.rpartition(" ")
     if last in _PLURALS:
         return before + space + _PLURALS[last]
-    if last.endswith("man"):
-        return noun[:-2] + "en" if zipf(last[:-2] + "en") >= zipf(last + "s") else noun + "s"
     if last.endswith("sis"):
         return noun[:-2] + "es"
-    if last.endswith("ch"):
-        return noun + "es" if zipf(last + "es") >= zipf(last + "s") else noun + "s"
-    if re.search(r"(?:s|x|z|sh)$", last):
-        return noun + "es"
-    if re.search(r"[^aeiou]y$", last):
-        return noun[:-1] + "ies"
-    return noun + "s"
+    if re.search(r"(?:s|x|z|sh|ch)$", last):
+        regular = last + "es"
+    elif re.search(r"[^aeiou]y$", last):
+        regular = last[:-1] + "ies"
+    else:
+        regular = last + "s"
+    return before + space + max([*_other_plurals(last), regular], key=zipf)  # of equals the first
+
+
+def _other_plurals(noun: str) -> Iterator[str]:
+    """Yield plurals that a noun might have by its sound, its origin or its last part; texts tell whether it has."""
+    for part in _PLURALS:
+        if len(part) > 3 and noun.endswith(part):
+            yield noun.removesuffix(part) + _PLURALS[part]  # "grandchildren"
+    if noun.endswith("man"):
+        yield noun[:-2] + "en"
+    if noun.endswith("ch") and zipf(noun + "s"):
+        yield noun + "s"
+    if noun.endswith("o") and zipf(noun + "es"):
+        yield noun + "es"
 
 
 def compared(adjective: str, tag: str) -> str | None:
