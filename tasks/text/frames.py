@@ -253,7 +253,7 @@ def _inside(doc: Doc, known: str, is_common: Callable[[str], bool | None]) -> st
     if text == lower or text[1:] != text[1:].lower():
         return text
     after = doc[1].text if len(doc) > 1 else ""
-    with_next = first.lower_ in _OF_NAMES | {"the", "a", "an"} and after
+    with_next = after and (first.lower_ in ("the", "a", "an") or after[:1].isupper())
     rest = rf"\s+{re.escape(after)}" if with_next else r"\b"
     if re.search(rf"(?<![.!?:]\s)(?<!^)(?<!\w)\b{re.escape(lower)}{rest}", known):
         return lower

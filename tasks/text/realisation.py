@@ -17,7 +17,7 @@ from tasks.text.references import named
 from tasks.text.synonyms import Usage, tokens
 from tasks.text.tellings import Choices, Telling, tellings
 from tasks.text.windows import Window, swapped_tokens, window_of
-from tasks.text.wordnet import WordNet
+from tasks.text.wordnet import POS_FILES, WordNet
 
 AS_IS = "as_is"
 GRAM = 4  # words; the overlap of F with its passage is counted in runs of so many
@@ -107,12 +107,14 @@ def _common(wordnet: WordNet) -> Callable[[str], bool | None]:
     """Return what says whether a word is first of all a common noun; False of one that is written as a name alone."""
 
     def is_common(word: str) -> bool | None:
-        senses = wordnet.senses(word, "n")
-        if not senses:
-            return None
-        if any(word in sense.words for sense in senses):
-            return True if word in senses[0].words and not senses[0].is_instance else None
-        return None if wordnet.senses(word, "a") or wordnet.senses(word, "r") else False
+        senses = [sense for pos in POS_FILES for sense in wordnet.senses(word, pos)]
+        if senses and not any(word in sense.words for sense in senses):
+            return False
+        for form in (word, *wordnet.base_forms(word, "n")):
+            nouns = wordnet.senses(form, "n")
+            if nouns and form in nouns[0].words and not nouns[0].is_instance:
+                return True
+        return None
 
     return is_common
 

@@ -27,6 +27,7 @@ _PLAIN: Final = re.compile(r"[a-z]{3,}")
 # nouns that say too little, or of which a text has many, to tell which thing is meant
 _UNTOLD_WORDS: Final = """
     place thing way time year work area person people man woman member group part use concept idea word name total unit
+    endemic figure view supposition notion term matter
     number amount lot series set pair source subject feature aspect element practice activity process state
     """
 _UNTOLD: Final = NO_CLASS | RELATIONAL | frozenset(_UNTOLD_WORDS.split())
@@ -76,7 +77,8 @@ def _named(key: str, frames: Sequence[Frame], text: str, title: str, wordnet: Wo
     classes = [(c, f.number) for f in frames for c in _classes(f) if not f.lead[1]]
     person = _is_person([c for f in frames for c in _kinds(f)], frames, text, wordnet)
     if many.pop():
-        return Named("they", person=person)
+        sure = person or head.pos_ == "NOUN" or any(_kinds(f) for f in frames)  # else a people's name
+        return Named("they", person=person if sure else None)
     noun, of = next(((c, n) for c, n in classes if _is_telling(c, wordnet)), ("", -1))
     if person:
         he, she = bool(_HE.search(text)), bool(_SHE.search(text))

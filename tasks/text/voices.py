@@ -98,6 +98,8 @@ def active(wording: Wording) -> list[Word] | None:
     if head.tag_ == "NN" and not any(c.dep_ in ("det", "poss", "amod", "compound") for c in head.lefts):
         return None  # "by hand"
     phrase = list(doc[agent.first + 1 : agent.end])
+    if any(t.lower_ == "by" for t in phrase):
+        return None  # several, told apart
     others = [p for p in frame.parts if p != agent]
     if any(t.dep_ == "prep" and t.lower_ != "of" for t in phrase) and others:
         return None  # where these belong is not sure
@@ -150,8 +152,10 @@ def passive(wording: Wording) -> list[Word] | None:
     doc, root, parts = frame.doc, frame.root, frame.parts
     if not parts or parts[0].dep != "dobj" or parts[0].root.pos_ not in ("NOUN", "PROPN"):
         return None
-    if any(p.dep not in ("prep", "npadvmod") or p.root.lower_ == "by" for p in parts[1:]):
+    if any(not _is_adjunct(p) for p in parts[1:]):
         return None
+    if parts[0].root.tag_ in ("NN", "NNP") and any(c.dep_ == "nummod" for c in parts[0].root.children):
+        return None  # a quantity: "112 TWh"
     if parts[0].root.ent_type_ in ("QUANTITY", "CARDINAL", "PERCENT", "MONEY", "DATE"):
         return None
     if not _is_plain(list(doc[parts[0].first : parts[0].end])) or not _is_plain(list(doc[slice(*frame.subject)])):
@@ -167,6 +171,15 @@ def passive(wording: Wording) -> list[Word] | None:
     rest = [w for p in parts[1:] for w in wording.words((p.first, p.end))]
     thing = wording.words((parts[0].first, parts[0].end))
     return [*_lead(wording), *thing, *told, *wording.put("by"), *wording.subject, *rest]
+
+
+def _is_adjunct(part: Part) -> bool:
+    """Say whether a part is surely the verb's own: a time, a place, or "as"."""
+    if part.dep == "npadvmod":
+        return True
+    things = [c for c in part.root.children if c.dep_ == "pobj"]
+    named = any(c.ent_type_ in ("DATE", "GPE", "LOC") for c in things)
+    return part.dep == "prep" and part.root.lower_ != "by" and (named or part.root.lower_ == "as")
 
 
 def _is_own_role(part: Part) -> bool:
