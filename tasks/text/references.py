@@ -54,6 +54,11 @@ class Named:
         return "" if self.person is None else "who" if self.person else "which"
 
 
+def speaks_of_a_person(text: str) -> bool:
+    """Say whether a text has a pronoun for one."""
+    return bool(_HE.search(text) or _SHE.search(text))
+
+
 def named(frames: Sequence[Frame], text: str, title: str, wordnet: WordNet) -> dict[str, Named]:
     """Return how each subject of a passage's claims may be called, by `Frame.key`."""
     by_key: dict[str, list[Frame]] = {}
@@ -136,7 +141,7 @@ def _is_person(classes: Sequence[str], frames: Sequence[Frame], text: str, wordn
         if is_person_noun(head.lemma_.lower()) or file in _PEOPLE_FILES or not file:
             return None
         return False
-    sexed = bool(_HE.search(text) or _SHE.search(text))
+    sexed = speaks_of_a_person(text)
     if files:
         return False if not sexed or head.ent_type_ != "PERSON" else None
     definite = any(c.dep_ == "det" and c.lower_ == "the" for c in head.lefts)

@@ -170,7 +170,6 @@ _NOUNS: Final = """
     kind: sort
     sort: kind
     majority: bulk
-    amount: quantity
     component: constituent
     constituent: component
     purpose: aim

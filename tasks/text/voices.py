@@ -28,12 +28,16 @@ _PASSIVE_WORDS: Final = """
     inspire introduce invade invent launch lead manufacture name occupy organize overthrow paint perform pioneer play
     popularize produce promote propose publish reform record release replace revolutionize rule sponsor support
     surround use speak house employ defend study treat detect transmit generate emit absorb protect maintain inhabit
-    threaten reject accept criticize praise sign cross border regulate explain hunt damage visit
+    threaten reject accept criticize praise sign border regulate explain hunt damage visit
     transform translate unify win write dominate govern administer operate own manage orbit host
     """
 _PASSIVE: Final = frozenset(_PASSIVE_WORDS.split())
 # passives with "by" that do not tell who does it
 _NO_AGENT: Final = frozenset({"know", "follow", "precede", "mean", "accompany", "characterize", "mark", "bear"})
+_SINGULAR_S: Final = frozenset(
+    {"mathematics", "physics", "politics", "economics", "ethics", "athletics", "mechanics", "dynamics", "genetics"}
+    | {"linguistics", "electronics", "acoustics", "optics", "news", "gymnastics", "aesthetics", "thermodynamics"}
+)
 _BOUND: Final = frozenset({"all", "each", "every", "no", "few", "any", "most", "own"})  # these change with their place
 _LONGEST: Final = 8  # tokens of what changes place
 
@@ -80,7 +84,7 @@ def _is_plain(tokens: list[Token]) -> bool:
 
 def is_plural_phrase(head: Token) -> bool:
     """Say whether a noun phrase that is no subject has a plural verb as one."""
-    many = head.tag_ in ("NNS", "NNPS") and not head.lower_.endswith("ics")  # mathematics
+    many = head.tag_ in ("NNS", "NNPS") and head.lower_ not in _SINGULAR_S
     return many or any(c.dep_ == "conj" for c in head.children)
 
 
@@ -154,8 +158,11 @@ def passive(wording: Wording) -> list[Word] | None:
         return None
     if any(not _is_adjunct(p) for p in parts[1:]):
         return None
-    if parts[0].root.tag_ in ("NN", "NNP") and any(c.dep_ == "nummod" for c in parts[0].root.children):
+    thing = parts[0].root
+    if any(c.dep_ == "nummod" for c in thing.children) and (thing.tag_ == "NN" or not thing.text.islower()):
         return None  # a quantity: "112 TWh"
+    if any(t.dep_ == "prep" and t.lower_ != "of" for t in doc[parts[0].first : parts[0].end]):
+        return None  # it may be the verb's own
     if parts[0].root.ent_type_ in ("QUANTITY", "CARDINAL", "PERCENT", "MONEY", "DATE"):
         return None
     if not _is_plain(list(doc[parts[0].first : parts[0].end])) or not _is_plain(list(doc[slice(*frame.subject)])):
