@@ -134,6 +134,9 @@ def _is_person(classes: Sequence[str], frames: Sequence[Frame], text: str, wordn
     files = {_file(c, wordnet) for c in classes} - {""}
     if any(is_person_noun(c) for c in classes) or "noun.person" in files:
         return True
+    titles = [c.lemma_.lower() for c in head.subtree if c.dep_ in ("compound", "nmod", "appos") and c.pos_ == "NOUN"]
+    if any(is_person_noun(title) or _file(title, wordnet) == "noun.person" for title in titles):
+        return None  # "the mathematician Poncelet"
     if head.pos_ == "NOUN" and files and not files & _PEOPLE_FILES:
         return None if is_person_noun(head.lemma_.lower()) else False
     if head.pos_ == "NOUN":

@@ -400,3 +400,19 @@ def test_a_verb_that_is_told_by_others_is_not_left_out(nlp: Language) -> None:
     assert orders.turned(belongs) is None
     told = merging.apposition([wording(nlp, claim), other], other.subject)
     assert text(told) == "The turtle, a member of the genus Chrysemys, lives in ponds."
+
+
+def test_nothing_is_said_of_many_that_is_one_and_of_persons_as_of_things(nlp: Language, wordnet: WordNet) -> None:
+    group = [
+        wording(nlp, "Important tributaries are the Falémé River."),
+        wording(nlp, "Important tributaries dry up.", 1),
+    ]
+    assert merging.apposition(group, group[0].subject) is None
+    (poncelet,) = named(frames(nlp, "The painter Anna Berg lived in Oslo."), "Its house.", "Oslo", wordnet).values()
+    assert (poncelet.pronoun, poncelet.relative) == ("", "")
+
+
+def test_a_claim_that_ends_in_an_abbreviation_has_no_stop_in_the_midst_of_a_sentence(nlp: Language) -> None:
+    assert frame_of(0, nlp("The degree is abbreviated PhD."), "").texts[-1] in ("PhD", ".")
+    assert lay_out([wording(nlp, "The degree is abbreviated PhD.").words((0, 5))]).text.endswith("PhD.")
+    assert frame_of(0, nlp("His name is Parker Jr."), "").texts[-1] in ("Jr.", ".")
