@@ -158,8 +158,8 @@ def passive(wording: Wording) -> list[Word] | None:
         return None
     if any(not _is_adjunct(p) for p in parts[1:]):
         return None
-    thing = parts[0].root
-    if any(c.dep_ == "nummod" for c in thing.children) and (thing.tag_ == "NN" or not thing.text.islower()):
+    noun = parts[0].root
+    if any(c.dep_ == "nummod" for c in noun.children) and (noun.tag_ == "NN" or not noun.text.islower()):
         return None  # a quantity: "112 TWh"
     if any(t.dep_ == "prep" and t.lower_ != "of" for t in doc[parts[0].first : parts[0].end]):
         return None  # it may be the verb's own

@@ -69,9 +69,8 @@ def run(stage: Stage, params: Params) -> Report:
     claim_ids = {key: [row["claim_id"] for row in rows] for key, rows in _claims(stage).items()}
     work = {key: (_input_hash(job), job) for key, job in jobs.items()}
     names = {key: row["title"] for key, row in passages.items()}
-    found, rejects = stored_values(
-        stage, STORED, _stored_params(params), texts_of, work, unit="passage", names=names
-    )  # fmt: skip
+    chosen = _stored_params(params)
+    found, rejects = stored_values(stage, STORED, chosen, texts_of, work, unit="passage", names=names)
     stage.check_rejects("passage", len(jobs), len(rejects))
     rows = [_row(passages[key], claim_ids[key], jobs[key], value) for key, value in found.items()]
     out = stage.out(OUT)
@@ -203,9 +202,7 @@ def _wordnet(folder: Path) -> WordNet:
 # --- what is written ---
 
 
-def _row(
-    passage: Mapping[str, Any], claim_ids: Sequence[str], job: Job, value: Mapping[str, Any]
-) -> dict[str, Any]:  # fmt: skip
+def _row(passage: Mapping[str, Any], claim_ids: Sequence[str], job: Job, value: Mapping[str, Any]) -> dict[str, Any]:
     return {
         **{name: passage[name] for name in ("passage_id", "page_id", "title", *OWED)},
         "claim_ids": claim_ids,
