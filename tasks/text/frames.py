@@ -20,6 +20,7 @@ _OF_NAMES: Final = frozenset(  # adjectives that begin names
     {"western", "eastern", "northern", "southern", "central", "great", "greater", "new", "upper", "lower", "inner"}
     | {"outer", "old", "saint", "south", "north", "east", "west", "middle", "black", "white", "red"}
 )
+_ABBREVIATED: Final = frozenset({"Jr.", "Sr.", "Inc.", "Co.", "Ltd.", "St.", "Corp.", "etc.", "al."})
 _FINITE_PLURAL: Final = {"are": True, "were": True, "have": True, "is": False, "was": False, "has": False}
 PAST, PRESENT, MODAL = "past", "present", "modal"
 Moved = tuple[int, tuple[tuple[int, str], ...]]  # the last token, and (token or -1, text) in their new order
@@ -189,7 +190,7 @@ def frame_of(
     known: the passage, which tells whether the first word has a capital inside a sentence too; where it has that word
     at the beginning of sentences alone, is_common says whether a word is a common noun, or a name (False).
     """
-    texts = (_inside(doc, known, is_common), *(t.text for t in doc[1:]))
+    texts = (_inside(doc, known, is_common), *(t.text for t in doc[1:-1]), *(_last(t.text) for t in doc[-1:] if t.i))
     bare = Frame(number, doc, texts, held)
     roots = [t for t in doc if t.dep_ == "ROOT"]
     if len(roots) != 1 or roots[0].pos_ not in ("VERB", "AUX"):
@@ -224,6 +225,12 @@ def frame_of(
     )
 
 
+def _last(text: str) -> str:
+    """Return the last word of a claim without the full stop that is only there because the claim ends."""
+    ends = text.endswith(".") and text.count(".") == 1 and text not in _ABBREVIATED and len(text) > 2
+    return text[:-1] if ends else text
+
+
 def _verb_span(root: Token, start: int) -> tuple[int, int] | None:
     """Return the verb with auxiliaries, negation, particle and the adverbs among them, if it follows the subject."""
     group = {root.i} | {c.i for c in root.children if c.dep_ in ("aux", "auxpass", "neg", "prt")}
@@ -253,7 +260,7 @@ def _inside(doc: Doc, known: str, is_common: Callable[[str], bool | None]) -> st
     if text == lower or text[1:] != text[1:].lower():
         return text
     after = doc[1].text if len(doc) > 1 else ""
-    with_next = first.lower_ in _OF_NAMES | {"the", "a", "an"} and after
+    with_next = after and (first.lower_ in ("the", "a", "an") or after[:1].isupper())
     rest = rf"\s+{re.escape(after)}" if with_next else r"\b"
     if re.search(rf"(?<![.!?:]\s)(?<!^)(?<!\w)\b{re.escape(lower)}{rest}", known):
         return lower

@@ -15,6 +15,8 @@ from tasks.text.inflection import be
 from tasks.text.orders import among
 from tasks.text.unfolding import says_nothing
 
+# what many are, or one is, whatever the number
+_OF_MANY: Final = frozenset({"group", "family", "class", "range", "series", "people", "genus", "species", "order"})
 _LONGEST_INSERTION: Final = 12  # tokens
 _ENDS: Final = ("NOUN", "PROPN", "ADJ")
 
@@ -80,6 +82,8 @@ def _is_kind(frame: Frame) -> bool:
     doc = frame.doc
     head = frame.parts[0].root
     span = doc[frame.verb[1] : frame.end]
+    if frame.plural != (head.tag_ in ("NNS", "NNPS")) and head.lemma_.lower() not in _OF_MANY:
+        return False  # "Important tributaries are the Falémé River"
     begins = doc[frame.verb[1]].lower_ in ("a", "an", "the") or (head.tag_ == "NNS" and head.left_edge == head)
     simple = all(p.dep in ("attr", "prep") for p in frame.parts) and not any(
         t.text in (",", ";", ":", "(") or t.dep_ in ("relcl", "advcl", "neg", "ccomp") for t in span

@@ -60,6 +60,9 @@ def _of_words(frame: Frame) -> Iterator[Rewording]:
         yield from _of_relative(frame, token)
 
 
+_DURATIONS: Final = frozenset({"day", "night", "hour", "week", "month", "year", "decade", "century"})
+
+
 def _next(frame: Frame, i: int) -> str:
     return frame.doc[i].lower_ if i < frame.end else ""
 
@@ -98,7 +101,8 @@ def _of_quantity(frame: Frame, token: Token) -> Iterator[Rewording]:
     after, before = _next(frame, i + 1), doc[i - 1].lower_ if i else ""
     if word == "more" and after == "than" and i + 2 < frame.end and doc[i + 2].like_num:
         yield Rewording({i: "over", i + 1: ""})
-    if word == "over" and token.dep_ in ("advmod", "quantmod") and doc[i + 1].like_num:
+    lasts = i + 2 < frame.end and doc[i + 2].lemma_.lower() in _DURATIONS
+    if word == "over" and token.dep_ in ("advmod", "quantmod") and doc[i + 1].like_num and not lasts:
         yield Rewording({i: "more than"})
     if word in ("about", "around") and token.dep_ == "prep" and i + 1 < frame.end and doc[i + 1].like_num:
         yield Rewording({i: "around" if word == "about" else "about"})
@@ -110,7 +114,7 @@ def _of_quantity(frame: Frame, token: Token) -> Iterator[Rewording]:
     free = token.dep_ == "amod" and token.head.tag_ == "NNS" and i > 0 and doc[i - 1].pos_ not in ("DET", "ADV", "PRON")
     if free and word in ("many", "numerous") and before not in ("as", "so", "how"):
         yield Rewording({i: "numerous" if word == "many" else "many"})
-    if free and word == "several":
+    if free and word == "several" and before != "of":
         yield Rewording({i: "a number of"})
     if free and word == "various" and i > 1:
         yield Rewording({i: "a variety of"})

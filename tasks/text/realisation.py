@@ -13,11 +13,11 @@ from spacy.language import Language
 
 from tasks.tables import Reject
 from tasks.text.frames import Frame, Word, frame_of, lay_out
-from tasks.text.references import named
+from tasks.text.references import named, speaks_of_a_person
 from tasks.text.synonyms import Usage, tokens
 from tasks.text.tellings import Choices, Telling, tellings
 from tasks.text.windows import Window, swapped_tokens, window_of
-from tasks.text.wordnet import WordNet
+from tasks.text.wordnet import POS_FILES, WordNet
 
 AS_IS = "as_is"
 GRAM = 4  # words; the overlap of F with its passage is counted in runs of so many
@@ -85,8 +85,9 @@ def retell(
             return Reject("false_claim", f"{false_claim.text!r} is no claim with one run of words changed")
         held = frozenset(found)
         swap = {(false_claim.number, at): text for at, text in found.items()}
+    is_common = _common(resources.wordnet, of_people=speaks_of_a_person(passage.text))
     frames = [
-        frame_of(n, doc, passage.text, held if n == false_claim_at else frozenset(), _common(resources.wordnet))
+        frame_of(n, doc, passage.text, held if n == false_claim_at else frozenset(), is_common)
         for n, doc in enumerate(docs)
     ]
     sentences, ways = _sentences(frames, passage, resources, choices, rng)
@@ -103,16 +104,21 @@ def retell(
     return Told(factual.text, spans, ways, unfactual.text, new_spans, window)
 
 
-def _common(wordnet: WordNet) -> Callable[[str], bool | None]:
-    """Return what says whether a word is first of all a common noun; False of one that is written as a name alone."""
+def _common(wordnet: WordNet, *, of_people: bool) -> Callable[[str], bool | None]:
+    """Return what says whether a word is first of all a common noun; False of one that is written as a name alone.
+
+    Where people are spoken of, a common noun may be a surname: then it says nothing (None).
+    """
 
     def is_common(word: str) -> bool | None:
-        senses = wordnet.senses(word, "n")
-        if not senses:
-            return None
-        if any(word in sense.words for sense in senses):
-            return True if word in senses[0].words and not senses[0].is_instance else None
-        return None if wordnet.senses(word, "a") or wordnet.senses(word, "r") else False
+        senses = [sense for pos in POS_FILES for sense in wordnet.senses(word, pos)]
+        if senses and not any(word in sense.words for sense in senses):
+            return False
+        for form in (word, *wordnet.base_forms(word, "n")):
+            nouns = wordnet.senses(form, "n")
+            if nouns and form in nouns[0].words and not nouns[0].is_instance:
+                return None if of_people else True
+        return None
 
     return is_common
 

@@ -27,6 +27,7 @@ _PLAIN: Final = re.compile(r"[a-z]{3,}")
 # nouns that say too little, or of which a text has many, to tell which thing is meant
 _UNTOLD_WORDS: Final = """
     place thing way time year work area person people man woman member group part use concept idea word name total unit
+    endemic figure view supposition notion term matter
     number amount lot series set pair source subject feature aspect element practice activity process state
     """
 _UNTOLD: Final = NO_CLASS | RELATIONAL | frozenset(_UNTOLD_WORDS.split())
@@ -53,6 +54,11 @@ class Named:
         return "" if self.person is None else "who" if self.person else "which"
 
 
+def speaks_of_a_person(text: str) -> bool:
+    """Say whether a text has a pronoun for one."""
+    return bool(_HE.search(text) or _SHE.search(text))
+
+
 def named(frames: Sequence[Frame], text: str, title: str, wordnet: WordNet) -> dict[str, Named]:
     """Return how each subject of a passage's claims may be called, by `Frame.key`."""
     by_key: dict[str, list[Frame]] = {}
@@ -76,7 +82,8 @@ def _named(key: str, frames: Sequence[Frame], text: str, title: str, wordnet: Wo
     classes = [(c, f.number) for f in frames for c in _classes(f) if not f.lead[1]]
     person = _is_person([c for f in frames for c in _kinds(f)], frames, text, wordnet)
     if many.pop():
-        return Named("they", person=person)
+        sure = person or head.pos_ == "NOUN" or any(_kinds(f) for f in frames)  # else a people's name
+        return Named("they", person=person if sure else None)
     noun, of = next(((c, n) for c, n in classes if _is_telling(c, wordnet)), ("", -1))
     if person:
         he, she = bool(_HE.search(text)), bool(_SHE.search(text))
@@ -127,6 +134,9 @@ def _is_person(classes: Sequence[str], frames: Sequence[Frame], text: str, wordn
     files = {_file(c, wordnet) for c in classes} - {""}
     if any(is_person_noun(c) for c in classes) or "noun.person" in files:
         return True
+    titles = [c.lemma_.lower() for c in head.subtree if c.dep_ in ("compound", "nmod", "appos") and c.pos_ == "NOUN"]
+    if any(is_person_noun(title) or _file(title, wordnet) == "noun.person" for title in titles):
+        return None  # "the mathematician Poncelet"
     if head.pos_ == "NOUN" and files and not files & _PEOPLE_FILES:
         return None if is_person_noun(head.lemma_.lower()) else False
     if head.pos_ == "NOUN":
@@ -134,7 +144,7 @@ def _is_person(classes: Sequence[str], frames: Sequence[Frame], text: str, wordn
         if is_person_noun(head.lemma_.lower()) or file in _PEOPLE_FILES or not file:
             return None
         return False
-    sexed = bool(_HE.search(text) or _SHE.search(text))
+    sexed = speaks_of_a_person(text)
     if files:
         return False if not sexed or head.ent_type_ != "PERSON" else None
     definite = any(c.dep_ == "det" and c.lower_ == "the" for c in head.lefts)

@@ -143,7 +143,7 @@ _NOUNS: Final = """
     writer: author
     author[kind]: writer
     film: movie
-    category: class
+    category[of]: class
     era: epoch
     epoch: era
     feature[kind]: characteristic
@@ -170,7 +170,6 @@ _NOUNS: Final = """
     kind: sort
     sort: kind
     majority: bulk
-    amount: quantity
     component: constituent
     constituent: component
     purpose: aim
@@ -351,6 +350,8 @@ def _stands(token: Token, place: str) -> bool:
         return any(c.lower_ in ("academic", "scientific", "interdisciplinary") for c in token.lefts)
     if place == "preverb":
         return token.head.i == token.i + 1
+    if place == "of":
+        return any(c.lower_ == "of" for c in right)
     if place == "region":
         return any(c.dep_ == "amod" and _REGIONS.fullmatch(c.lower_) for c in token.lefts)
     return True

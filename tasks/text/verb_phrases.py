@@ -68,7 +68,7 @@ RULES: Final = (
     Rule("cover an area of", ".*", ("have an area of",)),
     Rule("have an area of", ".*", ("cover an area of",)),
     Rule("date back to", ".*", ("date from",), "no adverb"),
-    Rule("live in", ".*", ("inhabit",), "plural no adverb present"),
+    Rule("live in", "(the )?[A-Z]", ("inhabit",), "plural no adverb present"),
     Rule("inhabit", ".*", ("live in",), "no adverb"),
     Rule("receive", "(the|a|an) .*(Prize|Award|Medal)", ("be awarded",), "no adverb past"),
     Rule("win", "(the|a|an) .*(Prize|Award|Medal)", ("be awarded",), "no adverb past"),

@@ -28,12 +28,16 @@ _PASSIVE_WORDS: Final = """
     inspire introduce invade invent launch lead manufacture name occupy organize overthrow paint perform pioneer play
     popularize produce promote propose publish reform record release replace revolutionize rule sponsor support
     surround use speak house employ defend study treat detect transmit generate emit absorb protect maintain inhabit
-    threaten reject accept criticize praise sign cross border regulate explain hunt damage visit
+    threaten reject accept criticize praise sign border regulate explain hunt damage visit
     transform translate unify win write dominate govern administer operate own manage orbit host
     """
 _PASSIVE: Final = frozenset(_PASSIVE_WORDS.split())
 # passives with "by" that do not tell who does it
 _NO_AGENT: Final = frozenset({"know", "follow", "precede", "mean", "accompany", "characterize", "mark", "bear"})
+_SINGULAR_S: Final = frozenset(
+    {"mathematics", "physics", "politics", "economics", "ethics", "athletics", "mechanics", "dynamics", "genetics"}
+    | {"linguistics", "electronics", "acoustics", "optics", "news", "gymnastics", "aesthetics", "thermodynamics"}
+)
 _BOUND: Final = frozenset({"all", "each", "every", "no", "few", "any", "most", "own"})  # these change with their place
 _LONGEST: Final = 8  # tokens of what changes place
 
@@ -80,7 +84,7 @@ def _is_plain(tokens: list[Token]) -> bool:
 
 def is_plural_phrase(head: Token) -> bool:
     """Say whether a noun phrase that is no subject has a plural verb as one."""
-    many = head.tag_ in ("NNS", "NNPS") and not head.lower_.endswith("ics")  # mathematics
+    many = head.tag_ in ("NNS", "NNPS") and head.lower_ not in _SINGULAR_S
     return many or any(c.dep_ == "conj" for c in head.children)
 
 
@@ -98,6 +102,8 @@ def active(wording: Wording) -> list[Word] | None:
     if head.tag_ == "NN" and not any(c.dep_ in ("det", "poss", "amod", "compound") for c in head.lefts):
         return None  # "by hand"
     phrase = list(doc[agent.first + 1 : agent.end])
+    if any(t.lower_ == "by" for t in phrase):
+        return None  # several, told apart
     others = [p for p in frame.parts if p != agent]
     if any(t.dep_ == "prep" and t.lower_ != "of" for t in phrase) and others:
         return None  # where these belong is not sure
@@ -150,8 +156,13 @@ def passive(wording: Wording) -> list[Word] | None:
     doc, root, parts = frame.doc, frame.root, frame.parts
     if not parts or parts[0].dep != "dobj" or parts[0].root.pos_ not in ("NOUN", "PROPN"):
         return None
-    if any(p.dep not in ("prep", "npadvmod") or p.root.lower_ == "by" for p in parts[1:]):
+    if any(not _is_adjunct(p) for p in parts[1:]):
         return None
+    noun = parts[0].root
+    if any(c.dep_ == "nummod" for c in noun.children) and (noun.tag_ == "NN" or not noun.text.islower()):
+        return None  # a quantity: "112 TWh"
+    if any(t.dep_ == "prep" and t.lower_ != "of" for t in doc[parts[0].first : parts[0].end]):
+        return None  # it may be the verb's own
     if parts[0].root.ent_type_ in ("QUANTITY", "CARDINAL", "PERCENT", "MONEY", "DATE"):
         return None
     if not _is_plain(list(doc[parts[0].first : parts[0].end])) or not _is_plain(list(doc[slice(*frame.subject)])):
@@ -167,6 +178,15 @@ def passive(wording: Wording) -> list[Word] | None:
     rest = [w for p in parts[1:] for w in wording.words((p.first, p.end))]
     thing = wording.words((parts[0].first, parts[0].end))
     return [*_lead(wording), *thing, *told, *wording.put("by"), *wording.subject, *rest]
+
+
+def _is_adjunct(part: Part) -> bool:
+    """Say whether a part is surely the verb's own: a time, a place, or "as"."""
+    if part.dep == "npadvmod":
+        return True
+    things = [c for c in part.root.children if c.dep_ == "pobj"]
+    named = any(c.ent_type_ in ("DATE", "GPE", "LOC") for c in things)
+    return part.dep == "prep" and part.root.lower_ != "by" and (named or part.root.lower_ == "as")
 
 
 def _is_own_role(part: Part) -> bool:

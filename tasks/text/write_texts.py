@@ -69,11 +69,12 @@ def run(stage: Stage, params: Params) -> Report:
     claim_ids = {key: [row["claim_id"] for row in rows] for key, rows in _claims(stage).items()}
     work = {key: (_input_hash(job), job) for key, job in jobs.items()}
     names = {key: row["title"] for key, row in passages.items()}
-    found, rejects = stored_values(
-        stage, STORED, _stored_params(params), texts_of, work, unit="passage", names=names
-    )  # fmt: skip
+    chosen = _stored_params(params)
+    found, rejects = stored_values(stage, STORED, chosen, texts_of, work, unit="passage", names=names)
+    rejects |= {key: Reject(value["reason"], value["detail"]) for key, value in found.items() if "reason" in value}
     stage.check_rejects("passage", len(jobs), len(rejects))
-    rows = [_row(passages[key], claim_ids[key], jobs[key], value) for key, value in found.items()]
+    kept = {key: value for key, value in found.items() if key not in rejects}
+    rows = [_row(passages[key], claim_ids[key], jobs[key], value) for key, value in kept.items()]
     out = stage.out(OUT)
     parents = {key: row["page_id"] for key, row in passages.items()}
     write_table(out / "texts.parquet", rows, TEXTS)
@@ -171,13 +172,13 @@ def _input_hash(job: Job) -> str:
 
 
 def texts_of(job: Job) -> dict[str, Any]:
-    """Return what the store keeps of a passage. Raises Reject where its claims cannot be told."""
+    """Return what the store keeps of a passage: its texts, or why its claims cannot be told."""
     resources = Resources(_parser(), _wordnet(job.wordnet), Usage(job.pairs))
     choices = Choices(job.chosen.synonyms, job.chosen.restructure)
     rng = item_rng(job.chosen.seed, job.stage, job.passage_id)
     told = retell(job.passage, job.claims, job.false_claim, resources, choices, rng)
     if isinstance(told, Reject):
-        raise told
+        return {"reason": told.reason, "detail": told.detail}
     window = told.window
     return {
         "factual": told.factual,
@@ -203,9 +204,7 @@ def _wordnet(folder: Path) -> WordNet:
 # --- what is written ---
 
 
-def _row(
-    passage: Mapping[str, Any], claim_ids: Sequence[str], job: Job, value: Mapping[str, Any]
-) -> dict[str, Any]:  # fmt: skip
+def _row(passage: Mapping[str, Any], claim_ids: Sequence[str], job: Job, value: Mapping[str, Any]) -> dict[str, Any]:
     return {
         **{name: passage[name] for name in ("passage_id", "page_id", "title", *OWED)},
         "claim_ids": claim_ids,

@@ -223,3 +223,11 @@ def test_swapped_tokens_are_those_that_the_false_claim_tells_otherwise(resources
     assert swapped("It is an old lake in Laos.", "It is a new lake in Laos.") == {"old": "new"}
     assert swapped("It is a large lake in Laos.", "It is a large salt pan in Laos.") == {"lake": "salt pan"}
     assert swapped("It is an oak.", "It was no fir.") is None
+
+
+def test_a_surname_that_is_a_word_too_keeps_its_capital(resources: Resources) -> None:
+    claims, passage = ["Lake wrote songs.", "Lake lived in Oslo."], "Lake wrote songs. He lived in Oslo."
+    for seed in range(8):
+        found = retell(Passage(passage, "Anna Lake"), claims, None, resources, FREE, np.random.default_rng(seed))
+        assert isinstance(found, Told)
+        assert "lake" not in found.factual
