@@ -93,7 +93,7 @@ def all_functions() -> dict[str, Any]:
     from tasks.content import HashMemory
     from tasks.keys import StoredFunction
     from tasks.physics import evaluate_surrogate, records, simulation_job, train_surrogate
-    from tasks.text import extract_claims, passages
+    from tasks.text import extract_claims, passages, write_texts
     from tasks.video import cutting, fingerprints, scan, shots, takes
 
     content = StoredFunction(HashMemory.FUNCTION, HashMemory.VERSION, "tasks.content", libraries=())
@@ -115,6 +115,7 @@ def all_functions() -> dict[str, Any]:
             llm_answers.STORED,
             passages.STORED,
             extract_claims.STORED,
+            write_texts.STORED,
         ]
     }
 

