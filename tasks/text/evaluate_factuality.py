@@ -22,6 +22,7 @@ from tasks.learning.exact import choose_device, exactly
 from tasks.stage import Report, Stage, StrictModel, stage_main
 from tasks.tables import read_table, write_table
 from tasks.text.decision import Decision, text_is_factual
+from tasks.text.drawn_triplets import balanced_accuracy
 from tasks.text.evaluation import (
     Case,
     Found,
@@ -52,7 +53,6 @@ from tasks.text.records import (
 from tasks.text.retriever import Searcher, documents_searched
 from tasks.text.search import recall_at, windows_of_claims
 from tasks.text.shortcuts import claim_only, text_only
-from tasks.text.triplets import balanced_accuracy
 from tasks.text.verifier import TrainedJudge, load_judge
 from tasks.text.wordnet import WordNet
 from tasks.text.wordnet_files import wordnet_folder

@@ -8,8 +8,8 @@ from spacy.language import Language
 
 from tasks.text.claims import Passage, extract_all
 from tasks.text.decision import Decision, Judge, decide_all, text_is_factual
+from tasks.text.drawn_triplets import balanced_accuracy
 from tasks.text.sentences import sentence_spans
-from tasks.text.triplets import balanced_accuracy
 
 Search = Callable[[Sequence[str], int], list[list[str]]]
 

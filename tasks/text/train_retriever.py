@@ -27,6 +27,7 @@ from tasks.learning.shown import shown
 from tasks.learning.task import Loss, Task, Trained
 from tasks.stage import Plan, Report, Stage, StrictModel, item_rng, stage_main
 from tasks.tables import read_table
+from tasks.text.drawn_triplets import held_out_pages
 from tasks.text.encoders import TOKENIZER, EncoderSources, Texts, fetched_encoder, load_body, padded
 from tasks.text.evidence import evidence_text
 from tasks.text.pairs import Pair, drawn_pairs, neighbouring_batches
@@ -45,7 +46,6 @@ from tasks.text.retriever import (
 from tasks.text.search import Index, WordIndex, recall_at, windows_of_claims
 from tasks.text.sentences import sentence_spans
 from tasks.text.training_curves import draw_training, training_figures, training_plan
-from tasks.text.triplets import held_out_pages
 
 STORED = StoredFunction(
     "text.train_retriever", "1", "tasks.text.train_retriever", ("torch", "transformers", "tokenizers", "numpy", "bm25s")

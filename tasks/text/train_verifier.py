@@ -28,10 +28,10 @@ from tasks.learning.task import Loss, Task, Trained
 from tasks.stage import Plan, Report, Stage, StrictModel, item_rng, stage_main
 from tasks.tables import read_table
 from tasks.text.decision import LABELS
+from tasks.text.drawn_triplets import Triplet, balanced, balanced_accuracy, held_out_pages
 from tasks.text.encoders import TOKENIZER, EncoderSources, Texts, fetched_encoder, load_body
 from tasks.text.records import NLI_TRIPLETS
 from tasks.text.training_curves import draw_training, training_figures, training_plan
-from tasks.text.triplets import Triplet, balanced, balanced_accuracy, held_out_pages
 from tasks.text.verifier import Design, Read, Reader, Verifier, judged, saved_config
 
 STORED = StoredFunction(
