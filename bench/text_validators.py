@@ -1,15 +1,15 @@
 """What the checks of falsifications catch, and how many pairs pass: python -m bench.text_validators
 
 Seeded pairs, good ones and bad ones of each kind, are made of the project's own claims by rules and lists that the
-checks do not use (tests/tasks/text/falsifications.py). Then every passage is falsified: how many are accepted, why the
-others are not, and what a passage costs.
+checks do not use (tests/tasks/text/falsifications.py). Then every passage is falsified as the stage does it, with the
+text of its page: how many are accepted, why the others are not, and what that costs.
 """
 
 import argparse
 import json
 import os
 import time
-from collections import Counter, defaultdict
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -19,36 +19,36 @@ import pyarrow.parquet as pq
 HERE = Path(__file__).resolve().parent
 ROWS = HERE / "text_validators.json"
 CURATED = HERE.parent / "data/curated/claims/claims.parquet"
-RAW = HERE.parent / "data/raw/passages/passages.parquet"
+RAW = HERE.parent / "data/raw/passages"
 
 
-def measure(wordnet: Path, claims: Path, passages: Path, seed: int) -> dict[str, object]:
+def measure(wordnet: Path, claims: Path, raw: Path, seed: int) -> dict[str, object]:
     """Return the rows of the seeded pairs and the figures of the run over all passages."""
     from tasks.stage import item_rng
-    from tasks.text.falsification import Falsified, Sources, falsify
+    from tasks.text.falsification import Falsified, Sources
+    from tasks.text.falsify_claims import falsify_all, parsed_claims
     from tasks.text.parser import load_parser
-    from tasks.text.slots import Parsed, parse
     from tasks.text.validators import Limits
     from tasks.text.wordnet import WordNet
     from tests.tasks.text.falsifications import Claimed, judged, seeded, table
 
     nlp, rows = load_parser(), pq.read_table(claims).to_pylist()
-    told: dict[str, list[Parsed]] = defaultdict(list)
-    for row, parsed in zip(rows, parse((row["claim"] for row in rows), nlp), strict=True):
-        told[row["passage_id"]].append(parsed)
-    texts = {row["passage_id"]: row for row in pq.read_table(passages).to_pylist()}
+    told = parsed_claims(rows, nlp)
+    passages = {row["passage_id"]: row for row in pq.read_table(raw / "passages.parquet").to_pylist()}
+    pages = {row["page_id"]: row["text"] for row in pq.read_table(raw / "pages.parquet").to_pylist()}
     begun = time.process_time()
-    every = [parsed for group in told.values() for parsed in group]
-    sources = Sources.of(WordNet(wordnet), every, [row["text"] for row in texts.values()])
+    every = [parsed for group in told.values() for _, parsed in group]
+    sources = Sources.of(WordNet(wordnet), every, list(pages.values()))
     sources_s, begun = time.process_time() - begun, time.process_time()
-    outcomes = []
-    for passage_id, group in told.items():
-        row, rng = texts[passage_id], item_rng(seed, "falsify_claims", passage_id)
-        outcomes.append(falsify(row["text"], row["title"], group, sources, rng))
+    outcomes = falsify_all(told, passages, pages, sources, nlp, lambda i: item_rng(seed, "falsify_claims", i), Limits())
+    found = [outcome for _, outcome in outcomes]
     falsify_s = time.process_time() - begun
-    accepted = [outcome for outcome in outcomes if isinstance(outcome, Falsified)]
-    reasons = Counter(outcome.reason for outcome in outcomes if not isinstance(outcome, Falsified))
-    items = [Claimed(i, texts[i]["text"], texts[i]["title"], tuple(group)) for i, group in told.items()]
+    accepted = [outcome for outcome in found if isinstance(outcome, Falsified)]
+    reasons = Counter(outcome.reason for outcome in found if not isinstance(outcome, Falsified))
+    items = [
+        Claimed(i, passages[i]["text"], pages[passages[i]["page_id"]], passages[i]["title"], tuple(p for _, p in group))
+        for i, group in told.items()
+    ]
     cases = list(seeded(items, np.random.default_rng(seed)))
     return {
         "claims": len(rows),
@@ -71,13 +71,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--wordnet", type=Path, help="folder of WordNet's database files; else those that are fetched")
     parser.add_argument("--claims", type=Path, default=CURATED)
-    parser.add_argument("--passages", type=Path, default=RAW)
+    parser.add_argument("--raw", type=Path, default=RAW, help="folder of pages.parquet and passages.parquet")
     parser.add_argument("--seed", type=int, default=0)
     told = parser.parse_args()
     downloads = downloads_folder(HERE.parent)
     wordnet = told.wordnet or wordnet_folder(downloads, lambda source: fetch(source, downloads))
     load = psutil.getloadavg()[0]
-    found = measure(wordnet, told.claims, told.passages, told.seed)
+    found = measure(wordnet, told.claims, told.raw, told.seed)
     rows = found["rows"]
     assert isinstance(rows, list)
     print(f"{'kind':16}{'pairs':>7}{'rejected':>10}{'right':>8}{'by the check meant':>20}")

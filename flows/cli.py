@@ -2,6 +2,7 @@
 
 import logging
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -166,6 +167,35 @@ def refresh(repo: Repo = Path()) -> None:
     failed = [command for command in commands if subprocess.run(command, shell=True, cwd=root, check=False).returncode]
     if failed:
         _fail(f"not refreshed: {'; '.join(failed)}")
+
+
+@app.command()
+def check(
+    files: Annotated[
+        list[Path],
+        typer.Argument(metavar="FILE...", help="Texts of your own.", exists=True, dir_okay=False, resolve_path=True),
+    ],
+    repo: Repo = Path(),
+) -> None:
+    """Judge files of your own by what the pipeline has made: by each stage's `meta: {check: COMMAND}`, with the files.
+
+    Ends with the highest code that a command ended with.
+    """
+    from flows.graph import Project, ProjectError
+    from tasks.env import checkout_root, configure
+
+    root = checkout_root(repo)
+    configure(root)
+    try:
+        nodes = Project.open(root).nodes.values()
+    except ProjectError as error:
+        _fail(str(error))
+    commands = list(dict.fromkeys(str(node.meta["check"]) for node in nodes if "check" in node.meta))
+    if not commands:
+        _fail(f"{root}: no stage says how a file is judged (meta.check)")
+    names = shlex.join(str(path) for path in files)
+    codes = [subprocess.run(f"{command} {names}", shell=True, cwd=root, check=False).returncode for command in commands]
+    raise SystemExit(max(codes))
 
 
 @app.command()

@@ -22,6 +22,7 @@ import psutil
 from filelock import FileLock
 
 from tasks import env
+from tasks.credentials import WORDS
 
 if TYPE_CHECKING:
     from dvc.repo import Repo
@@ -35,7 +36,7 @@ FLOW_RUN = "HEADRACE_FLOW_RUN_ID"
 STUDY_CELL = "HEADRACE_STUDY_CELL"
 
 _SOURCE_CODE = (".py", ".sh", ".ipynb", ".r", ".R", ".jl")  # told by the git commit
-_SECRET = "token|sig|key|passw|secret|credential"  # in names of parameters
+_SECRET = "|".join(sorted(WORDS))  # in names of parameters
 _FLUSH_EVERY = 500  # metrics a batch
 _MAX_PLOT_BYTES = 50_000_000
 

@@ -16,8 +16,10 @@ from pydantic import BaseModel
 
 from tasks.llm_answers import STORED, Keeper, Question, find_answers
 from tasks.llm_budget import BudgetError, Ledger, LlmError, Usage, estimated_prompt
-from tasks.llm_client import EndpointError, Said, Sender, open_client
+from tasks.llm_client import EndpointError, Sender
+from tasks.llm_http import open_connections
 from tasks.llm_messages import Template, read_answer, render, repaired, response_format_of
+from tasks.llm_response import Said
 from tasks.llm_settings import Endpoint, Limits, Llm, Sampling
 from tasks.store import Store
 from tasks.tables import Reject
@@ -100,24 +102,23 @@ def ask(
     sampling: Sampling,
     endpoint: Endpoint,
     store: Store,
-    limits: Limits | None = None,
-    *,
     ledger: Ledger | None = None,
+    *,
     progress: Callable[[Answer[Value]], None] | None = None,
 ) -> Iterator[Answer[Value]]:
     """Yield an answer for each request, in their order; `endpoint.concurrency` of them are under way at a time.
 
-    `progress` is called with each as it is done, in the caller's thread; `ledger` counts what is sent and spent.
+    `progress` is called with each as it is done, in the caller's thread; `ledger` counts what is sent and spent, and
+    holds the limits; several calls may share one, and its limits then hold for all of them.
     Raises EndpointError, BudgetError and what the store raises, after the answers in flight are kept: run again, it
     goes on from there. Reasons of a reject: those of `read_answer`; "not_text" (data that is no Unicode), "refused"
     (by the endpoint) and "no_answer" (no try brought one), which are not kept and asked again by the next run.
     """
     ledger = ledger or Ledger()
-    ledger.limits = limits or Limits()
     store.refresh(STORED.name)
     stop = threading.Event()
-    with store.writer() as writer, open_client(endpoint) as client:
-        crew = _Crew(store, Keeper(writer), Sender(endpoint, client, ledger, stop), ledger, stop)
+    with store.writer() as writer, open_connections(endpoint) as connections:
+        crew = _Crew(store, Keeper(writer), Sender(endpoint, connections, ledger, stop), ledger, stop)
         yield from crew.answers(_talks(requests, sampling, store, ledger), endpoint.concurrency, progress)
 
 

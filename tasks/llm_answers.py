@@ -13,7 +13,7 @@ from typing import Any
 
 from tasks.keys import StoredFunction, canonical_json, key_of_json
 from tasks.llm_budget import Usage
-from tasks.llm_client import Said
+from tasks.llm_response import Said
 from tasks.store import Store, Writer
 
 # Its version is that of the record, not of the code: a new one pays for every answer again.

@@ -1,7 +1,9 @@
 """Tokens and money of language models: counted from the answers, estimated where they do not say, stopped in time.
 
 A limit is hard: before a request is sent, the most that it can cost is set aside (a token for each of its bytes, and
-an answer of max_tokens), so requests in flight count too.
+an answer of max_tokens), so requests in flight count too. That much is counted as spent where nobody tells what it was:
+an answer without usage, a time-out, a broken connection, a gateway that stopped waiting (HTTP 504, 524), which may be
+charged. Other errors count as free.
 """
 
 import threading
@@ -59,13 +61,16 @@ def estimated_prompt(messages: Sequence[dict[str, str]]) -> int:
 
 
 class Ledger:
-    """What a run has sent and spent so far. Shared by the threads that send; `figures` are for MLflow."""
+    """What a run has sent and spent so far, within `limits`. Shared by the threads that send; `figures` are for MLflow.
 
-    def __init__(self) -> None:
+    `spent` may be more than the usage of the answers: see the module on what nobody tells.
+    """
+
+    def __init__(self, limits: Limits | None = None) -> None:
         self.calls = 0  # requests sent, with those that failed
         self.stored = 0  # answers that were in the store
         self.spent = Usage()
-        self.limits = Limits()
+        self.limits = limits or Limits()
         self._held = Usage()
         self._in_flight = 0
         self._changed = threading.Condition()
@@ -90,10 +95,19 @@ class Ledger:
     def settle(self, most: Usage, used: Usage) -> None:
         """Put what a call has cost in the place of the `most` that was set aside for it."""
         with self._changed:
-            self._in_flight -= 1
-            self._held += Usage(-most.prompt_tokens, -most.completion_tokens, -most.estimated)
+            self._release(most)
             self.spent += used
-            self._changed.notify_all()
+
+    def give_back(self, most: Usage) -> None:
+        """Take back a call that was not sent."""
+        with self._changed:
+            self._release(most)
+            self.calls -= 1
+
+    def _release(self, most: Usage) -> None:
+        self._in_flight -= 1
+        self._held += Usage(-most.prompt_tokens, -most.completion_tokens, -most.estimated)
+        self._changed.notify_all()
 
     def count_stored(self, answers: int) -> None:
         """Count answers that the store had."""

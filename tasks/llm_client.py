@@ -3,49 +3,39 @@
 The key is read from the environment for each request and goes into its header, nowhere else.
 """
 
-import contextlib
-import email.utils
 import json
 import logging
 import os
 import random
 import threading
 import time
-import urllib.parse
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import httpx2
 
-from tasks.llm_budget import Ledger, LlmError, Usage, estimated_prompt, estimated_tokens
+from tasks.credentials import without_queries
+from tasks.llm_budget import Ledger, LlmError, Usage
+from tasks.llm_http import Connections, Response, TooLongError
 from tasks.llm_messages import Message
+from tasks.llm_response import NoAnswer, Said, error_text, is_out_of_quota, retry_after_s, said_in, scrubbed
 from tasks.llm_settings import Endpoint
 from tasks.tables import Reject
 
 log = logging.getLogger(__name__)
 
-_BODY_BYTES = 32 << 20  # of an answer; more is no answer
-_AGAIN = {408, 409, 425, 429, 500, 502, 503, 504, 529}  # what passes
-_FOR_ALL = {401, 402, 403, 404, 405}  # what the next request would meet too
-_SECRET_CHARACTERS = 8  # shorter "keys" (none, EMPTY) are no secrets, but words that answers have
+_AGAIN = {408, 409, 425, 429}  # what passes, as all from 500 on
+_LOST = {504, 524}  # a gateway stopped waiting: the answer may have been made and be charged
+_FOR_ALL = {401, 402, 404, 405}  # what the next request would meet too; 403 only where nothing was answered
 _TOLD_WAIT_S = 5.0  # a shorter wait is not worth a line
-_LOOPBACK = ("localhost", "127.0.0.1", "::1")
+# Of stored answers: a row of requests that fail in run after run, with nothing else left to ask, is not longer.
+_FAILING_SHARE = 0.1
+_LONGEST_ROW = 4  # such rows, in failures_in_a_row
 
 
 class EndpointError(LlmError):
     """An endpoint that gives no answers."""
-
-
-@dataclass(frozen=True)
-class Said:
-    """An answer as it came. It holds no time and no id, which would differ where the answer does not."""
-
-    content: str
-    finish_reason: str
-    model: str  # as the endpoint names it
-    fingerprint: str
-    usage: Usage
 
 
 class Stopped(Exception):
@@ -55,16 +45,25 @@ class Stopped(Exception):
 class _Failed(Exception):
     """One try that brought no answer. `wait_s`: how long the endpoint asks to wait. `lost`: it may be charged."""
 
-    def __init__(self, why: str, *, wait_s: float | None = None, is_busy: bool = False, lost: bool = False) -> None:
+    def __init__(
+        self,
+        why: str,
+        *,
+        wait_s: float | None = None,
+        is_busy: bool = False,
+        is_reached: bool = True,
+        lost: bool = False,
+    ) -> None:
         super().__init__(why)
-        self.why, self.wait_s, self.is_busy, self.lost = why, wait_s, is_busy, lost
+        self.why, self.wait_s, self.is_busy, self.is_reached, self.lost = why, wait_s, is_busy, is_reached, lost
 
 
 class Sender:
     """Sends requests to one endpoint, from any number of threads, until `stop` is set."""
 
-    def __init__(self, endpoint: Endpoint, client: httpx2.Client, ledger: Ledger, stop: threading.Event) -> None:
-        self._endpoint, self._client, self._ledger, self._stop = endpoint, client, ledger, stop
+    def __init__(self, endpoint: Endpoint, connections: Connections, ledger: Ledger, stop: threading.Event) -> None:
+        self._endpoint, self._connections, self._ledger, self._stop = endpoint, connections, ledger, stop
+        self._address = without_queries(endpoint.base_url)
         self._answered = 0
         self._failed_in_a_row = 0
         self._open_at = 0.0  # time.monotonic before which the endpoint wants no request
@@ -93,7 +92,7 @@ class Sender:
                 answered = self._answered
                 wait_s = self._wait_after(failed, tries, jitter)
                 if wait_s is None:
-                    raise self._given_up(failed.why, tries) from None
+                    raise self._given_up(failed, tries) from None
                 log.debug("%s: %s; another try follows in %.1f s", self._address, failed.why, wait_s)
                 self._pause(wait_s)
             else:
@@ -104,80 +103,72 @@ class Sender:
 
     # --- one try ---
 
-    @property
-    def _address(self) -> str:
-        return self._endpoint.base_url
-
     def _try(self, body: bytes, messages: Sequence[Message], most: Usage) -> Said:
         """Send once. What it may have cost is in the ledger whatever happens."""
+        key = _key(self._endpoint.key_variable)
         self._ledger.take(most)
-        used = Usage()
+        if self._stop.is_set():  # while it waited for its share of the budget
+            self._ledger.give_back(most)
+            raise Stopped
+        used, not_told = Usage(), replace(most, estimated=1)
         try:
-            said = self._read(*self._post(body), messages)
-            used = said.usage
+            said = self._read(self._post(body, key), key, messages)
+            used = not_told if said.usage.estimated else said.usage
             return said
         except _Failed as failed:
-            used = Usage(most.prompt_tokens, most.completion_tokens, 1) if failed.lost else used
+            used = not_told if failed.lost else used
             raise
         finally:
             self._ledger.settle(most, used)
 
-    def _post(self, body: bytes) -> tuple[int, httpx2.Headers, bytes, str]:
-        """Return status, headers and body of the response, and the key that was sent ("" for none)."""
-        key = _key(self._endpoint.key_variable)
+    def _post(self, body: bytes, key: str) -> Response:
         headers = {"Content-Type": "application/json", "Accept": "application/json"}
         if key:
             headers["Authorization"] = f"Bearer {key}"
-        deadline = time.monotonic() + self._endpoint.answer_timeout_s
-        data = bytearray()
         try:
-            with self._client.stream("POST", self._endpoint.chat_url, content=body, headers=headers) as response:
-                for chunk in response.iter_bytes():
-                    data += chunk
-                    if time.monotonic() > deadline:
-                        raise httpx2.ReadTimeout("the answer came too slowly")
-                    if len(data) > _BODY_BYTES:
-                        raise _Failed(f"answer of more than {_BODY_BYTES} bytes", lost=True)
-                return response.status_code, response.headers, bytes(data), key
+            return self._connections.post(body, headers)
         except (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.ProxyError) as error:
-            raise _Failed(f"no connection ({type(error).__name__}: {_scrubbed(str(error), key)[:200]})") from None
-        except httpx2.TimeoutException:
+            why = f"no connection ({type(error).__name__}: {without_queries(scrubbed(str(error), key))[:200]})"
+            raise _Failed(why, is_reached=False) from None
+        except TimeoutError:
             raise _Failed(f"no whole answer in {self._endpoint.answer_timeout_s:g} s", lost=True) from None
+        except TooLongError as error:
+            raise _Failed(str(error), lost=True) from None
         except httpx2.HTTPError as error:  # not its text: it may repeat what was sent
             raise _Failed(f"the connection broke ({type(error).__name__})", lost=True) from None
+        except (httpx2.InvalidURL, UnicodeError) as error:
+            raise EndpointError(
+                f"{self._address}: no address ({type(error).__name__}): correct run.llm.endpoint.base_url"
+            ) from None
 
-    def _read(self, status: int, headers: httpx2.Headers, body: bytes, key: str, messages: Sequence[Message]) -> Said:
-        if status != 200:
-            self._raise_for(status, headers, body, key)
+    def _read(self, response: Response, key: str, messages: Sequence[Message]) -> Said:
+        if response.status != 200:
+            self._raise_for(response, key)
         try:
-            answer = json.loads(body)
-            choice = answer["choices"][0]
-            content = _text(choice["message"].get("content"))
-            usage = answer.get("usage")
-        except (ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError):
-            raise _Failed("HTTP 200 whose body is no chat completion, or half of one", lost=True) from None
-        content = _scrubbed(content, key)
-        return Said(
-            content,
-            _scrubbed(_text(choice.get("finish_reason")), key),
-            _scrubbed(_text(answer.get("model")), key),
-            _scrubbed(_text(answer.get("system_fingerprint")), key),
-            _usage(usage, messages, content),
-        )
+            return said_in(response.body, key, messages)
+        except NoAnswer as error:
+            raise _Failed(str(error), lost=True) from None
 
-    def _raise_for(self, status: int, headers: httpx2.Headers, body: bytes, key: str) -> None:
-        why = f"HTTP {status}: {_error_text(body, key)}"
-        if status in _AGAIN and not _out_of_quota(body):
-            raise _Failed(why, wait_s=_retry_after_s(headers), is_busy=status == 429)
-        if status in _FOR_ALL or status < 400 or status in _AGAIN:
-            remedy = {
-                401: f"set {self._endpoint.key_variable} to a key that the endpoint takes",
-                403: f"set {self._endpoint.key_variable} to a key that may use this model",
-                404: "check run.llm.endpoint.base_url, and that the endpoint has the model of that name",
-                405: "check run.llm.endpoint.base_url: it ends before /chat/completions",
-            }.get(status, "check the account" if status >= 400 else "set run.llm.endpoint.base_url to where it leads")
+    def _raise_for(self, response: Response, key: str) -> None:
+        status = response.status
+        why = f"HTTP {status}: {error_text(response.body, key)}"
+        passes = status in _AGAIN or status >= 500
+        if passes and not is_out_of_quota(response.body):
+            wait_s = retry_after_s(response.headers)
+            raise _Failed(why, wait_s=wait_s, is_busy=status == 429, lost=status in _LOST)
+        remedy = {
+            401: f"set {self._endpoint.key_variable} to a key that the endpoint takes",
+            403: f"set {self._endpoint.key_variable} to a key that may use this model",
+            404: "check run.llm.endpoint.base_url, and that the endpoint has the model of that name",
+            405: "check run.llm.endpoint.base_url: it ends before /chat/completions",
+        }.get(status, "check the account" if status >= 400 else "set run.llm.endpoint.base_url to where it leads")
+        # where it takes the key for others, 403 is its word on this request: moderation, most often
+        of_the_key = status == 403 and not self._answered + self._ledger.stored
+        if status in _FOR_ALL or status < 400 or passes or of_the_key:
             raise EndpointError(f"{self._address}: {why}: {remedy}, and run again: what is answered is stored")
-        raise self._counted(Reject("refused", why), why)
+        if status == 403:
+            raise self._counted(Reject("refused", why), why, self._failing(), remedy)
+        raise self._counted(Reject("refused", why), why, self._answered + self._ledger.stored)
 
     # --- waiting and giving up ---
 
@@ -198,7 +189,7 @@ class Sender:
             self._open_at = max(self._open_at, until)
         if is_longer and failed.wait_s >= _TOLD_WAIT_S:
             log.warning("%s: %s; it asks to wait %.0f s", self._address, failed.why, failed.wait_s)
-        return failed.wait_s
+        return max(wait_s, failed.wait_s)  # "0" or "1" of a server that is down would use up all tries at once
 
     def _wait_until_open(self) -> None:
         while (left := self._open_at - time.monotonic()) > 0:
@@ -209,34 +200,33 @@ class Sender:
         if self._stop.wait(seconds) if seconds > 0 else self._stop.is_set():
             raise Stopped
 
-    def _given_up(self, why: str, tries: int) -> Exception:
-        told = f"{why}, at the last of {tries} tries" if tries > 1 else why
-        return self._counted(Reject("no_answer", f"{told}; not stored: the next run of the stage asks again"), why)
+    def _given_up(self, failed: _Failed, tries: int) -> Exception:
+        told = f"{failed.why}, at the last of {tries} tries" if tries > 1 else failed.why
+        reject = Reject("no_answer", f"{told}; not stored: the next run of the stage asks again")
+        return self._counted(reject, failed.why, self._failing() if failed.is_reached else 0)
 
-    def _counted(self, reject: Reject, why: str) -> Exception:
-        """Return `reject`, or what ends the run where it is one too many."""
+    def _failing(self) -> int:
+        """Return how many requests in a row may fail since answers to the others of this run are stored."""
+        return min(int(self._ledger.stored * _FAILING_SHARE), _LONGEST_ROW * self._endpoint.failures_in_a_row)
+
+    def _counted(self, reject: Reject, why: str, allowed: int, remedy: str = "") -> Exception:
+        """Return `reject`, or what ends the run where it is one too many.
+
+        `allowed` in a row are the fault of the requests: a run that goes on from stored answers asks little else.
+        """
         with self._lock:
             self._failed_in_a_row += 1
             count = self._failed_in_a_row
-        if count < self._endpoint.failures_in_a_row:
+        if count < self._endpoint.failures_in_a_row or count <= allowed:
             return reject
-        return EndpointError(
-            f"{self._address}: {count} requests failed in a row, the last with: {why}: see that the endpoint runs and "
-            f"takes such requests (run.llm.endpoint in params.yaml), and run again: what is answered is stored"
+        remedy = remedy or (
+            "see that the endpoint runs and takes such requests (run.llm.endpoint in params.yaml; failures_in_a_row "
+            "where these alone fail)"
         )
-
-
-@contextlib.contextmanager
-def open_client(endpoint: Endpoint) -> Iterator[httpx2.Client]:
-    """Yield the connections to an endpoint. Proxies of the environment are used, but not for this machine itself."""
-    local = urllib.parse.urlsplit(endpoint.base_url).hostname in _LOOPBACK
-    with httpx2.Client(
-        timeout=httpx2.Timeout(endpoint.answer_timeout_s, connect=endpoint.connect_timeout_s, pool=None),
-        limits=httpx2.Limits(max_connections=endpoint.concurrency, max_keepalive_connections=endpoint.concurrency),
-        trust_env=not local,
-        follow_redirects=False,  # the key goes to the endpoint and to nobody else
-    ) as client:
-        yield client
+        return EndpointError(
+            f"{self._address}: {count} requests failed in a row, the last with: {why}: {remedy}, and run again: what "
+            f"is answered is stored"
+        )
 
 
 def _key(variable: str) -> str:
@@ -244,61 +234,3 @@ def _key(variable: str) -> str:
     if not all("!" <= character <= "~" and character not in '"\\' for character in key):
         raise EndpointError(f"{variable} holds characters that no key has (blanks, quotes, beyond ASCII): set it anew")
     return key
-
-
-def _scrubbed(text: str, key: str) -> str:
-    """Return text from the endpoint without the key, which some repeat."""
-    return text.replace(key, "***") if len(key) >= _SECRET_CHARACTERS else text
-
-
-def _text(value: Any) -> str:
-    """Return a text field of a response as Unicode; "" for null. Some endpoints give the content in parts."""
-    if isinstance(value, list):
-        value = "".join(part.get("text") or "" for part in value if isinstance(part, dict))
-    if not isinstance(value, str):
-        return ""
-    return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")  # JSON may hold halves of characters
-
-
-def _usage(told: Any, messages: Sequence[Message], content: str) -> Usage:
-    if isinstance(told, dict):
-        sent, got = told.get("prompt_tokens"), told.get("completion_tokens")
-        if type(sent) is int and type(got) is int and 0 <= sent < 1 << 40 and 0 <= got < 1 << 40:
-            return Usage(sent, got)
-    return Usage(estimated_prompt(messages), estimated_tokens(content), 1)
-
-
-def _error_of(body: bytes) -> dict[str, Any]:
-    """Return the error object of a response, whatever its shape; {} where it has none."""
-    try:
-        told = json.loads(body)
-    except (ValueError, RecursionError):
-        return {}
-    error = told.get("error", told) if isinstance(told, dict) else told
-    return error if isinstance(error, dict) else {"message": json.dumps(error, ensure_ascii=False)}
-
-
-def _error_text(body: bytes, key: str) -> str:
-    """Return what an error response says, on one short line. The key is taken out before anything is cut."""
-    error = _error_of(body)
-    told = error.get("message") or (json.dumps(error, ensure_ascii=False) if error else body.decode("utf-8", "replace"))
-    text = told if isinstance(told, str) else json.dumps(told, ensure_ascii=False)
-    return " ".join(_text(_scrubbed(text, key)).split())[:300] or "no message"
-
-
-def _out_of_quota(body: bytes) -> bool:
-    return "insufficient_quota" in (_error_of(body).get("code"), _error_of(body).get("type"))
-
-
-def _retry_after_s(headers: httpx2.Headers) -> float | None:
-    """Return what Retry-After asks for, seconds: it gives them, or a date, which is taken by the endpoint's clock."""
-    told = headers.get("retry-after", "").strip()
-    with contextlib.suppress(ValueError):
-        return max(float(told), 0.0) if float(told) < float("inf") else None
-    with contextlib.suppress(ValueError, TypeError):
-        until = email.utils.parsedate_to_datetime(told).timestamp()
-        now = time.time()
-        with contextlib.suppress(ValueError, TypeError):
-            now = email.utils.parsedate_to_datetime(headers.get("date", "")).timestamp()
-        return max(until - now, 0.0)
-    return None

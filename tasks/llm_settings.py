@@ -6,12 +6,13 @@
 import urllib.parse
 from typing import Any, Literal
 
-from pydantic import Field, field_validator
+from pydantic import ConfigDict, Field, field_validator
 
-from tasks.sources import without_credentials
+from tasks.credentials import without_credentials
 from tasks.strict import StrictModel
 
 DEFAULT_KEY_VARIABLE = "HEADRACE_LLM_API_KEY"
+_KEPT_IN = "the environment variable that key_variable names, which is sent as a bearer's token"
 ResponseFormat = Literal["json_schema", "json_object", "none"]
 
 
@@ -42,10 +43,12 @@ class Sampling(StrictModel):
 class Endpoint(StrictModel):
     """Where answers come from, and how long they are waited for. Nothing here can change an answer."""
 
+    model_config = ConfigDict(hide_input_in_errors=True)
+
     base_url: str = Field(pattern=r"^https?://", description="up to /v1; what follows is /chat/completions")
     key_variable: str = Field(
         default=DEFAULT_KEY_VARIABLE,
-        pattern=r"^[A-Za-z_][A-Za-z0-9_]*$",
+        pattern=r"^[A-Z_][A-Z0-9_]*$",
         description="environment variable that holds the key; not set: none is sent",
     )
     max_tokens_field: Literal["max_tokens", "max_completion_tokens"] = Field(
@@ -53,7 +56,9 @@ class Endpoint(StrictModel):
     )
     concurrency: int = Field(default=8, ge=1, le=1024, description="requests at a time")
     connect_timeout_s: float = Field(default=10.0, gt=0, description="for a connection")
-    answer_timeout_s: float = Field(default=300.0, gt=0, description="for a whole answer")
+    answer_timeout_s: float = Field(
+        default=300.0, gt=0, description="for a whole answer, from the connection to the last byte"
+    )
     tries: int = Field(
         default=6, ge=1, le=100, description="of one request; HTTP 429 is none while others are answered"
     )
@@ -64,7 +69,7 @@ class Endpoint(StrictModel):
     @field_validator("base_url")
     @classmethod
     def _an_address(cls, value: str) -> str:
-        parts = urllib.parse.urlsplit(without_credentials(value))
+        parts = urllib.parse.urlsplit(without_credentials(value, kept_in=_KEPT_IN))
         if not parts.hostname or parts.port == 0 or parts.fragment:  # .port raises ValueError for what is none
             raise ValueError("an address with a host is expected, as http://127.0.0.1:8080/v1")
         return value

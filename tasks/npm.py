@@ -13,8 +13,8 @@ import re
 import shutil
 import ssl
 import urllib.parse
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,8 @@ PUBLIC_REGISTRY = "https://registry.npmjs.org/"
 # what `npm install` asks for: the short form of a package's document
 _ACCEPT = "application/vnd.npm.install-v1+json; q=1.0, application/json; q=0.8, */*"
 _HASHES = ("sha512", "sha384", "sha256", "sha1")  # of an integrity, the strongest first
-_REMEDY = "check the network and npm's settings (registry, cafile ... in .npmrc or npm_config_ variables)"
+_NO_PROXY = ("", "null", "false")
+_REMEDY = "check the network and npm's settings (registry, proxy, cafile ... in .npmrc or npm_config_ variables)"
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,11 @@ class NpmSettings:
     """npm's settings by their names in .npmrc, e.g. registry, @scope:registry, //host/:_authToken."""
 
     values: Mapping[str, str]
+    places: Mapping[str, str] = field(default_factory=dict)  # where a setting stands: a file, or a variable
+
+    def named(self, key: str) -> str:
+        """Return a setting as messages name it, with the place where it is to be corrected."""
+        return f"npm's setting {key} ({self.places[key]})" if key in self.places else f"npm's setting {key}"
 
     def registry(self, package: str) -> str:
         """Return the address of the registry of a package, with a slash at its end."""
@@ -53,15 +59,17 @@ class NpmSettings:
         key = f"//{parts.netloc.rpartition('@')[2]}{parts.path}"
         while len(key) > len("//"):
             found = {n: self.values.get(f"{key}:{n}") for n in ("_authToken", "_auth", "username", "_password")}
-            if found["_authToken"]:
-                return f"Bearer {found['_authToken']}"
-            if found["_auth"]:
-                return f"Basic {found['_auth']}"
+            for name, kind in (("_authToken", "Bearer"), ("_auth", "Basic")):
+                if value := found[name]:
+                    if not all(" " <= character <= "~" for character in value):
+                        raise SourceError(f"{self.named(f'{key}:{name}')} has signs that none has: set it anew")
+                    return f"{kind} {value}"
             if found["username"] and found["_password"]:
                 try:
                     password = base64.b64decode(found["_password"]).decode()
-                except (binascii.Error, UnicodeDecodeError):
-                    raise SourceError(f"npm's setting {key}:_password is not base64: set it by 'npm login'") from None
+                except (binascii.Error, ValueError):
+                    named = self.named(f"{key}:_password")
+                    raise SourceError(f"{named} is not base64: set it by 'npm login'") from None
                 pair = f"{found['username']}:{password}"
                 return f"Basic {base64.b64encode(pair.encode()).decode()}"
             key = re.sub(r"([^/]+|/)$", "", key)
@@ -83,19 +91,40 @@ class NpmSettings:
         if self.values.get("strict-ssl") == "false":
             return False
         file, inline = self.values.get("cafile"), self.values.get("ca", "").replace("\\n", "\n")
+        if not (file or inline or extra):
+            return True
         try:
-            if file or inline:
-                context = ssl.create_default_context(cafile=file or None, cadata=inline or None)
-            elif extra:
-                context = ssl.create_default_context()
-            else:
-                return True
-            if extra and Path(extra).is_file():  # node too only warns of one that is missing
+            context = ssl.create_default_context(cafile=file or None, cadata=inline or None)
+        except (OSError, ValueError, TypeError) as error:  # TypeError: of an inline one that is not ASCII
+            named = f"{self.named('cafile')} = {file}" if file else self.named("ca")
+            raise SourceError(f"{named} cannot be used ({_said(error)}): correct it there") from None
+        if extra and Path(extra).is_file():  # node too only warns of one that is missing
+            try:
                 context.load_verify_locations(extra)
-        except OSError as error:
-            named = f"cafile {file}" if file else "ca"
-            raise SourceError(f"npm's setting {named} cannot be used ({error}): correct it in .npmrc") from None
+            except (OSError, ValueError) as error:
+                raise SourceError(
+                    f"NODE_EXTRA_CA_CERTS={extra} cannot be used ({_said(error)}): set it to a PEM file, or unset it"
+                ) from None
         return context
+
+    def proxies(self) -> dict[str, Any]:
+        """Return the arguments of an HTTP client that say what goes through which proxy.
+
+        Without npm's own settings those of the environment count (HTTPS_PROXY, NO_PROXY ...).
+        """
+        key = next((key for key in ("https-proxy", "proxy") if self.values.get(key, "null") not in _NO_PROXY), None)
+        if key is None:
+            return {}
+        import httpx2
+
+        excepted = self.values.get("noproxy") or os.environ.get("NO_PROXY") or os.environ.get("no_proxy", "")
+        hosts = re.split(r"[\s,]+", excepted)
+        try:
+            proxy = httpx2.Proxy(self.values[key])
+            mounts = {f"all://{'' if _is_numeric(host) else '*'}{host.lstrip('*.')}": None for host in hosts if host}
+        except (ValueError, httpx2.InvalidURL):
+            raise SourceError(f"{self.named(key)} is no address of a proxy: correct it there") from None
+        return {"proxy": proxy, "mounts": mounts}
 
 
 # --- settings ---------------------------------------------------------------------------------------------------
@@ -117,10 +146,16 @@ def npm_settings(environ: Mapping[str, str] = os.environ, folder: Path | None = 
     shared_file = by_variable.get("globalconfig") or user.get("globalconfig") or Path(prefix) / "etc" / "npmrc"
     project_file = _project(folder or Path.cwd()) / ".npmrc"
     project = {} if _same(project_file, user_file) else _settings_of_file(project_file, environ)
-    values = {**_settings_of_file(Path(shared_file), environ), **user, **project, **by_variable}
+    layers: list[tuple[str, Mapping[str, str]]] = [
+        (str(shared_file), _settings_of_file(Path(shared_file), environ)),
+        (str(user_file), user),
+        (str(project_file), project),
+        ("its npm_config_ variable", by_variable),
+    ]
+    values = {key: value for _, layer in layers for key, value in layer.items()}
     if values.get("cafile", "").startswith("~/"):
         values["cafile"] = str(home / values["cafile"][2:])
-    return NpmSettings(values)
+    return NpmSettings(values, {key: place for place, layer in layers for key in layer})
 
 
 def settings_of_variables(environ: Mapping[str, str]) -> dict[str, str]:
@@ -179,7 +214,7 @@ def _expanded(text: str, environ: Mapping[str, str]) -> str:
 
 def _settings_of_file(file: Path, environ: Mapping[str, str]) -> dict[str, str]:
     try:
-        return parse_npmrc(file.read_text(encoding="utf-8"), environ)
+        return parse_npmrc(file.read_text(encoding="utf-8-sig"), environ)
     except (FileNotFoundError, NotADirectoryError):
         return {}
     except (OSError, UnicodeDecodeError) as error:
@@ -190,6 +225,14 @@ def _project(folder: Path) -> Path:
     """Return npm's project: the nearest folder with a package.json or node_modules, else `folder`."""
     above = (folder, *folder.parents)
     return next((f for f in above if (f / "package.json").exists() or (f / "node_modules").is_dir()), folder)
+
+
+def _said(error: Exception) -> str:
+    return getattr(error, "strerror", None) or str(error) or type(error).__name__
+
+
+def _is_numeric(host: str) -> bool:
+    return re.fullmatch(r"[\d.]+", host) is not None
 
 
 def _same(one: Path, other: Path) -> bool:
@@ -212,7 +255,7 @@ def npm_archive(source: str, requirement: str, folder: Path, progress: Progress)
     try:
         settings = npm_settings()
         registry, verify = settings.registry(name), settings.verify(os.environ.get("NODE_EXTRA_CA_CERTS"))
-        with httpx2.Client(verify=verify, follow_redirects=True, timeout=30) as client:
+        with httpx2.Client(verify=verify, follow_redirects=True, timeout=30, **settings.proxies()) as client:
 
             def get(address: str, accept: str) -> Any:
                 headers = {"accept": accept, "accept-encoding": "identity"}  # an archive is checked as it was packed
@@ -224,20 +267,26 @@ def npm_archive(source: str, requirement: str, folder: Path, progress: Progress)
                 _check(response.status_code, where, f"the registry has no package {name}")
                 dist = _dist(response.read(), version, where)
             target = folder / f"{name.rpartition('/')[2]}-{version}.tgz"
-            with new_file(target) as (file, sha256), get(settings.moved(dist["tarball"], registry), "*/*") as response:
+            try:
+                address = settings.moved(dist["tarball"], registry)
+            except ValueError:
+                raise SourceError(f"{where}: the registry tells no address of its archive: {_REMEDY}") from None
+            promise = _Promise(dist)
+            with new_file(target) as (file, sha256), get(address, "*/*") as response:
                 _check(response.status_code, where, "the registry does not have its archive")
                 total = int(response.headers.get("content-length") or 0)
-                promise = _Promise(dist)
-                chunks = promise.of(response.iter_bytes(CHUNK))
-                copy(chunks, file, sha256, lambda done: progress(done, total))
+                copy(response.iter_bytes(CHUNK), file, promise.hasher or sha256, lambda done: progress(done, total))
                 promise.check(where)
         return target
     except (httpx2.HTTPError, httpx2.InvalidURL) as error:
-        raise SourceError(f"{where} could not be downloaded ({type(error).__name__}): {_REMEDY}") from error
+        raise SourceError(f"{where} could not be downloaded ({type(error).__name__}): {_REMEDY}") from None
     except SourceError as error:
         if str(error).startswith("source '"):
             raise
         raise SourceError(f"{where}: {error}") from None
+    except ValueError as error:  # its text may repeat what nobody may read
+        told = f"npm's settings name a registry that is no address ({type(error).__name__})"
+        raise SourceError(f"{where}: {told}: {_REMEDY}") from None
 
 
 def _check(status: int, where: str, missing: str) -> None:
@@ -266,7 +315,7 @@ def _dist(document: bytes, version: str, where: str) -> dict[str, str]:
 
 
 class _Promise:
-    """The hash that a registry promised of an archive, and that of the bytes that came."""
+    """The hash that a registry promised of an archive, and `hasher` for the bytes that come."""
 
     def __init__(self, dist: Mapping[str, str]) -> None:
         entries = [entry.partition("?")[0].partition("-") for entry in dist.get("integrity", "").split()]
@@ -277,18 +326,12 @@ class _Promise:
             promised = {"sha1": {base64.b64encode(bytes.fromhex(dist["shasum"])).decode()}}
         self._kind = next((kind for kind in _HASHES if kind in promised), None)
         self._promised = promised.get(self._kind or "", set())
-        self._hasher = hashlib.new(self._kind) if self._kind else None
-
-    def of(self, chunks: Iterator[bytes]) -> Iterator[bytes]:
-        for chunk in chunks:
-            if self._hasher is not None:
-                self._hasher.update(chunk)
-            yield chunk
+        self.hasher = hashlib.new(self._kind) if self._kind else None
 
     def check(self, where: str) -> None:
-        if self._hasher is None:
+        if self.hasher is None:
             return  # an old registry promises nothing; the file itself is still checked by sha256
-        came = base64.b64encode(self._hasher.digest()).decode()
+        came = base64.b64encode(self.hasher.digest()).decode()
         if came not in self._promised:
             raise SourceError(
                 f"{where}: its archive has {self._kind} {came}, not what the registry promised: fetch it again, and "

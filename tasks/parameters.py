@@ -8,7 +8,9 @@ from typing import Any, Literal
 from pydantic import BaseModel, Field, ValidationError
 
 from tasks import lineage
+from tasks.credentials import is_credential, without_queries
 from tasks.lineage import StageInfo
+from tasks.llm_settings import Llm
 from tasks.strict import StrictModel
 
 RUN_SECTION = "run"  # params.yaml: knobs that cannot change outs
@@ -33,6 +35,7 @@ class Knobs(StrictModel):
         ge=1, le=1024, description="that train one network together, each with its part of every batch and its own card"
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field(description="what is written to the log")
+    llm: Llm = Field(default=Llm(), description="language models of stages that ask some")
 
 
 def declared_parameters(info: StageInfo) -> dict[str, Any]:
@@ -63,7 +66,8 @@ def _explain(problem: Any, address: str, model: type[BaseModel]) -> str:
         return f"params.yaml: '{key}' is no parameter of stage '{address}': remove it, or its line under 'params:'"
     if problem["type"] == "missing":
         return f"params.yaml: stage '{address}' needs '{key}': set it there and list it under 'params:' in dvc.yaml"
-    where = f"{key} = {problem['input']!r}: " if key else ""
+    told = "***" if is_credential(key.rpartition(".")[2]) else without_queries(repr(problem["input"]))
+    where = f"{key} = {told}: " if key else ""
     limits = _range_of(model, problem["loc"])
     return lineage.without_password(f"params.yaml: {where}{problem['msg']}{f' ({limits})' if limits else ''}")
 

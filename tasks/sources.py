@@ -17,33 +17,15 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from tasks import env
 from tasks.archives import Progress, SourceError, chunks_of, copy, new_file, open_member
+from tasks.credentials import cut_logged_addresses, without_credentials
 from tasks.npm import npm_archive
 from tasks.packages import index_archive
 
 _NAME = r"[A-Za-z0-9._~-]+"
-# Parameters of an address that let whoever reads it in; lower case, with _ for -.
-_CREDENTIALS = {"token", "access_token", "auth_token", "sig", "signature", "password", "passwd", "secret"}
-_CREDENTIALS |= {"key", "api_key", "apikey", "access_key", "client_secret", "awsaccesskeyid"}
-_CREDENTIALS |= {"x_amz_signature", "x_amz_credential", "x_amz_security_token", "x_goog_signature", "x_goog_credential"}
-
-
-def without_credentials(location: str) -> str:
-    """Return an address as it is. Raises ValueError, which does not repeat it, where it lets in whoever reads it."""
-    for part in location.split("::"):  # fsspec chains addresses
-        address = urllib.parse.urlsplit(part)
-        if "@" in address.netloc:
-            raise ValueError("no user or password here, it would be recorded; fsspec reads them from its settings")
-        for name, _ in urllib.parse.parse_qsl(address.query, keep_blank_values=True):
-            if name.lower().replace("-", "_") in _CREDENTIALS:
-                raise ValueError(
-                    f"no '{name}=' here, it would be recorded: give an address without it, and the credential in "
-                    f"fsspec's settings (~/.config/fsspec) or the environment variables of its service"
-                )
-    return location
 
 
 class _Source(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]*$", description="what the file is called here")
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$", description="of the file itself")
@@ -169,6 +151,7 @@ def package_archive(source: PackageSource, downloads: Path, progress: Progress =
     folder = downloads / "packages" / f"{plain}-{version}-{source.format}"
     if finished := sorted(p for p in folder.glob("*") if not p.name.endswith(".partial")):
         return finished[0]
+    cut_logged_addresses()
     if source.format == "npm":
         return npm_archive(source.name, source.requirement, folder, progress)
     return index_archive(source.name, source.requirement, source.format, folder, progress)

@@ -4,7 +4,7 @@ Section 3.2, step 1, of LLM-Oasis (arXiv 2411.19655): noun subject, at most 15 w
 """
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from spacy.language import Language
@@ -17,7 +17,6 @@ from tasks.text.pronouns import Discourse, find_topic
 from tasks.text.reading import Reading, read
 
 METHOD = "parse"  # the quote's place is known from the tokens, not sought
-BATCH = 64  # passages
 
 
 @dataclass(frozen=True)
@@ -52,32 +51,16 @@ class Extraction:
     dropped: list[Dropped]
 
 
-@dataclass(frozen=True)
-class Passage:
-    """A text, its page's title, and its sentences as (start, end) character offsets."""
-
-    text: str
-    title: str
-    sentences: Sequence[tuple[int, int]]
-
-
 def extract(text: str, title: str, sentences: Sequence[tuple[int, int]], nlp: Language) -> Extraction:
-    """Return the claims of one passage. Raises ValueError where a sentence is no part of the text."""
-    return next(extract_all([Passage(text, title, sentences)], nlp))
+    """Return the claims of one passage, whose `sentences` are (start, end) characters of its text.
 
-
-def extract_all(passages: Iterable[Passage], nlp: Language) -> Iterator[Extraction]:
-    """Yield the claims of each passage, in order; passages are parsed in batches. The same in gives the same out."""
-    readings = ((read(p.text, p.sentences, nlp), p) for p in passages)
-    parsed = nlp.pipe(((r.doc, (r, p)) for r, p in readings), as_tuples=True, batch_size=BATCH)
-    for doc, (reading, passage) in parsed:
-        yield _extraction(doc, reading, passage)
-
-
-def _extraction(doc: Doc, reading: Reading, passage: Passage) -> Extraction:
+    Raises ValueError where a sentence is no part of the text.
+    """
+    reading = read(text, sentences, nlp)
+    doc = nlp(reading.doc)
     claims: dict[str, Claim] = {}
-    dropped = [Dropped(passage.text[slice(*passage.sentences[u.sentence])], u.reason) for u in reading.unread]
-    discourse = Discourse(find_topic(doc, passage.title))
+    dropped = [Dropped(text[slice(*sentences[u.sentence])], u.reason) for u in reading.unread]
+    discourse = Discourse(find_topic(doc, title))
     for sentence in doc.sents:
         number = reading.sentences[sentence.start]
         discourse.begin(number)
@@ -90,7 +73,7 @@ def _extraction(doc: Doc, reading: Reading, passage: Passage) -> Extraction:
             else:
                 claims.setdefault(claim.text, claim)
         for r in refused:
-            dropped.append(Dropped(passage.text[reading.starts[r.first] : reading.ends[r.last]], r.reason))
+            dropped.append(Dropped(text[reading.starts[r.first] : reading.ends[r.last]], r.reason))
     ordered = sorted(claims.values(), key=lambda c: (c.sentence, c.quote_start, c.quote_end))
     return Extraction(ordered, dropped)
 

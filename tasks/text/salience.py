@@ -25,7 +25,6 @@ _FUNCTION_WORDS: Final = frozenset(_FUNCTION.split())
 class Salience:
     """A claim's place in its passage. standing: (claims - rank) / claims, so 1 is the most central of any number."""
 
-    score: float
     rank: int  # from 0
     standing: float
 
@@ -44,7 +43,7 @@ def ranked(claims: Sequence[str], passage: str, title: str) -> tuple[Salience, .
     scores = [salience(claim, passage, title) for claim in claims]
     order = sorted(range(len(claims)), key=lambda n: (-scores[n], n))
     ranks = {n: rank for rank, n in enumerate(order)}
-    return tuple(Salience(scores[n], ranks[n], (len(claims) - ranks[n]) / len(claims)) for n in range(len(claims)))
+    return tuple(Salience(ranks[n], (len(claims) - ranks[n]) / len(claims)) for n in range(len(claims)))
 
 
 def _words(text: str) -> list[str]:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from tasks.text.senses import CLEAR_COUNT, Senses, zipf
+from tasks.text.wordforms import negates
 from tasks.text.wordnet import (
     ANTONYM,
     HYPONYM,
@@ -68,7 +69,6 @@ _LIGHT: Final[dict[Pos, frozenset[str]]] = {
 _NUMBERS: Final = {"cardinal", "ordinal"}
 _COLOURS: Final = ("chromatic color", "achromatic color")
 _COLOUR_HEADS: Final = {"chromatic", "achromatic", "black", "white"}  # the last two are heads themselves
-_NEGATIONS: Final = ("un", "in", "im", "il", "ir", "dis", "non", "non-", "anti", "a", "ab", "mis", "counter", "de")
 _HURTS: Final = re.compile(
     r"\b(offensive|derogatory|disparag\w*|contemptuous|insulting|obscen\w*|vulgar|slur|prostitut\w*|sexual\w*|"
     r"promiscu\w*|terms? of (abuse|contempt))\b"
@@ -82,11 +82,8 @@ class Candidate:
 
     word: str  # a base form
     relation: str  # "antonym", "sibling" (one direct hypernym) or "cousin" (one a step higher for either or both)
-    shared: str  # the word above both; of antonyms empty
     sense: int  # of the word that is replaced, from 1
     candidate_sense: int
-    file: str  # the lexicographer file of both
-    zipf: float
     zipf_distance: float
 
 
@@ -123,7 +120,7 @@ class Swaps:
         if self._is_name(own, word) or any(map(self._is_number_or_date, senses if own.pos == "a" else [own])):
             return ()
         found: dict[str, Candidate] = {}
-        for other, synset, relation, shared in self._proposed(word, own):
+        for other, synset, relation in self._proposed(word, own):
             if relation == COUSINS and sum(c.relation != COUSINS for c in found.values()) >= ENOUGH:
                 break
             distance = abs(zipf(other) - zipf(word))
@@ -131,13 +128,13 @@ class Swaps:
                 continue
             if self._is_apart(word, other, own, synset, relation):
                 place = self._net.senses(other, own.pos).index(synset) + 1
-                found[other] = Candidate(other, relation, shared, chosen, place, own.file, zipf(other), distance)
+                found[other] = Candidate(other, relation, chosen, place, distance)
         return tuple(sorted(found.values(), key=lambda c: (_ORDER[c.relation], c.zipf_distance, c.word)))
 
     # --- proposals ---
 
-    def _proposed(self, word: str, own: Synset) -> Iterator[tuple[str, Synset, str, str]]:
-        """Yield (word, synset, relation, what both are) of all that is near, cousins last."""
+    def _proposed(self, word: str, own: Synset) -> Iterator[tuple[str, Synset, str]]:
+        """Yield (word, synset, relation) of all that is near, cousins last."""
         yield from self._antonyms(word, own)
         if own.pos == "a":
             yield from self._colours(own)
@@ -147,16 +144,16 @@ class Swaps:
         broadest, broadest_above = self._bounds(own)
         for parent in parents:
             if self._size(parent) <= broadest:
-                yield from self._words(self._kinds(parent), SIBLINGS, parent)
+                yield from self._words(self._kinds(parent), SIBLINGS)
         for parent in parents:
             for grandparent in self._net.hypernyms(parent):
                 if self._size(grandparent) <= broadest_above:
                     for aunt in self._kinds(grandparent):
                         aunts = [aunt] if own.file != "noun.person" else []  # "teacher" of "professor": not apart
-                        yield from self._words([*aunts, *self._kinds(aunt)], COUSINS, grandparent)
+                        yield from self._words([*aunts, *self._kinds(aunt)], COUSINS)
             if self._size(parent) <= broadest_above:
                 for sibling in self._kinds(parent):
-                    yield from self._words(self._kinds(sibling), COUSINS, parent)
+                    yield from self._words(self._kinds(sibling), COUSINS)
 
     def _bounds(self, own: Synset) -> tuple[int, int]:
         """Return how many kinds a parent and a grandparent may have for what is below them to be of one type."""
@@ -174,27 +171,25 @@ class Swaps:
         A wife is a woman and a spouse; what tells her from a husband is below spouse.
         """
         parents = self._net.hypernyms(own)
-        others = [p for _, synset, _, _ in self._antonyms(word, own) for p in self._net.hypernyms(synset)]
+        others = [p for _, synset, _ in self._antonyms(word, own) for p in self._net.hypernyms(synset)]
         return tuple(parent for parent in parents if parent in others) or parents
 
     def _kinds(self, synset: Synset) -> tuple[Synset, ...]:
         return self._net.related(synset, HYPONYM)
 
-    def _words(
-        self, synsets: Sequence[Synset], relation: str, shared: Synset
-    ) -> Iterator[tuple[str, Synset, str, str]]:
+    def _words(self, synsets: Sequence[Synset], relation: str) -> Iterator[tuple[str, Synset, str]]:
         for synset in synsets:
             for word in synset.words:
-                yield word, synset, relation, shared.words[0]
+                yield word, synset, relation
 
-    def _antonyms(self, word: str, own: Synset) -> Iterator[tuple[str, Synset, str, str]]:
+    def _antonyms(self, word: str, own: Synset) -> Iterator[tuple[str, Synset, str]]:
         for pointer in own.pointers:
             source = own.words[pointer.from_word - 1].lower() if pointer.from_word else word
             if pointer.symbol == ANTONYM and source == word:
                 other = self._net.synset(pointer.pos, pointer.offset)
-                yield other.words[max(pointer.to_word, 1) - 1], other, ANTONYMS, ""
+                yield other.words[max(pointer.to_word, 1) - 1], other, ANTONYMS
 
-    def _colours(self, own: Synset) -> Iterator[tuple[str, Synset, str, str]]:
+    def _colours(self, own: Synset) -> Iterator[tuple[str, Synset, str]]:
         """Yield the common adjectives of colour, where `own` is one: as nouns they are kinds of colour."""
         colours = [colour for name in _COLOURS for colour in self._net.senses(name, "n")]
         if not self._is_colour(own):
@@ -203,7 +198,7 @@ class Swaps:
             for word in (name for kind in self._kinds(colour) for name in kind.words):
                 for synset in self._net.senses(word, "a")[:1]:
                     if self._is_colour(synset):
-                        yield word, synset, SIBLINGS, colour.words[0]
+                        yield word, synset, SIBLINGS
 
     def _is_colour(self, adjective: Synset) -> bool:
         heads = {word for head in self._heads(adjective) for word in head.words}
@@ -228,7 +223,7 @@ class Swaps:
         if net.are_synonyms(word, other, pos) or net.is_hypernym(word, other, pos) or net.is_hypernym(other, word, pos):
             return False
         if relation == ANTONYMS:
-            return not _is_negation(word, other)
+            return not (negates(word, other) or _parts(word) <= _parts(other) or _parts(other) <= _parts(word))
         if other in _LIGHT[pos] or (own.file in _ABSTRACT and len(net.senses(other, pos)) > 1):
             return False
         called = own.file in _WITH_INSTANCES and net.instance_count(word, own.file) >= KNOWN_FOR
@@ -317,15 +312,6 @@ def _latin_singulars(word: str) -> list[str]:
     """Return what a learned plural may come from; WordNet's exceptions leave out those that it has as words."""
     endings = (("a", "um"), ("a", "on"), ("ae", "a"), ("i", "us"), ("es", "is"))
     return [word.removesuffix(plural) + singular for plural, singular in endings if word.endswith(plural)]
-
-
-def _is_negation(one: str, other: str) -> bool:
-    """Say whether one word only negates the other: "unhappy", "useless" of "useful"."""
-    short, long = sorted((one, other), key=len)
-    if any(long == prefix + short for prefix in _NEGATIONS):
-        return True
-    stems = {re.sub(r"(ful|less)$", "", word) for word in (one, other)}
-    return len(stems) == 1 or _parts(one) <= _parts(other) or _parts(other) <= _parts(one)
 
 
 def _mentions(synset: Synset, word: str) -> bool:

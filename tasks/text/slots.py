@@ -13,9 +13,17 @@ from typing import Final, NamedTuple
 from spacy.language import Language
 from spacy.tokens import Doc
 
+from tasks.text.exclusives import are_exclusive
 from tasks.text.wordnet import Pos, WordNet
 
 BATCH = 256  # claims
+# what part of a place is meant; they stand before names too, and are no part of them in small letters
+QUARTERS: Final = frozenset(
+    (
+        *("northern", "southern", "eastern", "western", "central"),
+        *("northeastern", "northwestern", "southeastern", "southwestern"),
+    )
+)
 _SUBJECTS: Final = {"nsubj", "nsubjpass", "csubj", "csubjpass", "expl"}
 PREDICATE, OBJECT, APPOSITION, QUALITY, MODIFIER = "predicate", "object", "apposition", "quality", "modifier"
 # the weight of what other slots of the role tell, in subjects, where a slot has few of its own (see `functional`)
@@ -61,6 +69,12 @@ class Parsed:
         words = [self.words[i] for i in sorted(self.subject)]
         words = words[1:] if words and words[0].tag == "DT" else words
         return " ".join(word.text.lower() for word in words)
+
+    @cached_property
+    def slots(self) -> "tuple[Slot, ...]":
+        """The slots, in the order of the words."""
+        found = (_slot(self, place) for place in range(len(self.words)) if place not in self.subject)
+        return tuple(slot for slot in found if slot is not None)
 
     def above(self, place: int) -> Iterator[int]:
         """Yield a word's place and those of all that it depends on, up to the root."""
@@ -108,12 +122,6 @@ _NOUN_ROLES: Final = {
 }
 
 
-def slots(claim: Parsed) -> tuple[Slot, ...]:
-    """Return the slots of a claim in the order of its words."""
-    found = (_slot(claim, place) for place in range(len(claim.words)) if place not in claim.subject)
-    return tuple(slot for slot in found if slot is not None)
-
-
 def _slot(claim: Parsed, place: int) -> Slot | None:
     word = claim.words[place]
     if word.entity or word.text != word.text.lower() or not word.text.isalpha() or _is_of_name(claim, place):
@@ -127,7 +135,7 @@ def _slot(claim: Parsed, place: int) -> Slot | None:
         return Slot(place, role, f"{role} of {_holder(claim, first)}", word.lemma, "n") if role else None
     if word.tag in ("JJ", "JJS", "JJR") and dep in ("amod", "acomp", "attr"):  # the last: "is the largest of"
         role = MODIFIER if dep == "amod" else QUALITY
-        held = head.lemma if dep != "amod" or head.pos == "NOUN" else ""
+        held = head.lemma if dep != "amod" or head.pos == "NOUN" or word.lemma in QUARTERS else ""
         return Slot(place, role, f"{role} of {held}", word.lemma, "a") if held else None
     return None
 
@@ -163,11 +171,16 @@ class Corpus:
         self._values: dict[tuple[str, str], Counter[str]] = defaultdict(Counter)
         self._said: dict[str, Counter[str]] = defaultdict(Counter)
         self._having: dict[str, dict[str, set[str]]] = defaultdict(dict)
+        self._governing: set[str] = set()
+        self._called: dict[str, set[str]] = defaultdict(set)
         taken: dict[tuple[str, str], dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
         for claim in claims:
             self._said[claim.subject_text].update({word.lemma for word in claim.words})
-            for slot in slots(claim):
+            self._governing.update(claim.words[word.head].lemma for word in claim.words if word.text == "of")
+            for slot in claim.slots:
                 file = self.file(slot.lemma, slot.pos)
+                if slot.role == PREDICATE:
+                    self._called[slot.lemma].add(claim.subject_text)
                 if file:
                     self._values[slot.frame, file][slot.lemma] += 1
                     self._having[slot.frame].setdefault(slot.lemma, set()).add(claim.subject_text)
@@ -209,6 +222,14 @@ class Corpus:
         """Return in how many claims of a subject (as `Parsed.subject_text`) each lemma stands."""
         return self._said.get(subject, Counter())
 
+    def takes_of(self, lemma: str) -> bool:
+        """Say whether a word governs "of" in some claim: there are presidents of a country, and no revolutionaries."""
+        return lemma in self._governing
+
+    def called_both(self, one: str, other: str) -> int:
+        """Return how many subjects are called by both words: people are of several professions."""
+        return len(self._called.get(one, set()) & self._called.get(other, set()))
+
     def steps_apart(self, one: str, other: str, pos: Pos) -> int:
         """Return `steps_apart` of two words; what was once worked out is kept."""
         first, last = sorted((one, other))
@@ -231,7 +252,7 @@ FAR = 99  # steps between words that share nothing near
 
 
 def steps_apart(net: WordNet, one: str, other: str, pos: Pos) -> int:
-    """Return how many steps are between two words: 0 of antonyms, 2 of co-hyponyms, 3 or more by what is above.
+    """Return how many steps are between two words: 0 of antonyms, 2 of co-hyponyms or words of an exclusive set.
 
     The shortest way over the common senses of both, to a hypernym of both and down again; FAR where there is none
     within six, where they share a sense, or where one is above the other.
@@ -240,6 +261,8 @@ def steps_apart(net: WordNet, one: str, other: str, pos: Pos) -> int:
         return FAR
     if other in net.antonyms(one, pos) or one in net.antonyms(other, pos):
         return 0
+    if are_exclusive(one, other, pos):
+        return 2
     if pos != "n":
         return 2 if _are_colours(net, one, other) else FAR
     best = FAR

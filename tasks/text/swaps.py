@@ -1,17 +1,20 @@
 """Candidates for the falsification of a claim: one word of a permitted class swapped for another of its type.
 
 LLM-Oasis (arXiv 2411.19655, section 3.2) forbids to change names, dates and numbers and to negate. Candidates come from
-WordNet (siblings.py) and from what else stands in the same slot of the corpus; they take the form of the old word.
+closed classes (exclusives.py), WordNet (siblings.py) and from what else stands in the same slot of the corpus; they
+take the form of the old word, and must stand beside the words about it elsewhere.
 """
 
 import math
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
 
 from tasks.text.contexts import LEAST_ALIKE, Contexts
+from tasks.text.exclusives import are_exclusive, exclusives, is_meant_so
 from tasks.text.inflection import article
 from tasks.text.senses import zipf
 from tasks.text.siblings import ANTONYMS, COUSINS, FARTHEST_ZIPF, RAREST_ZIPF, SIBLINGS, Swaps
@@ -22,19 +25,19 @@ from tasks.text.slots import (
     OBJECT,
     PREDICATE,
     QUALITY,
+    QUARTERS,
     Corpus,
     Parsed,
     Slot,
     Word,
-    slots,
 )
 from tasks.text.wordforms import compared, plural
 from tasks.text.wordnet import Pos, WordNet
 
-Score = Callable[[str], float]  # how plausible a sentence is; more is better
+Values = tuple[str, str]  # lemmas of the old and the new word
+EXCLUSIVES = "exclusive"  # a word of the same closed class
 SAME_SLOT = "slot"  # a word that stands in the same slot of another claim
-SCORED = 3  # candidates that a language model puts in order
-_WEIGHTS: Final = {ANTONYMS: 4.0, SIBLINGS: 3.0, SAME_SLOT: 2.0, COUSINS: 1.0}
+_WEIGHTS: Final = {ANTONYMS: 4.0, EXCLUSIVES: 4.0, SIBLINGS: 3.0, SAME_SLOT: 2.0, COUSINS: 1.0}
 _ROLE_WEIGHTS: Final = {PREDICATE: 3.0, QUALITY: 3.0, APPOSITION: 2.0, MODIFIER: 2.0, OBJECT: 1.0}
 # a noun with an article has a plural that is not much rarer, zipf; without one, not much more of a plural than the old
 RARE_PLURAL, PLURAL_MARGIN = -1.6, 0.5
@@ -43,6 +46,10 @@ SUPERLATIVE = 0.2  # a superlative turned about is seldom subtle
 ALIKE_IN_DOUBT = 0.11
 PLAIN_ZIPF = 4.9  # a word of the slot that is more frequent must have one clear meaning
 LONGEST_TERM = 4  # words of a fixed expression that are looked up in WordNet
+# an adjective is at home beside a noun where texts have the two; else where it is as common as the old one is beside
+# all nouns (cosine of "large" and "small" 0.22, of "open" and "shut" 0.09), and the old one is not often beside this
+AS_COMMON, OFTEN = 0.18, 8
+KNOWN = 2  # so often must texts have an adjective beside the old noun for them to tell what they lack beside the new
 
 # what is hedged is often true of other values too
 _HEDGES_WORDS: Final = """
@@ -56,6 +63,8 @@ _SLOT_FILES: Final = frozenset(
     {"noun.animal", "noun.artifact", "noun.communication", "noun.food", "noun.location"}
     | {"noun.object", "noun.person", "noun.plant", "noun.substance"}
 )
+# what is said "in" one of these may be said in others too
+_FIELDS: Final = frozenset(["noun.cognition", "noun.state", "noun.communication"])
 # what is taken, held or named along with others: another value is no contradiction
 _OPEN_FRAMES_WORDS: Final = """
     include contain comprise feature have produce use involve cover offer provide support such like including with among
@@ -76,8 +85,12 @@ _VAGUE_WORDS: Final = """
     landmass virtuoso humanist producer razor
     material script equator system computer machine instrument waterway complex
     word name title subject object matter member people man woman host day scene chain mass part piece
+    native abstract absolute relative spontaneous extraordinary ordinary
+    scholar theorist scientist thinker intellectual polymath socialist anarchist surrealist chemical compound fluid
     """
 _VAGUE: Final = frozenset(_VAGUE_WORDS.split())
+# what many are besides: no new values
+_BROAD: Final = frozenset(["writer", "author", "musician", "designer", "performer", "dissident", "reformer"])
 # words of WordNet that are apart there and not in use
 _OVERLAPPING_PAIRS: Final = """
     city/town town/village village/hamlet country/state citizen/patriot teacher/professor businessman/merchant
@@ -87,7 +100,17 @@ _OVERLAPPING_PAIRS: Final = """
     composer/songwriter playwright/dramatist officer/soldier church/temple writer/journalist writer/critic tree/bush
     herb/shrub author/poet author/playwright author/essayist author/journalist inlet/waterway film/documentary
     strategy/tactic passageway/conduit dish/meal actor/producer filmmaker/producer poet/journalist
-    director/producer door/gate international/national
+    director/producer door/gate international/national drama/fiction theorist/scientist scholar/scientist
+    duchy/principality grassland/parkland thinker/theorist journal/magazine anthology/periodical anthology/magazine
+    bay/inlet shore/beach fiction/epic novel/epic representative/diplomat revolutionary/terrorist
+    dictator/revolutionary emulsion/gel composer/conductor engineer/designer philosopher/theorist
+    philosopher/polymath historian/scientist president/minister president/secretary minister/priest structure/surface
+    structure/membrane mainland/cape island/cape peninsula/cape archipelago/cape slope/cliff aggregate/binder
+    phrase/clause metal/solution gas/coal gas/water museum/archive building/housing municipality/province
+    territory/empire esteem/disgrace poet/scholar equipment/weaponry mainland/subcontinent screenwriter/playwright
+    polymer/hydrocarbon molecule/polymer king/emperor statesman/prince anthropologist/naturalist
+    coastline/border journal/newspaper secretary/minister screenwriter/dramatist songwriter/bandleader
+    composer/bandleader river/creek statesman/secretary seafood/butter textile/toy minister/chancellor
 """
 _OVERLAPPING: Final = frozenset(frozenset(pair.split("/")) for pair in _OVERLAPPING_PAIRS.split())
 
@@ -100,9 +123,7 @@ class Swap:
     old: str
     new: str
     new_lemma: str
-    relation: str  # of siblings.py, or "slot"
-    zipf_distance: float
-    claim: Parsed
+    relation: str  # of siblings.py, "exclusive" or "slot"
     new_claim: Parsed
     old_span: tuple[int, int]
     new_span: tuple[int, int]
@@ -115,24 +136,23 @@ class Candidates:
         self._net, self._corpus, self._contexts = wordnet, corpus, contexts
         self._siblings = Swaps(wordnet)
 
-    def swaps(self, claim: Parsed, text: str, rng: np.random.Generator, score: Score | None = None) -> list[Swap]:
+    def swaps(
+        self, claim: Parsed, text: str, rng: np.random.Generator, taken: Mapping[Values, int] | None = None
+    ) -> list[Swap]:
         """Return the swaps of a claim of a passage `text`, the one to try first before the others.
 
-        The order is drawn by weight (relation, role, closeness in frequency, how often the slot has the word); `score`,
-        if given, puts the first three in its own order. Words that a hedge or negation reaches have none.
+        The order is drawn by weight (relation, role, closeness in frequency, how often the slot has the word), divided
+        by how often the two values were `taken` before. Words that a hedge or negation reaches have none.
         """
+        taken = taken or {}
         found = [
-            (swap, weight)
-            for slot in slots(claim)
+            (swap, weight / (1 + taken.get((slot.lemma, swap.new_lemma), 0)))
+            for slot in claim.slots
             if self._is_permitted(claim, slot)
             for swap, weight in self._of_slot(claim, slot, text)
         ]
         keys = [-math.log(weight) - float(rng.gumbel()) for _, weight in found]
-        ordered = [found[n][0] for n in sorted(range(len(found)), key=lambda n: (keys[n], n))]
-        if score is not None:
-            scores = {swap: score(swap.new_claim.text) for swap in ordered[:SCORED]}
-            ordered[:SCORED] = sorted(ordered[:SCORED], key=lambda swap: -scores[swap])
-        return ordered
+        return [found[n][0] for n in sorted(range(len(found)), key=lambda n: (keys[n], n))]
 
     def _is_permitted(self, claim: Parsed, slot: Slot) -> bool:
         """Say whether another value in a slot would contradict the claim: it is no example, no one of several."""
@@ -143,13 +163,27 @@ class Candidates:
         above = [claim.words[i] for i in claim.above(slot.place)]
         if any(word.lemma in _OPEN_FRAMES for word in above[1:]) or slot.lemma in _VAGUE:
             return False
+        if slot.frame.endswith(" in") and self._corpus.file(slot.lemma, "n") in _FIELDS:
+            return False  # "in ecology, a niche is ...", "in order to"
+        if slot.frame.endswith(" until"):
+            return False  # "until his birth" is no claim that anyone makes
         if sum(word.lemma == slot.lemma for word in claim.words) > 1:
             return False  # "the River Nile is a river": the name tells the kind
+        if slot.pos == "a" and _is_measured(claim, slot.place):
+            return False  # "970 kilometres long", "longer than it is wide"
         if slot.role == MODIFIER:
-            return _is_definite(claim, claim.words[slot.place].head)
+            head = claim.words[slot.place].head
+            if slot.lemma in QUARTERS and not self._is_place(claim.words[head], slot.lemma):
+                return False  # "the central thinkers", "the western tradition"
+            return claim.words[head].pos == "PROPN" or _is_definite(claim, head)
         if slot.role == OBJECT:
             return claim.words[slot.place].tag == "NN" or _is_definite(claim, slot.place)
         return True
+
+    def _is_place(self, word: Word, quarter: str) -> bool:
+        if word.pos == "PROPN" or word.lemma == "part":
+            return True
+        return quarter != "central" and self._corpus.file(word.lemma, "n") in ("noun.location", "noun.object")
 
     def _of_slot(self, claim: Parsed, slot: Slot, text: str) -> Iterator[tuple[Swap, float]]:
         values = self._corpus.values(slot)
@@ -158,29 +192,62 @@ class Candidates:
             form = self._form(claim, slot, word)
             if word.endswith("ess") and slot.lemma[-3:] != "ess" and slot.role == PREDICATE:
                 continue  # "actress" of a man
-            if form is None or word in own or word in _VAGUE or frozenset((word, slot.lemma)) in _OVERLAPPING:
+            if form is None or word in own or word in _VAGUE | _BROAD or frozenset((word, slot.lemma)) in _OVERLAPPING:
                 continue
             alike = self._contexts.similarity(slot.lemma, word)
             if alike < LEAST_ALIKE[slot.pos] or not self._keeps_terms(claim, slot, word):
+                continue
+            if not self._is_at_home(claim, slot, word, form) or self._goes_together(slot, word, relation):
                 continue
             distance = abs(zipf(word) - zipf(slot.lemma))
             new_claim, old_span, new_span = put(claim, slot.place, form, word)
             weight = _WEIGHTS[relation] * _ROLE_WEIGHTS[slot.role] * math.exp(-distance) * alike
             weight *= (1 + math.log1p(values[word])) * (SUPERLATIVE if claim.words[slot.place].tag == "JJS" else 1)
             old = claim.words[slot.place].text
-            yield Swap(slot, old, form, word, relation, distance, claim, new_claim, old_span, new_span), weight
+            yield Swap(slot, old, form, word, relation, new_claim, old_span, new_span), weight
 
     def _proposed(self, slot: Slot, text: str) -> Iterator[tuple[str, str]]:
-        """Yield (word, relation); WordNet's first, then those of the corpus that stand near in it."""
+        """Yield (word, relation): of a closed class, WordNet's, then those of the corpus that stand near in it."""
+        sets = exclusives(slot.lemma, slot.pos)
+        if sets and is_meant_so(slot.lemma, slot.pos, frozenset(re.findall(r"[a-z]+", text.lower()))):
+            yield from ((word, EXCLUSIVES) for word in sets)
         found = self._siblings.siblings_for_swap(slot.lemma, slot.pos, text=text)
-        yield from ((candidate.word, candidate.relation) for candidate in found)
+        yield from ((c.word, c.relation) for c in found if not are_exclusive(c.word, slot.lemma, slot.pos))
         if self._corpus.file(slot.lemma, slot.pos) not in _SLOT_FILES:
             return
         known = {candidate.word for candidate in found}
         alike = LEAST_ALIKE["n"] if found else ALIKE_IN_DOUBT
-        for word in sorted(self._corpus.values(slot).keys() - known):
+        for word in sorted(self._corpus.values(slot).keys() - known - set(sets)):
             if self._contexts.similarity(slot.lemma, word) >= alike and self._is_like(slot.lemma, word):
                 yield word, SAME_SLOT
+
+    def _is_at_home(self, claim: Parsed, slot: Slot, word: str, form: str) -> bool:
+        """Say whether texts have the new word beside the words that it would stand beside here."""
+        near = self._contexts
+        if slot.role == MODIFIER:
+            held = claim.words[claim.words[slot.place].head].lemma
+            if near.beside(word, held) or near.beside(form, held):
+                return True
+            return near.similarity(slot.lemma, word) >= AS_COMMON and near.beside(slot.lemma, held) < OFTEN
+        if slot.pos != "n":
+            return True
+        below = [claim.words[i] for i in claim.below(slot.place)]
+        if any(w.text == "of" for w in below) and not self._corpus.takes_of(word):
+            return False
+        told = [w for w in below if not w.entity and w.text.islower() and w.text.isalpha()]
+        for compound in (w.text for w in told if w.dep == "compound"):
+            fixed = near.before(compound, slot.lemma) >= OFTEN  # "capital city"
+            if not (near.before if fixed else near.beside)(compound, word):
+                return False
+        known = (w.text for w in told if w.dep == "amod" and near.beside(w.text, slot.lemma) >= KNOWN)
+        return all(near.beside(other, word) for other in known)
+
+    def _goes_together(self, slot: Slot, word: str, relation: str) -> bool:
+        """Say whether some people are both: "painter and sculptor". One page need not tell all that its subject was."""
+        if relation == ANTONYMS or slot.pos != "n" or self._corpus.file(slot.lemma, "n") != "noun.person":
+            return False
+        together = self._net.told_together(slot.lemma, word, "noun.person")
+        return together + self._corpus.called_both(slot.lemma, word) > 0
 
     def _is_like(self, old: str, new: str) -> bool:
         """Say whether another word of the slot is about as frequent, near in WordNet and of one clear meaning."""
@@ -275,8 +342,22 @@ def _has_determiner(claim: Parsed, place: int) -> bool:
 def _is_hedged(claim: Parsed, place: int) -> bool:
     """Say whether a hedge, a negation or a quantity stands by the subject, the verb or what a word depends on."""
     near = claim.subject | set(claim.above(place)) | {claim.root}
-    hedges = (i for i, word in enumerate(claim.words) if word.text.lower() in _HEDGES)
+    hedges = (
+        i
+        for i, word in enumerate(claim.words)
+        if word.text.lower() in _HEDGES and word.tag != "RBS"  # "the most populous city" is one
+        if not (word.text == "or" and i in claim.subject)  # "X, or Y, is a city"
+    )
     return any(i in claim.subject or claim.words[i].head in near for i in hedges)
+
+
+def _is_measured(claim: Parsed, place: int) -> bool:
+    """Say whether an adjective has a measure, or is what something is compared by."""
+    below = [claim.words[i] for i in claim.below(place)]
+    if any(w.dep in ("npadvmod", "nummod", "quantmod") for w in below):
+        return True
+    compared_by = [w.text.lower() for w in claim.words[:place]]
+    return claim.words[place].tag == "JJ" and ("than" in compared_by or compared_by[-1:] == ["as"])
 
 
 def _is_definite(claim: Parsed, place: int) -> bool:

@@ -6,15 +6,17 @@ Contradiction is by construction: what was swapped excludes what it was swapped 
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import SequenceMatcher
 from typing import Final, NamedTuple
 
 from tasks.text.contexts import LEAST_ALIKE, Contexts
+from tasks.text.exclusives import are_exclusive
 from tasks.text.salience import BOTTOM
 from tasks.text.senses import zipf
-from tasks.text.slots import Corpus, Parsed, Slot, Word, common_senses, slots
+from tasks.text.slots import Corpus, Parsed, Slot, Word, common_senses
+from tasks.text.wordforms import negates
 from tasks.text.wordnet import Pos, WordNet
 
 
@@ -25,9 +27,9 @@ class Limits:
     edit_ratio: float = 0.5  # edited tokens to the tokens of the old claim, at most
     zipf_distance: float = 1.8  # between old and new word, at most
     steps_apart: int = 4  # between co-hyponyms, by their hypernyms, at most
-    functional: float = 0.8  # share of subjects that have one value in the slot, at least
+    functional: float = 0.8  # share of subjects with the old value in the slot that have not the new too, at least
     standing: float = BOTTOM  # the claim's standing in its passage, more than
-    strict: bool = True  # no name, date or number may change and nothing may be negated
+    strict: bool = True  # names, dates and numbers may not change; negation is refused in any case
 
 
 class Verdict(NamedTuple):
@@ -59,6 +61,11 @@ class Pair:
     def __post_init__(self) -> None:
         object.__setattr__(self, "changes", tuple(_changes(self.old.words, self.new.words)))
 
+    def changed(self) -> tuple[list[Word], list[Word]]:
+        """Return the words of the old claim that are not in the new one, and those in their places."""
+        old = [word for change in self.changes for word in self.old.words[change.old_first : change.old_end]]
+        return old, [word for change in self.changes for word in self.new.words[change.new_first : change.new_end]]
+
     def swapped(self) -> list[tuple[Word, Word]]:
         """Return the old and new content words that stand for each other, where a change is one for one."""
         found = []
@@ -84,7 +91,10 @@ class Known:
 
 
 def validate(pair: Pair, known: Known, limits: Limits) -> tuple[Verdict, ...]:
-    """Return the verdicts of all checks on a pair. Where `limits` are not strict, the checks for it only tell."""
+    """Return the verdicts of all checks on a pair.
+
+    Where `limits` are not strict, a changed name, date or number is told and no fault; mere negation is one always.
+    """
     told = (
         one_claim(known.claims, known.new_claims),
         one_change(pair),
@@ -103,7 +113,7 @@ def validate(pair: Pair, known: Known, limits: Limits) -> tuple[Verdict, ...]:
     )
     if limits.strict:
         return told
-    return tuple(v._replace(passed=True) if v.name in ("no_negation", "forbidden_spans") else v for v in told)
+    return tuple(v._replace(passed=True) if v.name == "forbidden_spans" else v for v in told)
 
 
 def one_claim(claims: Sequence[str], new_claims: Sequence[str]) -> Verdict:
@@ -118,8 +128,8 @@ def one_change(pair: Pair) -> Verdict:
 
 
 def real_change(pair: Pair, net: WordNet) -> Verdict:
-    """Say something else: value: lemmas that only one of both has and that mean something else by WordNet."""
-    old, new = ({w.lemma for w in claim.words if _is_content(w)} for claim in (pair.old, pair.new))
+    """Say something else: value: changed lemmas that only one of both has and that mean something else by WordNet."""
+    old, new = ({w.lemma for w in words if _is_content(w)} for words in pair.changed())
     swapped = pair.swapped()
     alike = {w.lemma for a, b in swapped if _is_alike(net, a, b) for w in (a, b)}
     changed = len((old ^ new) - alike)
@@ -141,7 +151,7 @@ def contradiction(pair: Pair, corpus: Corpus, net: WordNet, most: int) -> Verdic
 
 
 def functional(pair: Pair, corpus: Corpus, least: float) -> Verdict:
-    """Show that subjects have one of both values in the slot and not the other; value: the share that do (`Corpus`)."""
+    """Subjects with the old value in the slot have not the new one there too; value: the share of them (`Corpus`)."""
     slot = _changed_slot(pair)
     share = corpus.functional(slot, pair.swapped()[0][1].lemma) if slot else 0.0
     return Verdict("functional", share >= least, round(share, 4), least)
@@ -170,13 +180,13 @@ def no_negation(pair: Pair) -> Verdict:
     """No negator comes or goes and no word is negated by its prefix or suffix; value: how many do."""
     old, new = (Counter(w.text.lower().replace("\u2019", "'") for w in c.words) for c in (pair.old, pair.new))
     turned = sum(abs(old[word] - new[word]) for word in _NEGATORS)
-    turned += sum(_negates(a.lemma, b.lemma) for a, b in pair.swapped())
+    turned += sum(negates(a.lemma, b.lemma) for a, b in pair.swapped())
     return Verdict("no_negation", turned == 0, turned, 0)
 
 
 def forbidden_spans(pair: Pair) -> Verdict:
     """Names, dates and numbers are those of the old claim; value: how many words of them came or went."""
-    old, new = (Counter(_forbidden(claim)) for claim in (pair.old, pair.new))
+    old, new = (Counter(word.text.lower() for word in words if _is_forbidden(word)) for words in pair.changed())
     changed = ((old - new) + (new - old)).total()
     return Verdict("forbidden_spans", changed == 0, changed, 0)
 
@@ -188,16 +198,15 @@ def frequency(pair: Pair, most: float) -> Verdict:
 
 
 def same_type(pair: Pair, net: WordNet) -> Verdict:
-    """Each new word is of the old one's type (lexicographer file); value: how many are not."""
+    """Each new word is of the old one's type (lexicographer file, or exclusive set); value: how many are not."""
     unlike = 0
     for old, new in pair.swapped():
         pos = _pos(old)
-        files = (
-            [{net.senses(w.lemma, pos)[n].file for n in common_senses(net, w.lemma, pos)} for w in (old, new)]
-            if pos
-            else []
+        alike = pos and (
+            are_exclusive(old.lemma, new.lemma, pos)
+            or not _files(net, old.lemma, pos).isdisjoint(_files(net, new.lemma, pos))
         )
-        unlike += not files or files[0].isdisjoint(files[1])
+        unlike += not alike
     return Verdict("same_type", unlike == 0, unlike, 0)
 
 
@@ -211,14 +220,16 @@ def same_company(pair: Pair, contexts: Contexts) -> Verdict:
 def not_true_elsewhere(pair: Pair, corpus: Corpus, net: WordNet, page_text: str) -> Verdict:
     """Neither the page nor another claim of the subject has the new word or a synonym of one meaning; value: how often.
 
-    Of an adjective before a noun: nor has the page it before this noun, with at most two words between.
+    Of a word for people: nor one for what both it and no common sense of the old word is a kind of (who is an artist
+    may be a painter). Of an adjective before a noun: nor has the page it before this noun, with two words between or
+    less.
     """
     times = 0
     for old, new in pair.swapped():
         if old.dep == "amod":
             times += _quality_said(old, new, pair.old, page_text)
         else:
-            times += _word_said(new, _pos(old), pair.old, corpus, net, page_text)
+            times += _word_said(old, new, pair.old, corpus, net, page_text)
     return Verdict("not_true_elsewhere", times == 0, times, 0)
 
 
@@ -234,7 +245,6 @@ _NEGATORS_WORDS: Final = """
     little
     """
 _NEGATORS: Final = frozenset(_NEGATORS_WORDS.split())
-_PREFIXES: Final = ("un", "in", "im", "il", "ir", "dis", "non", "non-", "anti", "a", "ab", "mis", "counter", "de")
 _NAMED: Final = ("PROPN", "NUM")
 _FILES: Final[Mapping[str, Pos]] = {"NOUN": "n", "ADJ": "a", "VERB": "v", "ADV": "r"}
 
@@ -265,10 +275,12 @@ def _quality_said(old: Word, new: Word, claim: Parsed, page_text: str) -> int:
     return len(re.findall(rf"\b{re.escape(new.text.lower())}\b(?:,? [\w-]+){{0,2}},? {held}\b", page_text.lower()))
 
 
-def _word_said(new: Word, pos: Pos | None, claim: Parsed, corpus: Corpus, net: WordNet, page_text: str) -> int:
-    names, own = {new.lemma}, {word.lemma for word in claim.words}
+def _word_said(old: Word, new: Word, claim: Parsed, corpus: Corpus, net: WordNet, page_text: str) -> int:
+    names, own, pos = {new.lemma}, {word.lemma for word in claim.words}, _pos(old)
     if pos:
         names |= {word.lower() for word in net.synonyms(new.lemma, pos) if len(net.senses(word, pos)) == 1}
+    if pos == "n":
+        names |= set(_kinds_of_people(old.lemma, new.lemma, net))
     names -= own
     told = Counter(re.findall(r"[a-z]+(?:-[a-z]+)*", page_text.lower()))
     said = corpus.said_of(claim.subject_text)
@@ -277,6 +289,15 @@ def _word_said(new: Word, pos: Pos | None, claim: Parsed, corpus: Corpus, net: W
         bases = net.base_forms(form, pos) if pos else ()
         times += count * (not names.isdisjoint({form, *bases[:2]}))
     return times
+
+
+def _kinds_of_people(old: str, new: str, net: WordNet) -> Iterator[str]:
+    """Yield the words for people that are right above one and not above the other: "artist" of "painter"."""
+    above = [s for n in common_senses(net, new, "n") for s in net.hypernyms(net.senses(new, "n")[n])]
+    others = {s for n in common_senses(net, old, "n") for s in net.ancestors(net.senses(old, "n")[n])}
+    for synset in above:
+        if synset.file == "noun.person" and synset not in others:
+            yield from (word for word in synset.words if word.isalpha() and len(net.senses(word, "n")) <= 2)
 
 
 def _files(net: WordNet, lemma: str, pos: Pos) -> set[str]:
@@ -303,27 +324,14 @@ def _changed_slot(pair: Pair) -> Slot | None:
     swapped = pair.swapped()
     if len(swapped) != 1:
         return None
-    return next((slot for slot in slots(pair.old) if pair.old.words[slot.place] == swapped[0][0]), None)
+    return next((slot for slot in pair.old.slots if pair.old.words[slot.place] == swapped[0][0]), None)
 
 
-def _negates(one: str, other: str) -> bool:
-    short, long = sorted((one, other), key=len)
-    if any(long == prefix + short for prefix in _PREFIXES):
-        return True
-    stems = {re.sub(r"(?:ful|less)$", "", word) for word in (one, other)}
-    return len(stems) == 1 and one != other
-
-
-def _forbidden(claim: Parsed) -> list[str]:
-    """Return the words of names, dates and numbers, in lower case."""
-    return [
-        word.text.lower()
-        for place, word in enumerate(claim.words)
-        if (word.entity and word.text[:1].isalnum() and (word.pos in _NAMED or word.pos in ("NOUN", "ADJ")))
-        or word.pos in _NAMED
-        or any(c.isdigit() for c in word.text)
-        or (place and word.text[:1].isupper())
-    ]
+def _is_forbidden(word: Word) -> bool:
+    """Say whether a word is of a name, a date or a number."""
+    named = word.entity and word.text[:1].isalnum() and word.pos in ("NOUN", "ADJ")
+    in_capitals = word.start > 0 and word.text[:1].isupper()
+    return bool(named) or word.pos in _NAMED or in_capitals or any(c.isdigit() for c in word.text)
 
 
 def failed(verdicts: Sequence[Verdict]) -> list[str]:

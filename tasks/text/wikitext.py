@@ -17,7 +17,7 @@ _SHOWN = frozenset(
     {"lang", "nowrap", "nobr", "as of", "convert", "circa", "c.", "abbr", "small", "sic", "'", "ndash", "mdash"}
 )
 _SILENT = re.compile(  # templates that show nothing within a sentence, or only a note about it
-    r"(?i)^(cite|citation|sfn|harv|ref|r\||efn|refn|citation needed|cn\b|fact\b|page needed|rp\b|clarify|dubious|vague|"
+    r"(?i)^(cite|citation|sfn|harv|ref|r$|efn|refn|citation needed|cn\b|fact\b|page needed|rp\b|clarify|dubious|vague|"
     r"who|when|by whom|which|dead link|verify|failed|main\b|see also|further|details|about|for\b|other|redirect|"
     r"infobox|use |pp-|good article|featured|portal|navbox|taxobox|automatic|speciesbox|coord|toc|clear|multiple image|"
     r"quote box|anchor|update|unreliable|original research|weasel|disputed|better|full|subscription|isbn|doi|ipa|"
@@ -28,6 +28,18 @@ _DROPPED_SECTIONS = frozenset(
     {"see also", "references", "notes", "external links", "further reading", "bibliography", "sources", "footnotes"}
     | {"citations", "works cited", "gallery", "publications", "discography", "filmography", "selected works"}
 )
+_BETWEEN = {  # the numbers of a range or product in {{convert}}, and how it is written
+    **{word: f" {word} " for word in ("to", "and", "or", "by", "\u00b1")},
+    **{
+        "-": "\u2013",
+        "\u2013": "\u2013",
+        "x": " by ",
+        "*": " by ",
+        "\u00d7": " by ",
+        "+/-": " \u00b1 ",
+        "to(-)": " to ",
+    },
+}
 _FILES = re.compile(r"(?i)^\s*:?(file|image|media|category)\s*:")
 _PARENTHESIS = re.compile(r"\s*\((?:[\s,;:]|" + HOLE + r")*\)")
 
@@ -83,12 +95,22 @@ def _shown(name: str, values: list[str]) -> str:
     if name == "lang":
         return values[-1]
     if name == "convert":
-        return " ".join(values[:2])
+        return _converted(values)
     if name in ("circa", "c."):
         return f"c. {values[0]}"
     if name == "as of":
         return f"As of {values[0]}"
     return values[0]
+
+
+def _converted(values: list[str]) -> str:
+    """Return the quantity as it was put in, a range where it is one: {{convert|4|to|8|mm}} is "4 to 8 mm"."""
+    shown = values[0]
+    rest = values[1:]
+    while len(rest) > 1 and rest[0].strip() in _BETWEEN:
+        shown += f"{_BETWEEN[rest[0].strip()]}{rest[1]}"
+        rest = rest[2:]
+    return f"{shown} {rest[0]}" if rest else shown
 
 
 def _tag(node: Tag) -> str:
@@ -107,7 +129,7 @@ def _tag(node: Tag) -> str:
 def _tidied(text: str) -> str:
     """Return paragraphs of prose: lines of lists go, white space is made one, empty brackets vanish."""
     paragraphs = []
-    for paragraph in re.split(r"\n\s*\n|\n(?=\*)|\n", text.replace("'''", "").replace("''", "")):
+    for paragraph in text.replace("'''", "").replace("''", "").split("\n"):
         line = re.sub(r"\s+", " ", _PARENTHESIS.sub("", paragraph)).strip()
         line = re.sub(r" ([,.;:])", r"\1", line)
         if line and line[0] not in "*#:;|{!=" and re.search(r"[.!?]['\")\]\u201d]?$", line):

@@ -25,7 +25,7 @@ _LEXICOGRAPHERS: Final = {  # lexnames(5WN), in the order of their numbers but f
 LEXICOGRAPHER_FILES: Final = (*(f"{k}.{n}" for k, names in _LEXICOGRAPHERS.items() for n in names.split()), "adj.ppl")
 
 ANTONYM, HYPERNYM, INSTANCE_OF, HYPONYM, INSTANCE, SIMILAR = "!", "@", "@i", "~", "~i", "&"
-ATTRIBUTE, DERIVED, PERTAINS_TO, USAGE = "=", "+", "\\", ";u"
+USAGE = ";u"
 
 
 class WordNetError(ValueError):
@@ -94,6 +94,7 @@ class WordNet:
         self._told: Counter[str] | None = None
         self._instances: dict[str, str] | None = None
         self._instance_counts: dict[tuple[str, str], int] = {}
+        self._told_in: dict[str, dict[str, set[int]]] = {}
 
     # --- files ---
 
@@ -198,6 +199,17 @@ class WordNet:
             pattern = rf"(?<![A-Za-z-]){re.escape(word)}(?![A-Za-z-])"
             found = self._instance_counts[word, file] = len(re.findall(pattern, self._instances.get(file, "")))
         return found
+
+    def told_together(self, one: str, other: str, file: str) -> int:
+        """Return how many definitions of instances in a lexicographer file have both nouns: "painter and sculptor"."""
+        if file not in self._told_in:
+            self.instance_count(one, file)  # which reads them
+            places = self._told_in[file] = {}
+            for number, line in enumerate((self._instances or {}).get(file, "").split("\n")):
+                for word in re.findall(r"[a-z]+", line):
+                    places.setdefault(word, set()).add(number)
+        told = self._told_in[file]
+        return len(told.get(one, set()) & told.get(other, set()))
 
     # --- synsets ---
 

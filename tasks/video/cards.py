@@ -4,26 +4,15 @@ Licence, credits, counts by source, parameters and hashes of what it was made fr
 Python block on it runs where the card lies.
 """
 
-import hashlib
 import json
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from tasks.licences import hub_licence
 from tasks.markdown import plain, table
 
 SOURCES_SHOWN = 200  # on a card; of more, those with the most takes
-_HUB_LICENCES = {
-    "cc0-1.0",
-    *(f"cc-by-{v}" for v in ("2.0", "2.5", "3.0", "4.0")),
-    *(f"cc-by-sa-{v}" for v in ("3.0", "4.0")),
-    *(f"cc-by-nc-{v}" for v in ("2.0", "3.0", "4.0")),
-    *(f"cc-by-nd-{v}" for v in ("3.0", "4.0")),
-    *(f"cc-by-nc-sa-{v}" for v in ("2.0", "3.0", "4.0")),
-    *(f"cc-by-nc-nd-{v}" for v in ("3.0", "4.0")),
-    *("apache-2.0", "mit", "unlicense", "wtfpl", "pddl", "odbl", "gpl-3.0", "lgpl-3.0", "agpl-3.0", "bsd-3-clause"),
-}
 _SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
 
 
@@ -73,17 +62,6 @@ def splits_of(takes: Iterable[Mapping[str, Any]]) -> dict[str, list[Mapping[str,
         found.setdefault(take["split"], []).append(take)
     order = sorted(found, key=lambda name: (known.index(name) if name in known else len(known), name))
     return {name: found[name] for name in order}
-
-
-def folders_of(licences: Iterable[str]) -> dict[str, str]:
-    """Return a folder's name for each licence; no two licences share one."""
-    folders: dict[str, str] = {}
-    for licence in sorted(set(licences)):
-        name = _slug(licence)
-        if name in folders.values():
-            name = f"{name}-{hashlib.sha256(licence.encode()).hexdigest()[:8]}"
-        folders[licence] = name
-    return folders
 
 
 def data_files(mode: str, layout: str, split: str) -> str:
@@ -170,7 +148,7 @@ for root, path, start_pts, end_pts, frames in takes.fetchall()[:1]:
 def _front_matter(card: Card, splits: Sequence[str]) -> str:
     size = next((name for below, name in _SIZES if len(card.takes) < below), "n>1M")
     lines = [
-        *_hub_licence(card.licence),
+        *hub_licence(card.licence),
         f"pretty_name: {json.dumps(card.title)}",
         f"size_categories: [{json.dumps(size)}]",
         "tags: [video]",
@@ -181,17 +159,6 @@ def _front_matter(card: Card, splits: Sequence[str]) -> str:
     for split in splits:
         lines += [f"  - split: {split}", f"    path: {json.dumps(data_files(card.mode, card.layout, split))}"]
     return "\n".join(["---", *lines, "---\n"])
-
-
-def _hub_licence(licence: str) -> list[str]:
-    name = _slug(licence)
-    if name in _HUB_LICENCES:
-        return [f"license: {name}"]
-    return ["license: unknown"] if licence == "unstated" else ["license: other", f"license_name: {name}"]
-
-
-def _slug(licence: str) -> str:
-    return re.sub(r"[^a-z0-9.]+", "-", licence.lower()).strip("-.")[:60] or "licence"
 
 
 def _what_it_holds(card: Card) -> str:

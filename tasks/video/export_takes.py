@@ -23,11 +23,12 @@ from pydantic import Field
 
 from tasks.content import HashMemory, content_hash
 from tasks.keys import canonical_json, key_of
+from tasks.licences import folders_of
 from tasks.stage import Plan, Report, Stage, StageError, StrictModel, stage_main
 from tasks.store import Record, Store
 from tasks.tables import REJECTED, Reject, read_table, rejected_row, write_table
 from tasks.video import virtual
-from tasks.video.cards import Card, card_text, folders_of, splits_of
+from tasks.video.cards import Card, card_text, splits_of
 from tasks.video.cutting import COPY, ENCODE, EncodeSettings, cut_copy, cut_encode, too_little
 from tasks.video.manifest import MANIFEST, Own
 

@@ -135,6 +135,20 @@ def test_plan_names_what_would_run_why_and_how(finished: Path) -> None:
     assert "tool.py models/ridge-small.txt models/tree-small.txt scores.json; cat scores.json" in rows["compare"]
 
 
+def test_check_hands_files_to_what_a_stage_says_judges_them(matrix: Path, tmp_path: Path, capfd: Any) -> None:
+    text = tmp_path / "a text; of mine.txt"
+    text.write_text("The mill grinds.\n")
+    code, said = headrace("check", str(text), "--repo", str(matrix))
+    assert (code, "no stage says how a file is judged (meta.check)" in said) == (1, True)
+    pipeline = (matrix / "dvc.yaml").read_text()
+    judge = "  judge:\n    cmd: echo judged\n    meta: {check: 'python -m json.tool --json-lines', line: text}\n"
+    (matrix / "dvc.yaml").write_text(pipeline.replace("stages:\n", f"stages:\n{judge}", 1))
+    assert headrace("check", str(text), "--repo", str(matrix))[0] == 1  # it is no JSON
+    text.write_text('{"mill": 1}\n')
+    assert headrace("check", str(text), "--repo", str(matrix))[0] == 0
+    assert '"mill": 1' in capfd.readouterr().out
+
+
 def test_lineage_names_stage_run_commit_data_and_parameters(finished: Path, first_run: PipelineRun) -> None:
     code, said = headrace("lineage", str(finished / "reports/report.md"))
     lock = YAML(typ="safe").load((finished / "reports/dvc.lock").read_text())["stages"]["report"]

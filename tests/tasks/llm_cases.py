@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 from pydantic import Field
 
-from tasks.llm import Answer, Endpoint, Request, Sampling, Template, ask
+from tasks.llm import Answer, Endpoint, Ledger, Request, Sampling, Template, ask
 from tasks.store import Store
 from tasks.strict import StrictModel
 from tests.tasks import llm_server
@@ -56,7 +56,7 @@ def endpoint(server: Server, **more) -> Endpoint:
 
 
 def run(server: Server, store: Store, requests, limits=None, sampling=SAMPLING, **more) -> list[Answer[Claims]]:
-    return list(ask(requests, sampling, endpoint(server, **more), store, limits))
+    return list(ask(requests, sampling, endpoint(server, **more), store, Ledger(limits)))
 
 
 def values(store: Store) -> list[dict]:

@@ -27,6 +27,8 @@ class Server:
     bodies: list[dict[str, Any]] = field(default_factory=list)
     headers: list[dict[str, str]] = field(default_factory=list)
     times: list[float] = field(default_factory=list)  # time.monotonic of each request
+    paths: set[str] = field(default_factory=set)
+    connections: int = 0
     plan: list[Act] = field(default_factory=list)
     default: Act = field(default=lambda handler, body: answer()(handler, body))
     delay_s: float = 0.0
@@ -47,11 +49,17 @@ class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     told: Server
 
+    def setup(self) -> None:
+        with self.told.lock:
+            self.told.connections += 1
+        super().setup()
+
     def do_POST(self) -> None:
         told = self.told
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        assert self.path.endswith("/chat/completions")
+        assert self.path.partition("?")[0].endswith("/chat/completions")
         with told.lock:
+            told.paths.add(self.path)
             told.bodies.append(body)
             told.headers.append(dict(self.headers))
             told.times.append(time.monotonic())
@@ -95,6 +103,11 @@ def passage_of(body: dict[str, Any]) -> str:
     found = MARKED.search(body["messages"][1]["content"])
     assert found is not None, body["messages"]
     return found["text"]
+
+
+def passage_texts(body: dict[str, Any]) -> dict[str, str]:
+    """Return the texts that a request marks as data, by their names."""
+    return {found["name"]: found["text"] for found in MARKED.finditer(body["messages"][1]["content"])}
 
 
 def answer(content: Any = None, finish_reason: str = "stop", usage: Any = "counted", **more: Any) -> Act:
@@ -141,6 +154,16 @@ def half_chunks(handler: Handler, body: dict[str, Any]) -> None:
     handler.send_header("Transfer-Encoding", "chunked")
     handler.end_headers()
     handler.wfile.write(b'b\r\n{"choices":\r\n')
+    handler.close_connection = True
+
+
+def slow_header(handler: Handler, body: dict[str, Any]) -> None:
+    """Send a header without end, a byte now and then."""
+    handler.wfile.write(b"HTTP/1.1 200 OK\r\nX-Slow: ")
+    for _ in range(100):
+        handler.wfile.write(b"a")
+        handler.wfile.flush()
+        time.sleep(0.05)
     handler.close_connection = True
 
 

@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from tasks.llm import Ledger, Request, Sampling, Template, ask
+from tasks.llm import Ledger, Request, Sampling, Template, ask, estimate
 from tasks.store import Store, Writer
 from tests.tasks.llm_cases import LIST, SAMPLING, Claims, endpoint, passage, request, run, user_messages, values
 from tests.tasks.llm_cases import server as server
@@ -25,7 +25,7 @@ def test_a_second_run_sends_nothing_and_gives_the_same(server, store):
     first = run(server, store, requests)
     assert server.calls == 12
     ledger = Ledger()
-    second = list(ask(requests, SAMPLING, endpoint(server, concurrency=1), Store(store.url), ledger=ledger))
+    second = list(ask(requests, SAMPLING, endpoint(server, concurrency=1), Store(store.url), ledger))
     assert second == first
     assert server.calls == 12
     assert ledger.figures()["llm/calls"] == 0
@@ -176,6 +176,21 @@ def test_after_kill_9_at_most_the_calls_in_flight_are_sent_again_and_no_stored_a
     sent = server.calls
     assert run(server, store, [request(n) for n in range(40)]) == answers
     assert server.calls == sent
+
+
+def test_answers_that_another_process_has_stored_meanwhile_are_seen(server, store):
+    run(server, store, [request(0)])
+    assert estimate([request(n) for n in range(6)], SAMPLING, store).calls == 5
+    process = child(server, Store(store.url), 6)
+    assert process.wait(60) == 0, process.communicate()
+    process.communicate()
+    assert server.calls == 6
+    assert estimate([request(n) for n in range(6)], SAMPLING, store).calls == 0
+    process = child(server, Store(store.url), 9)
+    assert process.wait(60) == 0, process.communicate()
+    process.communicate()
+    assert all(got.value is not None for got in run(server, store, [request(n) for n in range(9)]))
+    assert server.calls == 9
 
 
 def test_an_interrupt_ends_at_once_and_the_next_run_goes_on(server, store):

@@ -1,11 +1,12 @@
 """Tokens and money: counted, estimated before, and never more than allowed."""
 
 import json
+import time
 from pathlib import Path
 
 import pytest
 
-from tasks.llm import BudgetError, Ledger, Limits, Sampling, ask, estimate
+from tasks.llm import BudgetError, EndpointError, Ledger, Limits, Sampling, ask, estimate
 from tasks.store import Store
 from tests.tasks import llm_server
 from tests.tasks.llm_cases import SAMPLING, endpoint, request, run, values
@@ -18,10 +19,9 @@ from tests.tasks.llm_server import Server, answer, status
 
 def test_usage_is_that_of_the_endpoint_and_costs_by_the_prices(server, store):
     server.default = answer(usage={"prompt_tokens": 1000, "completion_tokens": 50})
-    ledger = Ledger()
-    prices = Limits(prompt_usd_per_million_tokens=2.0, completion_usd_per_million_tokens=10.0)
+    ledger = Ledger(Limits(prompt_usd_per_million_tokens=2.0, completion_usd_per_million_tokens=10.0))
     requests = [request(n) for n in range(4)]
-    answers = list(ask(requests, SAMPLING, endpoint(server), store, prices, ledger=ledger))
+    answers = list(ask(requests, SAMPLING, endpoint(server), store, ledger))
     assert [(a.usage.prompt_tokens, a.usage.completion_tokens, a.usage.estimated) for a in answers] == [
         (1000, 50, 0)
     ] * 4
@@ -65,7 +65,7 @@ def test_a_budget_is_never_passed_keeps_what_is_done_and_says_so(server, store, 
     got = []
     told = rf"run\.llm\.limits\.{name}=.* is reached: 7 calls with 2100 tokens for 0.0077 USD; .* run again"
     with pytest.raises(BudgetError, match=told):
-        for one in ask(requests, sampling, endpoint(server), store, Limits(**prices | {name: limit})):
+        for one in ask(requests, sampling, endpoint(server), store, Ledger(Limits(**prices | {name: limit}))):
             got.append(one)
     assert server.calls == 7
     assert len(values(store)) == 7
@@ -87,11 +87,60 @@ def test_tries_that_may_be_charged_count_at_the_most_they_can_cost(server, store
     ledger = Ledger()
     sampling = Sampling(model="tiny", max_tokens=1000)
     server.default = answer(usage={"prompt_tokens": 60, "completion_tokens": 10})
-    (got,) = ask([request(1)], sampling, endpoint(server), store, ledger=ledger)
+    (got,) = ask([request(1)], sampling, endpoint(server), store, ledger)
     assert got.usage.completion_tokens == 10
     assert ledger.calls == 3
     assert ledger.spent.completion_tokens == 1010
     assert ledger.spent.prompt_tokens > 60
+
+
+@pytest.mark.parametrize(("code", "is_charged"), [(504, True), (524, True), (500, False), (503, False)])
+def test_a_gateway_that_stopped_waiting_is_counted_as_paid(server, store, code, is_charged):
+    server.plan = [status(code)]
+    server.default = answer(usage={"prompt_tokens": 60, "completion_tokens": 10})
+    ledger = Ledger()
+    list(ask([request(1)], Sampling(model="tiny", max_tokens=1000), endpoint(server), store, ledger))
+    assert ledger.spent.completion_tokens == (1010 if is_charged else 10)
+    assert ledger.figures()["llm/estimated_answers"] == is_charged
+
+
+def test_answers_without_usage_count_at_the_most_they_can_have_cost(server, store):
+    server.default = answer('{"claims":["' + "7" * 40 + '"]}', usage=None)
+    ledger = Ledger(Limits(max_tokens=30_000))
+    with pytest.raises(BudgetError, match=r"max_tokens=30000 is reached: \d calls with about \d+ tokens"):
+        list(ask([request(n, "9" * 3000 + str(n)) for n in range(20)], SAMPLING, endpoint(server), store, ledger))
+    sent = sum(len(json.dumps(body, ensure_ascii=False).encode()) for body in server.bodies)
+    assert ledger.spent.completion_tokens == 2048 * server.calls
+    assert ledger.spent.prompt_tokens == sent
+    assert sent + 2048 * server.calls <= 30_000
+
+
+def test_limits_hold_for_all_that_share_a_ledger(server, store):
+    ledger = Ledger(Limits(max_calls=4))
+    list(ask([request(n) for n in range(3)], SAMPLING, endpoint(server), store, ledger))
+    with pytest.raises(BudgetError, match="max_calls=4 is reached: 4 calls"):
+        list(ask([request(n) for n in range(10, 13)], SAMPLING, endpoint(server), store, ledger))
+    assert server.calls == ledger.calls == 4
+
+
+def test_a_key_that_cannot_be_one_counts_no_call(server, store, monkeypatch):
+    monkeypatch.setenv("HEADRACE_LLM_API_KEY", "two words")
+    ledger = Ledger()
+    with pytest.raises(EndpointError):
+        list(ask([request(1)], SAMPLING, endpoint(server), store, ledger))
+    assert (ledger.calls, ledger.spent.tokens, server.calls) == (0, 0, 0)
+
+
+def test_a_request_that_waits_for_its_share_is_not_sent_once_the_run_has_stopped(server, store):
+    def refuse(handler, body):
+        time.sleep(0.2)  # the others wait meanwhile for what this one has set aside
+        status(401)(handler, body)
+
+    server.default = refuse
+    ledger = Ledger(Limits(max_tokens=3500))
+    with pytest.raises(EndpointError, match="HTTP 401"):
+        list(ask([request(n) for n in range(20)], SAMPLING, endpoint(server), store, ledger))
+    assert server.calls == ledger.calls == 1
 
 
 def test_the_estimate_says_what_the_run_then_does(server, store):

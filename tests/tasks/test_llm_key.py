@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
+from tasks import llm_client
 from tasks.llm import Endpoint, EndpointError
 from tests.tasks import llm_server
 from tests.tasks.llm_cases import endpoint, request, run
@@ -98,12 +99,45 @@ def test_a_key_that_cannot_be_one_is_refused_without_telling_it(server, store, m
     assert server.calls == 0
 
 
-@pytest.mark.parametrize("url", [f"https://user:{KEY}@host/v1", f"https://host/v1?api_key={KEY}", f"ftp://{KEY}"])
-def test_an_address_with_a_secret_is_refused(url):
-    with pytest.raises(ValidationError) as caught:
+NAMES = ["api_key", "subscription-key", "x-api-key", "code", "Ocp-Apim-Subscription-Key", "sig", "AWSAccessKeyId"]
+
+
+@pytest.mark.parametrize("url", [f"https://user:{KEY}@h/v1", *(f"https://h/v1?a=1&{name}={KEY}" for name in NAMES)])
+def test_an_address_with_a_secret_is_refused_without_telling_it_and_the_remedy_is_the_variable(url):
+    with pytest.raises(ValidationError, match=r"no .* here, it would be recorded.*key_variable") as caught:
         Endpoint(base_url=url)
-    if not url.startswith("ftp"):
-        assert "no " in str(caught.value)
+    assert KEY not in str(caught.value)
+
+
+@pytest.mark.parametrize("wrong", [{"base_url": f"ftp://{KEY}"}, {"key_variable": KEY}, {"key_variable": "hf_abc"}])
+def test_a_value_that_is_refused_is_not_told(wrong):
+    with pytest.raises(ValidationError) as caught:
+        Endpoint(**{"base_url": "http://h/v1"} | wrong)
+    assert not any(value in str(caught.value) for value in wrong.values())
+
+
+def test_the_query_of_an_address_is_in_no_message_and_no_log_line(server, store, monkeypatch, caplog):
+    url = f"{server.url}?ticket=hunter2"
+    told = []
+    with caplog.at_level(logging.DEBUG):
+        monkeypatch.setattr(llm_client, "_TOLD_WAIT_S", 0.5)
+        server.plan = [status(429, Retry_After="1"), status(500)]
+        run(server, store, [request(1)], base_url=url, tries=3)
+        for trouble in (status(401), status(307), status(400), status(500)):
+            server.default = trouble
+            with pytest.raises(EndpointError) as caught:
+                run(server, store, [request(n) for n in range(2, 20)], base_url=url, tries=1)
+            told.append(str(caught.value))
+        with pytest.raises(EndpointError) as caught:
+            gone = "http://127.0.0.1:9/v1?ticket=hunter2"
+            run(server, store, [request(n) for n in range(2, 20)], base_url=gone, tries=1)
+        told.append(str(caught.value))
+    assert "it asks to wait 1 s" in caplog.text
+    assert "HTTP Request: POST" in caplog.text
+    assert server.paths == {"/v1/chat/completions?ticket=hunter2"}
+    for text in (caplog.text, *told):
+        assert "hunter2" not in text
+        assert "ticket" not in text
 
 
 @pytest.mark.parametrize("url", ["http://", "http://:80/v1", "http://host:eighty/v1", "http://[::1/v1", "host/v1"])
@@ -116,21 +150,6 @@ def test_what_an_address_asks_for_stays_behind_the_path():
     assert Endpoint(base_url="http://h:1/v1/").chat_url == "http://h:1/v1/chat/completions"
     assert Endpoint(base_url="https://h/x?api-version=2").chat_url == "https://h/x/chat/completions?api-version=2"
 
-
-PARAMS = """
-    run: {engine: local, workers: 1, item_timeout_s: 60, max_reject_fraction: 1,
-          device: cpu, train_processes: 1, log_level: debug}
-    list_claims: {model: tiny, temperature: 0.5}
-"""
-
-DVC_YAML = """
-    stages:
-      list_claims:
-        cmd: python -m text.list_claims
-        deps: [data/raw/lines.txt]
-        params: [list_claims]
-        outs: [data/claims.txt]
-"""
 
 STAGE = """
     import os
@@ -152,7 +171,7 @@ STAGE = """
         requests = (Request(str(n), LIST, {"passage": line}, Claims) for n, line in enumerate(lines))
         ledger = Ledger()
         endpoint = Endpoint(base_url=os.environ["TEST_URL"], tries=1, concurrency=1)
-        answers = list(ask(requests, params.list_claims, endpoint, stage.store, ledger=ledger))
+        answers = list(ask(requests, params.list_claims, endpoint, stage.store, ledger))
         stage.timing(ledger.figures())
         stage.out("data/claims.txt").write_text(repr(answers))
         rejected = {}
@@ -198,13 +217,15 @@ def test_the_key_is_in_no_file_of_a_project_whose_stages_ran_with_it(server, pro
         assert KEY.encode() not in data
 
 
-def test_a_redirect_does_not_take_the_key_elsewhere(server, store, monkeypatch):
+@pytest.mark.parametrize("code", [301, 302, 303, 307, 308])
+def test_a_redirect_is_not_followed_and_so_takes_the_key_nowhere(server, store, monkeypatch, code):
     monkeypatch.setenv("HEADRACE_LLM_API_KEY", KEY)
     with llm_server.running() as other:
-        server.default = status(307, Location=f"{other.url}/chat/completions")
-        with pytest.raises(EndpointError, match="HTTP 307"):
+        server.default = status(code, Location=f"{other.url}/chat/completions")
+        with pytest.raises(EndpointError, match=f"HTTP {code}: sorry: set run.llm.endpoint.base_url to where it leads"):
             run(server, store, [request(1)])
-        assert other.calls == 0
+        assert other.connections == 0
+    assert server.calls == 1
 
 
 def test_a_proxy_of_the_environment_does_not_stand_before_this_machine(server, store, monkeypatch):

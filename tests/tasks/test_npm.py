@@ -3,69 +3,29 @@
 import base64
 import hashlib
 import json
-import os
-import re
+import logging
 import shutil
-import subprocess
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from pydantic import ValidationError
 
-from tasks.npm import PUBLIC_REGISTRY, NpmSettings, npm_settings, parse_npmrc, settings_of_variables
-from tasks.sources import PackageSource, SourceError, fetch, fetched
+from tasks import archives, npm
+from tasks.npm import PUBLIC_REGISTRY, NpmSettings
+from tasks.sources import PackageSource, SourceError, fetch, fetched, package_archive
+from tests.tasks.file_servers import Registry, serving
+from tests.tasks.file_servers import no_npm as no_npm
 from tests.tasks.test_sources import BOMB, TERMS, left_over, sha256, tarred
 
 WORDS = b"a dictionary " * 4000
 
 
-class Registry(ThreadingHTTPServer):
-    """An npm registry on loopback: packages by name, archives by path; it notes what it is asked and by whom."""
-
-    def __init__(self) -> None:
-        self.documents: dict[str, Any] = {}
-        self.archives: dict[str, bytes] = {}
-        self.asked: list[tuple[str, str | None]] = []
-        self.token: str | None = None
-        registry = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                registry.asked.append((self.path, self.headers.get("authorization")))
-                refused = registry.token and self.headers.get("authorization") != f"Bearer {registry.token}"
-                document = registry.documents.get(self.path)
-                body = registry.archives.get(self.path) if document is None else json.dumps(document).encode()
-                self.send_response(401 if refused else 404 if body is None else 200)
-                self.end_headers()
-                self.wfile.write(b"" if refused else body or b"")
-
-            def log_message(self, *args: object) -> None:
-                pass
-
-        super().__init__(("127.0.0.1", 0), Handler)
-
-    @property
-    def host(self) -> str:
-        return f"127.0.0.1:{self.server_address[1]}"
-
-    def publish(self, name: str, archive: bytes, tarball: str = "", **dist: str) -> None:
-        path = f"/{name}/-/{name.rpartition('/')[2]}-1.0.0.tgz"
-        self.archives[path] = archive
-        digest = base64.b64encode(hashlib.sha512(archive).digest()).decode()
-        dist = dist or {"integrity": f"sha512-{digest}", "shasum": hashlib.sha1(archive).hexdigest()}
-        versions = {"1.0.0": {"dist": {"tarball": tarball or f"http://{self.host}{path}", **dist}}}
-        self.documents["/" + name.replace("/", "%2f")] = {"name": name, "versions": versions}
-
-
 @pytest.fixture
-def registry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Registry]:
-    """The registry that npm's settings name, with `words` and `@scope/words`, on a machine that has no npm."""
-    server = Registry()
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+def registry(no_npm: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Registry]:
+    """The registry that npm's settings name, with `words` and `@scope/words`."""
     archive = tarred(
         {
             "package/package.json": json.dumps({"scripts": {"postinstall": "exit 1"}}).encode(),
@@ -73,21 +33,11 @@ def registry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Regist
             "package/dict/words.txt": WORDS,
         }
     )
-    for name in ("words", "@scope/words"):
-        server.publish(name, archive)
-    home = tmp_path / "home"
-    home.mkdir()
-    monkeypatch.chdir(home)
-    monkeypatch.setenv("HOME", str(home))
-    monkeypatch.setenv("PATH", str(tmp_path / "nothing"))
-    monkeypatch.delenv("NODE_EXTRA_CA_CERTS", raising=False)
-    for variable in settings_of_variables(dict.fromkeys(os.environ, "x")):
-        monkeypatch.delenv(f"npm_config_{variable}", raising=False)
-    monkeypatch.setenv("npm_config_globalconfig", str(tmp_path / "no-npmrc"))
-    monkeypatch.setenv("npm_config_registry", f"http://{server.host}")
-    yield server
-    server.shutdown()
-    server.server_close()
+    with serving(Registry()) as server:
+        for name in ("words", "@scope/words"):
+            server.publish(name, archive)
+        monkeypatch.setenv("npm_config_registry", server.url)
+        yield server
 
 
 def package(**changes: Any) -> PackageSource:
@@ -208,15 +158,100 @@ def test_a_registry_that_wants_a_token_gets_it_and_no_other_host_does(registry: 
     assert fetch(package(), tmp_path / "downloads").read_bytes() == WORDS
     assert {header for _, header in registry.asked[1:]} == {"Bearer hunter2"}
 
-    other = Registry()
-    threading.Thread(target=other.serve_forever, daemon=True).start()
-    archive = tarred({"package/dict/words.txt": WORDS + b"!"})
-    other.publish("words", archive)
-    registry.documents["/words"] = other.documents["/words"]
-    assert fetch(package(sha256=sha256(WORDS + b"!")), tmp_path / "elsewhere").read_bytes() == WORDS + b"!"
-    assert other.asked == [("/words/-/words-1.0.0.tgz", None)]
-    other.shutdown()
-    other.server_close()
+    with serving(Registry()) as other:
+        archive = tarred({"package/dict/words.txt": WORDS + b"!"})
+        other.publish("words", archive)
+        registry.documents["/words"] = other.documents["/words"]
+        assert fetch(package(sha256=sha256(WORDS + b"!")), tmp_path / "elsewhere").read_bytes() == WORDS + b"!"
+        assert other.asked == [("/words/-/words-1.0.0.tgz", None)]
+
+
+def test_a_registry_that_redirects_does_not_send_the_token_elsewhere(registry: Registry, tmp_path: Path) -> None:
+    registry.token = "hunter2"
+    (tmp_path / "home/.npmrc").write_text(f"//{registry.host}/:_authToken=hunter2\n")
+    path = "/words/-/words-1.0.0.tgz"
+    with serving(Registry()) as other:
+        other.archives["/elsewhere.tgz"] = registry.archives[path]
+        registry.moved[path] = f"{other.url}/elsewhere.tgz"
+        assert fetch(package(), tmp_path / "downloads").read_bytes() == WORDS
+        assert other.asked == [("/elsewhere.tgz", None)]
+    assert registry.asked[-1] == (path, "Bearer hunter2")
+
+
+def test_an_archive_is_hashed_once_on_its_way(
+    registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hashed: list[int] = []
+
+    class Counted:
+        def __init__(self, hasher: Any) -> None:
+            self.hasher = hasher
+
+        def update(self, data: bytes) -> None:
+            hashed.append(len(data))
+            self.hasher.update(data)
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self.hasher, name)
+
+    counting = SimpleNamespace(
+        new=lambda kind: Counted(hashlib.new(kind)), sha256=lambda *data: Counted(hashlib.sha256(*data))
+    )
+    for module in (npm, archives):
+        monkeypatch.setattr(module, "hashlib", counting)
+    package_archive(package(), tmp_path / "downloads")
+    assert sum(hashed) == len(registry.archives["/words/-/words-1.0.0.tgz"])
+
+
+@pytest.mark.parametrize(
+    "tarball", ["http://[::1/x.tgz", "http://h:port/x.tgz", "http://", "words.tgz", "\x00", "é://"]
+)
+def test_an_address_of_an_archive_that_is_none_is_told(registry: Registry, tmp_path: Path, tarball: str) -> None:
+    registry.publish("words", b"", tarball=tarball)
+    with pytest.raises(SourceError, match=r"'words': words==1\.0\.0 \(npm\).*check the network and npm's settings"):
+        fetch(package(), tmp_path / "downloads")
+
+
+def test_an_address_of_an_archive_that_cannot_be_read_is_the_registrys_fault(
+    registry: Registry, tmp_path: Path
+) -> None:
+    registry.publish("words", b"", tarball="http://[::1/x.tgz")
+    with pytest.raises(SourceError, match="the registry tells no address of its archive"):
+        fetch(package(), tmp_path / "downloads")
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        "registry=http://[::1/",
+        "registry=http://h:port/",
+        "//HOST/:_authToken=hunter2é",
+        "//HOST/:_authToken='hunter2\\n'",
+    ],
+)
+def test_settings_that_no_request_can_be_made_of_are_told_without_their_secrets(
+    registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, settings: str
+) -> None:
+    if settings.startswith("registry"):
+        monkeypatch.delenv("npm_config_registry")
+    (tmp_path / "home/.npmrc").write_text(settings.replace("HOST", registry.host))
+    with (
+        caplog.at_level(logging.DEBUG),
+        pytest.raises(SourceError, match=r"'words': words==1\.0\.0 \(npm\).*(check the network|set it anew)") as caught,
+    ):
+        fetch(package(), tmp_path / "downloads")
+    assert "hunter2" not in f"{caught.value!r} {caught.value.__cause__!r} {caplog.text}"
+
+
+def test_a_registry_with_a_password_in_its_address_is_in_no_message_and_no_log_line(
+    registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("npm_config_registry", f"http://me:hunter2@{registry.host}/")
+    registry.moved["/words/-/words-1.0.0.tgz"] = f"{registry.url}/none.tgz?X-Amz-Signature=hunter2"
+    with caplog.at_level(logging.INFO), pytest.raises(SourceError, match="does not have its archive") as caught:
+        fetch(package(), tmp_path / "downloads")
+    assert "HTTP Request: GET" in caplog.text
+    assert "hunter2" not in f"{caught.value!r} {caught.value.__cause__!r} {caplog.text}"
 
 
 def test_a_mirror_serves_archives_whose_address_is_that_of_the_public_registry(
@@ -243,113 +278,33 @@ def test_a_scope_is_for_npm_alone() -> None:
             package(requirement=wrong)
 
 
-def test_lines_of_npmrc_are_read_as_npm_reads_them() -> None:
-    text = """; a comment
-# another
-registry = https://one.invalid/npm   ; the company's
-@scope:registry=${SCOPED}
-//one.invalid/:_authToken="${TOKEN}"
-cafile = '/certs with blanks.pem'
-unset=${NOBODY}-${NOBODY?}
-escaped=a\\;b
-ca[]="one\\ntwo"
-ca[] = three
-fund
-[section]
-registry=https://not-npms.invalid
-"""
-    read = parse_npmrc(text, {"TOKEN": "hunter2", "SCOPED": "https://two.invalid"})
-    assert read == {
-        "registry": "https://one.invalid/npm",
-        "@scope:registry": "https://two.invalid",
-        "//one.invalid/:_authToken": "hunter2",
-        "cafile": "/certs with blanks.pem",
-        "unset": "${NOBODY}-",
-        "escaped": "a;b",
-        "ca": "one\ntwo\nthree",
-        "fund": "true",
-    }
+def test_what_is_fetched_goes_through_the_proxy_of_npms_settings(
+    registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    registry.publish("words", registry.archives["/words/-/words-1.0.0.tgz"], tarball="http://files.invalid/words.tgz")
+    monkeypatch.setenv("npm_config_registry", "http://registry.invalid/npm")
+    for variable in ("npm_config_proxy", "npm_config_https_proxy"):
+        monkeypatch.setenv(variable, "http://127.0.0.1:9")
+    with pytest.raises(SourceError, match=r"could not be downloaded \(ConnectError\).*proxy"):
+        fetch(package(), tmp_path / "downloads")
+    registry.documents["http://registry.invalid/npm/words"] = registry.documents["/words"]
+    registry.archives["http://files.invalid/words.tgz"] = registry.archives["/words/-/words-1.0.0.tgz"]
+    monkeypatch.setenv("npm_config_https_proxy", registry.url)
+    assert fetch(package(), tmp_path / "downloads").read_bytes() == WORDS
+    assert [path for path, _ in registry.asked] == list(registry.documents)[-1:] + list(registry.archives)[-1:]
 
 
-def test_variables_win_over_the_project_that_over_the_user_that_over_the_installation(tmp_path: Path) -> None:
-    project, home, shared = tmp_path / "project", tmp_path / "home", tmp_path / "prefix/etc"
-    for folder in (project / "deep", home, shared):
-        folder.mkdir(parents=True)
-    (project / "package.json").write_text("{}")
-    environ = {"HOME": str(home), "NPM_CONFIG_PREFIX": str(tmp_path / "prefix"), "PATH": ""}
-
-    def registry(**more: str) -> str:
-        return npm_settings({**environ, **more}, project / "deep").registry("words")
-
-    assert registry() == PUBLIC_REGISTRY
-    for folder, name in ((shared / "npmrc", "shared"), (home / ".npmrc", "user"), (project / ".npmrc", "project")):
-        folder.write_text(f"registry=https://{name}.invalid")
-        assert registry() == f"https://{name}.invalid/"
-    assert registry(npm_config_registry="https://variable.invalid/x/") == "https://variable.invalid/x/"
-    assert registry(NPM_CONFIG_REGISTRY="https://upper.invalid") == "https://upper.invalid/"
-    assert registry(npm_config_registry="") == "https://project.invalid/"
-    (tmp_path / "other").write_text("registry=https://other.invalid")
-    (project / ".npmrc").unlink()
-    assert registry(npm_config_userconfig=str(tmp_path / "other")) == "https://other.invalid/"
-
-
-def test_credentials_hold_below_their_address() -> None:
-    password = base64.b64encode(b"pass").decode()
-    settings = NpmSettings(
-        {
-            "//one.invalid/:_authToken": "whole",
-            "//one.invalid/team/:_authToken": "team",
-            "//two.invalid:8080/npm/:_auth": "dTpw",
-            "//three.invalid/:username": "me",
-            "//three.invalid/:_password": password,
-        }
-    )
-    expected = {
-        "https://one.invalid/words": "Bearer whole",
-        "https://one.invalid/team/words": "Bearer team",
-        "https://two.invalid:8080/npm/words": "Basic dTpw",
-        "https://two.invalid:8080/elsewhere": None,
-        "https://two.invalid/npm/words": None,
-        "https://three.invalid/words": "Basic " + base64.b64encode(b"me:pass").decode(),
-        "https://one.invalid.evil.invalid/words": None,
-    }
-    assert {address: settings.authorization(address, PUBLIC_REGISTRY) for address in expected} == expected
-    served_beside = settings.authorization("https://two.invalid:8080/files/a.tgz", "https://two.invalid:8080/npm/")
-    assert served_beside == "Basic dTpw"
-    assert settings.authorization("http://two.invalid:8080/files/a.tgz", "https://two.invalid:8080/npm/") is None
-
-
-def test_certificates_are_those_of_npms_settings(tmp_path: Path) -> None:
-    import certifi
-
-    count = Path(certifi.where()).read_text().count("BEGIN CERTIFICATE")
-    context = NpmSettings({"cafile": certifi.where()}).verify()
-    assert not isinstance(context, bool)
-    assert context.cert_store_stats()["x509_ca"] == count
-    one = re.findall(r"-----BEGIN.*?-----END CERTIFICATE-----", Path(certifi.where()).read_text(), re.DOTALL)[0]
-    inline = NpmSettings(parse_npmrc("ca=" + json.dumps(one), {})).verify()
-    assert not isinstance(inline, bool)
-    assert inline.cert_store_stats()["x509_ca"] == 1
-    assert NpmSettings({"strict-ssl": "false"}).verify() is False
-    assert NpmSettings({}).verify() is True
-    with pytest.raises(SourceError, match=r"cafile /none\.pem cannot be used"):
-        NpmSettings({"cafile": "/none.pem"}).verify()
-
-
-def test_npm_itself_reads_the_same_settings(tmp_path: Path) -> None:
-    npm = shutil.which("npm")
-    if npm is None:
-        pytest.skip("npm is not installed: nothing to compare with")
-    (tmp_path / "package.json").write_text("{}")
-    (tmp_path / ".npmrc").write_text(
-        "registry = ${HOST}/npm ; a comment\n@scope:registry='https://two.invalid/'\nstrict-ssl=false\n"
-    )
-    environ = {"HOME": str(tmp_path / "home"), "HOST": "https://one.invalid", "PATH": os.environ["PATH"]}
-    ours = npm_settings(environ, tmp_path).values
-    for key in ("registry", "@scope:registry", "strict-ssl", "cafile"):
-        done = subprocess.run([npm, "config", "get", key], cwd=tmp_path, env=environ, capture_output=True, text=True)
-        theirs = done.stdout.strip()
-        assert ours.get(key, "null") == theirs, key
+def test_no_proxy_stands_before_the_hosts_that_npms_settings_except(
+    registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("npm_config_proxy", "http://127.0.0.1:9")
+    monkeypatch.setenv("npm_config_noproxy", ".one.invalid, 127.0.0.1")
+    assert fetch(package(), tmp_path / "downloads").read_bytes() == WORDS
+    for wrong in ("ftp://me:hunter2@h", "http://[::1"):
+        monkeypatch.setenv("npm_config_proxy", wrong)
+        with pytest.raises(SourceError, match=r"'words'.* proxy \(its npm_config_ variable\) is no addr") as caught:
+            fetch(package(), tmp_path / "elsewhere")
+        assert "hunter2" not in str(caught.value)
 
 
 @pytest.mark.slow

@@ -3,11 +3,8 @@
 import hashlib
 import io
 import tarfile
-import threading
 import zipfile
 from collections.abc import Iterator
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +16,7 @@ from tasks import packages, sources
 from tasks.packages import parse_pip_configuration
 from tasks.sources import PackageSource, Source, SourceError, UrlSource, fetch
 from tests.conftest import Project
+from tests.tasks.file_servers import Index, serving
 
 FILM = b"moving pictures " * 5000
 TERMS: dict[str, Any] = {"licence": "CC BY 3.0", "credit": "(c) somebody", "url": "https://example.invalid"}
@@ -47,31 +45,6 @@ def tarred(files: dict[str, bytes]) -> bytes:
     return target.getvalue()
 
 
-class Index(ThreadingHTTPServer):
-    """A package index on loopback that counts what is asked of it."""
-
-    def __init__(self, folder: Path):
-        self.asked: list[str] = []
-        asked = self.asked
-
-        class Handler(SimpleHTTPRequestHandler):
-            def do_GET(self) -> None:
-                asked.append(self.path)
-                super().do_GET()
-
-            def log_message(self, *args: object) -> None:
-                pass
-
-        super().__init__(("127.0.0.1", 0), partial(Handler, directory=str(folder)))
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_address[1]}"
-
-    def downloads(self) -> list[str]:
-        return [path for path in self.asked if path.startswith("/files/")]
-
-
 @pytest.fixture
 def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Index]:
     """An index that has one package, `reel`, as an sdist and as a wheel, and is the one pip is told of."""
@@ -94,13 +67,10 @@ def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Index]:
         (folder / "files" / name).write_bytes(data)
         links += f'<a href="/files/{name}#sha256={sha256(data)}">{name}</a><br>'
     (folder / "simple" / "reel" / "index.html").write_text(f"<html><body>{links}</body></html>")
-    server = Index(folder)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    settings = packages.PipConfiguration(index_urls=(f"{server.url}/simple",), trusted_hosts=("127.0.0.1",))
-    monkeypatch.setattr(packages, "pip_configuration", lambda: settings)
-    yield server
-    server.shutdown()
-    server.server_close()
+    with serving(Index(folder)) as server:
+        settings = packages.PipConfiguration(index_urls=(f"{server.url}/simple",), trusted_hosts=("127.0.0.1",))
+        monkeypatch.setattr(packages, "pip_configuration", lambda: settings)
+        yield server
 
 
 def package(**changes: Any) -> PackageSource:
@@ -231,7 +201,10 @@ def test_a_password_in_an_address_is_refused_because_parameters_are_recorded() -
 
 @pytest.mark.parametrize(
     "name",
-    ["token", "Access_Token", "sig", "X-Amz-Signature", "x-amz-credential", "X-Goog-Signature", "api-key", "KEY"],
+    [
+        *("token", "Access_Token", "sig", "X-Amz-Signature", "x-amz-credential", "X-Goog-Signature", "api-key", "KEY"),
+        *("subscription-key", "x-api-key", "code", "AWSAccessKeyId", "apiKey", "auth", "client_secret", "pwd"),
+    ],
 )
 def test_a_credential_in_the_query_is_refused_by_name_with_the_remedy(name: str) -> None:
     with pytest.raises(ValueError, match=f"no '{name}=' here, it would be recorded.*fsspec's settings"):

@@ -4,15 +4,16 @@ Good ones swap a word for one that excludes it, after a list by hand. Bad ones a
 """
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from spacy.language import Language
 
 from tasks.text.falsification import Sources
 from tasks.text.salience import ranked
-from tasks.text.slots import Parsed, parse
+from tasks.text.slots import Corpus, Parsed, parse
 from tasks.text.validators import Known, Limits, Pair, Verdict, validate
 
 # one thing is not both: no two professions, since many people have two
@@ -49,16 +50,21 @@ MEANT = {
     **{"synonym": ("real_change", "contradiction"), "kind": ("real_change", "contradiction")},
     **{"negation": ("no_negation",), "two_words": ("one_change", "contradiction"), "two_claims": ("one_claim",)},
     **{"name": ("forbidden_spans",), "number": ("forbidden_spans",), "true_elsewhere": ("not_true_elsewhere",)},
-    **{"low_salience": ("salience",), "implausible": ("frequency", "same_type", "same_company")},
+    **{
+        "low_salience": ("salience",),
+        "functional": ("functional",),
+        "implausible": ("frequency", "same_type", "same_company"),
+    },
 }
 
 
 @dataclass(frozen=True)
 class Claimed:
-    """A passage as the table of passages has it, and its claims."""
+    """A passage as the table of passages has it, the text of its page, and its claims."""
 
     passage_id: str
     text: str
+    page_text: str
     title: str
     claims: tuple[Parsed, ...]
 
@@ -73,6 +79,7 @@ class Seeded:
     new: str
     more_text: str = ""  # what the page says besides
     also: str = ""  # another claim was changed too, to this
+    told: tuple[str, ...] = ()  # the claims of the corpus, where they are others than those of the passages
 
 
 def pairs_of(list_of_words: str) -> list[tuple[str, str]]:
@@ -105,14 +112,15 @@ def seeded(passages: Sequence[Claimed], rng: np.random.Generator) -> Iterator[Se
         for number, claim in enumerate(passage.claims):
             central = top[number].standing > 0.5
             good = [new for a, b in both_ways if (new := swapped(claim.text, a, b))]
-            fresh = [(a, b) for a, b in both_ways if not re.search(rf"\b{b}", passage.text.lower())]
+            fresh = [(a, b) for a, b in both_ways if not re.search(rf"\b{b}", passage.page_text.lower())]
             true_good = [new for a, b in fresh if (new := swapped(claim.text, a, b))]
             if central:
-                yield from (Seeded("good", passage, number, new) for new in true_good[:1])
-                yield from (
-                    Seeded("true_elsewhere", passage, number, new, "It " + new[re.search(VERB, new).start() :])
-                    for new in true_good[:1]
-                )
+                for new in true_good[:1]:
+                    yield Seeded("good", passage, number, new)
+                    said = new[re.search(VERB, new).start() :]
+                    yield Seeded("true_elsewhere", passage, number, new, f"It {said}")
+                    if told := _both_of(claim, new):
+                        yield Seeded("functional", passage, number, new, told=told)
                 for new in good[:1]:
                     twice = [again for a, b in both_ways if (again := swapped(new, a, b))]
                     yield from (
@@ -128,6 +136,8 @@ def seeded(passages: Sequence[Claimed], rng: np.random.Generator) -> Iterator[Se
                     yield from _mechanical(passage, number, names, rng)
             if true_good and _is_aside(passage, number):
                 yield Seeded("low_salience", passage, number, true_good[0])
+            elif true_good:
+                yield from _made_aside(passage, number, true_good[0])
 
 
 def _edits(one: str, other: str) -> int:
@@ -137,10 +147,39 @@ def _edits(one: str, other: str) -> int:
 
 
 def _is_aside(passage: Claimed, number: int) -> bool:
-    """Say whether this claim is of the quarter of four or more claims that do not name the page's title."""
+    """Say whether a claim has no word of the page's title, and three quarters of four or more have all of them."""
     titles = set(re.findall(r"\w+", passage.title.lower()))
-    naming = [bool(titles & set(re.findall(r"\w+", c.text.lower()))) for c in passage.claims]
-    return not naming[number] and len(naming) - sum(naming) <= len(naming) // 4
+    words = [set(re.findall(r"\w+", c.text.lower())) for c in passage.claims]
+    naming = [titles <= of for of in words]
+    return titles.isdisjoint(words[number]) and len(naming) - sum(naming) <= len(naming) // 4
+
+
+def _made_aside(passage: Claimed, number: int, new: str) -> Iterator[Seeded]:
+    """Yield the pair as an aside in a passage of another thing: a name that three sentences of the page have.
+
+    They are its other claims, the name its title.
+    """
+    claim = passage.claims[number]
+    sentences = re.split(r"(?<=[.!?])\s+", passage.page_text)
+    named = Counter(name for text in sentences for name in {*re.findall(r"(?<=[a-z,] )[A-Z][a-z]{3,}", text)})
+    for name, times in sorted(named.items(), key=lambda item: (-item[1], item[0])):
+        if times >= 3 and name.lower() not in claim.text.lower():
+            others = [Parsed(text, ()) for text in sentences if re.search(rf"\b{name}\b", text)][:3]
+            group = (*others, claim)
+            yield Seeded("low_salience", replace(passage, title=name, claims=group), len(others), new)
+            return
+
+
+NAMES = ("Anna Berg", "Ole Dahl", "Kari Moe", "Per Lie", "Ida Aas", "Liv Vik", "Jon Moen", "Eva Lund")
+
+
+def _both_of(claim: Parsed, new: str) -> tuple[str, ...]:
+    """Return what a corpus says in which eight subjects are each both what the claim says and what the new one says."""
+    found = [re.search(VERB, text) for text in (claim.text, new)]
+    if not all(found) or found[0][0] not in ("is", "was"):
+        return ()
+    said = [text[place.start() :] for text, place in zip((claim.text, new), found, strict=True)]
+    return tuple(f"{name} {one}" for name in NAMES for one in said)
 
 
 def _mechanical(passage: Claimed, number: int, names: Sequence[str], rng: np.random.Generator) -> Iterator[Seeded]:
@@ -170,10 +209,17 @@ def _names(claim: Parsed) -> list[str]:
 def judged(cases: Sequence[Seeded], sources: Sources, nlp: Language, limits: Limits) -> list[tuple[Verdict, ...]]:
     """Return the verdicts on each case; the new claims are parsed as anyone's would be."""
     news = list(parse([case.new for case in cases], nlp))
-    return [_judged(case, new, sources, limits) for case, new in zip(cases, news, strict=True)]
+    told = parse([text for case in cases for text in case.told], nlp)
+    corpora = [
+        Corpus([case.passage.claims[case.number], *(next(told) for _ in case.told)], sources.wordnet)
+        if case.told
+        else sources.corpus
+        for case in cases
+    ]
+    return [_judged(case, new, sources, corpus, limits) for case, new, corpus in zip(cases, news, corpora, strict=True)]
 
 
-def _judged(case: Seeded, new: Parsed, sources: Sources, limits: Limits) -> tuple[Verdict, ...]:
+def _judged(case: Seeded, new: Parsed, sources: Sources, corpus: Corpus, limits: Limits) -> tuple[Verdict, ...]:
     passage = case.passage
     told = [claim.text for claim in passage.claims]
     after = [new.text if n == case.number else text for n, text in enumerate(told)]
@@ -181,9 +227,9 @@ def _judged(case: Seeded, new: Parsed, sources: Sources, limits: Limits) -> tupl
         after[case.number - 1] = case.also
     known = Known(
         wordnet=sources.wordnet,
-        corpus=sources.corpus,
+        corpus=corpus,
         contexts=sources.contexts,
-        page_text=f"{passage.text}\n{case.more_text}",
+        page_text=f"{passage.text}\n{passage.page_text}\n{case.more_text}",
         claims=told,
         new_claims=after,
         standing=ranked(told, passage.text, passage.title)[case.number].standing,

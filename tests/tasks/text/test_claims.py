@@ -3,19 +3,26 @@
 import re
 from collections.abc import Iterator
 from itertools import pairwise
+from typing import NamedTuple
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from spacy.language import Language
 
-from tasks.text.claims import Extraction, Passage, extract, extract_all
+from tasks.text.claims import Extraction, extract
 from tasks.text.parser import load_parser
 
 
 @pytest.fixture(scope="module")
 def nlp() -> Language:
     return load_parser()
+
+
+class Passage(NamedTuple):
+    text: str
+    title: str
+    sentences: list[tuple[int, int]]
 
 
 def passage(text: str, title: str) -> Passage:
@@ -30,7 +37,7 @@ def claims(text: str, title: str, nlp: Language) -> list[str]:
 
 def said(text: str, title: str, nlp: Language) -> Extraction:
     p = passage(text, title)
-    return extract(p.text, p.title, p.sentences, nlp)
+    return extract(*p, nlp)
 
 
 FACTS: dict[str, tuple[str, str, list[str]]] = {  # construction -> title, text, its claims as a person writes them
@@ -319,15 +326,18 @@ def whole(found: Extraction, p: Passage) -> Iterator[bool]:
 def test_every_claim_is_one_short_sentence_with_a_quote_in_its_sentence(construction: str, nlp: Language) -> None:
     title, text, _ = FACTS[construction]
     p = passage(text, title)
-    assert all(whole(extract(p.text, p.title, p.sentences, nlp), p))
+    assert all(whole(extract(*p, nlp), p))
 
 
-def test_passages_in_a_batch_give_what_they_give_alone(nlp: Language) -> None:
+def test_a_passage_gives_the_same_claims_whatever_was_read_before_it(nlp: Language) -> None:
     passages = [passage(text, title) for title, text, _ in FACTS.values()]
-    together = list(extract_all(passages, nlp))
-    assert together == list(extract_all(passages, nlp))
-    alone = [extract(p.text, p.title, p.sentences, nlp) for p in passages]
-    assert [[c.text for c in e.claims] for e in together] == [[c.text for c in e.claims] for e in alone]
+    first = [extract(*p, nlp) for p in passages]
+    assert first[::-1] == [extract(*p, nlp) for p in passages[::-1]]
+
+
+def test_a_page_without_a_title_has_claims_of_what_is_named(nlp: Language) -> None:
+    text = "Alan Turing was an English mathematician. He was born in London."
+    assert claims(text, "", nlp) == ["Alan Turing was an English mathematician.", "Alan Turing was born in London."]
 
 
 def test_only_the_given_sentences_are_read(nlp: Language) -> None:
@@ -405,6 +415,6 @@ def test_no_text_makes_it_fail(nlp: Language, words: list[str], data: st.DataObj
     text = " ".join(words)
     cut = data.draw(st.integers(0, len(text)))
     p = Passage(text, "Oslo", [(0, cut), (cut, len(text))])
-    found = extract(p.text, p.title, p.sentences, nlp)
+    found = extract(*p, nlp)
     assert all(0 <= c.quote_start < c.quote_end <= len(text) for c in found.claims)
     assert all(len(c.text.split()) <= 15 for c in found.claims)

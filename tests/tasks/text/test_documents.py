@@ -52,6 +52,19 @@ def test_rows_of_jsonl_keep_their_own_licence_and_bad_lines_are_told(tmp_path: P
     ]
 
 
+def test_half_a_character_is_told_and_the_other_pages_are_read(tmp_path: Path) -> None:
+    half = "\\ud83d"
+    lines = [f'{{"text": "A {half} mill."}}', f'{{"text": "A mill.", "title": "{half}"}}', '{"text": "\\ud83d\\ude00"}']
+    (tmp_path / "a.jsonl").write_text("\n".join(lines))
+    assert [d.reject and reason(d) for d in documents(tmp_path / "a.jsonl")] == ["not_utf8", "not_utf8", None]
+    pages = f'{{"{half}": {{"extract": "A mill."}}, "Wheel": {{"extract": "A {half}"}}, '
+    pages += '"Mill": {"extract": "It grinds."}}'
+    (tmp_path / "a.json").write_text(pages)
+    assert [d.reject and reason(d) for d in documents(tmp_path / "a.json")] == ["not_utf8", "not_utf8", None]
+    for document in documents(tmp_path / "a.json"):
+        document.name.encode()
+
+
 def test_parquet_and_summaries_give_the_same_pages(tmp_path: Path) -> None:
     rows = [{"id": "Mill", "title": "Mill", "text": "It grinds.", "topic": "Technology"}]
     pq.write_table(pa.Table.from_pylist(rows), tmp_path / "a.parquet")
@@ -109,6 +122,26 @@ def test_wikitext_becomes_the_words_that_readers_see() -> None:
     assert list(sections_of(text)) == [
         "A mill is a device to grind grain. It is 5 m tall.\n\nIt has two wheels.",
         "The mill of Moulin burnt.\n\nIt was rebuilt.",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("template", "shown"),
+    [
+        ("{{convert|5|m|ft}}", "5 m"),
+        ("{{convert|400|to|800|mm|in}}", "400 to 800 mm"),
+        ("{{convert|60|-|70|km/h|abbr=on}}", "60\u201370 km/h"),
+        ("{{convert|2|x|3|x|4|m}}", "2 by 3 by 4 m"),
+        ("{{convert|7}}", "7"),
+    ],
+)
+def test_a_quantity_is_shown_as_it_was_put_in(template: str, shown: str) -> None:
+    assert list(sections_of(f"It measures {template}.")) == [f"It measures {shown}."]
+
+
+def test_a_reference_by_name_shows_nothing() -> None:
+    assert list(sections_of("A mill grinds.{{r|book|p=3}} It {{refn|not always}}turns.")) == [
+        "A mill grinds. It turns."
     ]
 
 

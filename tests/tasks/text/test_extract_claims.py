@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from tasks.report import Report
+from tasks.stage import StageError
 from tasks.tables import REJECTED, read_table, write_table
 from tasks.text.extract_claims import Params, plan, run
 from tasks.text.records import CLAIMS, DROPPED, PASSAGES
@@ -33,6 +34,9 @@ TEXTS = {
     ],
     "Nothing": ["Would it rain?", "Who could say?", "If only it rained!"],
 }
+
+
+RULES = Params.model_validate({"generator": {"backend": "rules", "sampling": None}})
 
 
 def passage(title: str, sentences: list[str]) -> dict[str, Any]:
@@ -71,7 +75,7 @@ def filled(project: Project, stored: Path) -> Project:
 
 
 def extracted(project: Project) -> tuple[Report, int]:
-    return run_stage(project, "extract_claims", run, Params())
+    return run_stage(project, "extract_claims", run, RULES)
 
 
 def rows(project: Project, name: str, schema: Any) -> list[dict[str, Any]]:
@@ -108,11 +112,39 @@ def test_what_is_no_fact_is_dropped_with_the_reason_and_a_passage_without_claims
     assert (rejected["item_id"], rejected["parent_id"], rejected["reason"]) == ("Nothing-0", "Nothing", "no_claims")
 
 
+def test_passages_that_say_no_plain_fact_are_no_bad_ones(filled: Project) -> None:
+    set_params(filled, {}, max_reject_fraction=0.0)
+    assert extracted(filled)[0].rejected == {"no_claims": 1}
+
+
+def test_more_passages_that_cannot_be_worked_on_than_allowed_fail_the_stage(filled: Project) -> None:
+    bad = passage("Bad", ["Bronze is an alloy."])
+    bad["sentences"] = [{"start": 0, "end": 999}]
+    write_table(filled.root / "data/raw/passages/passages.parquet", [bad], PASSAGES)
+    with pytest.raises(StageError, match="1 of 1 passages are bad"):
+        extracted(filled)
+
+
+def test_the_card_credits_and_loads_what_lies_beside_it(
+    filled: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    extracted(filled)
+    out, claims = filled.root / "data/curated/claims", rows(filled, "claims", CLAIMS)
+    card = (out / "README.md").read_text()
+    assert f"{len(claims)} claims of 2 of 3 passages" in card
+    assert f"| x | x | x | {len(claims)} |" in card
+    stage = stage_of(filled, "extract_claims")
+    assert f"| data/raw/passages | {stage.dep_hash('data/raw/passages')} |" in card
+    monkeypatch.chdir(out)
+    exec(compile(card.partition("```python\n")[2].partition("```")[0], "card", "exec"), {})
+    assert claims[0]["claim"] in capsys.readouterr().out
+
+
 def test_a_plan_counts_the_passages_that_are_not_stored(filled: Project) -> None:
-    planned = plan(stage_of(filled, "extract_claims"), Params())
+    planned = plan(stage_of(filled, "extract_claims"), RULES)
     assert (planned.items_todo, planned.items_stored) == (0, 3)
     more = [passage(title, sentences) for title, sentences in TEXTS.items()]
     more.append(passage("Brass", ["Brass is an alloy of copper and zinc."]))
     write_table(filled.root / "data/raw/passages/passages.parquet", more, PASSAGES)
-    assert plan(stage_of(filled, "extract_claims"), Params()).items_todo == 1
+    assert plan(stage_of(filled, "extract_claims"), RULES).items_todo == 1
     assert extracted(filled)[1] == 1

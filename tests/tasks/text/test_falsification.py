@@ -10,7 +10,7 @@ from tasks.tables import Reject
 from tasks.text.falsification import Falsified, Sources, falsify
 from tasks.text.parser import load_parser
 from tasks.text.salience import ranked
-from tasks.text.slots import Parsed, parse, slots
+from tasks.text.slots import Parsed, parse
 from tasks.text.validators import Known, Limits, Pair, Verdict, failed, validate
 from tasks.text.wordforms import compared, plural
 from tasks.text.wordnet import WordNet
@@ -109,6 +109,10 @@ def test_what_is_wrong_with_a_pair_is_found(judge: Judge, new: str, check: str) 
     assert check in failed(judge(new))
 
 
+def test_mere_negation_is_refused_also_where_limits_are_not_strict(judge: Judge) -> None:
+    assert "no_negation" in failed(judge("Anna Berg was not a painter.", strict=False))
+
+
 def test_numbers_are_kept_unless_limits_are_not_strict(judge: Judge) -> None:
     assert "forbidden_spans" in failed(judge("Berg lived in Oslo in 1895.", 1))
     told = judge("Berg lived in Oslo in 1895.", 1, strict=False)
@@ -136,16 +140,18 @@ def test_claims_that_name_the_title_and_share_more_words_are_more_salient() -> N
     assert [one.standing for one in told] == [0.75, 0.5, 1.0, 0.25]
 
 
-def test_a_passage_has_one_claim_made_false_with_spans_in_both(sources: Sources, claims: list[Parsed]) -> None:
+def test_a_passage_has_one_claim_made_false_with_spans_in_both(
+    sources: Sources, claims: list[Parsed], nlp: Language
+) -> None:
     for seed in range(10):
-        found = falsify(TEXT, "Anna Berg", claims, sources, np.random.default_rng(seed))
+        found = falsify(TEXT, "Anna Berg", claims, sources, nlp, np.random.default_rng(seed))
         assert isinstance(found, Falsified)
         assert found.claim == CLAIMS[found.number]
         assert found.claim[slice(*found.old_span)] == found.old
         assert found.false_claim[slice(*found.new_span)] == found.new
         assert failed(found.verdicts) == []
-        assert (found.old, found.new) in {("painter", "sculptor"), ("painter", "illustrator"), ("large", "small")}
-        assert found == falsify(TEXT, "Anna Berg", claims, sources, np.random.default_rng(seed))
+        assert (found.number, found.old, found.new) == (2, "large", "small")  # the most salient claim (see above)
+        assert found == falsify(TEXT, "Anna Berg", claims, sources, nlp, np.random.default_rng(seed))
 
 
 def test_the_article_follows_the_new_word(sources: Sources, claims: list[Parsed]) -> None:
@@ -153,29 +159,24 @@ def test_the_article_follows_the_new_word(sources: Sources, claims: list[Parsed]
     assert news == {"Anna Berg was a sculptor.", "Anna Berg was an illustrator."}
 
 
-def test_the_next_candidate_is_taken_where_the_first_is_true_too(sources: Sources, claims: list[Parsed]) -> None:
+def test_the_next_candidate_is_taken_where_the_first_is_true_too(
+    sources: Sources, claims: list[Parsed], nlp: Language
+) -> None:
     for seed in range(10):
         page = "The sculptor had a small house."
-        found = falsify(TEXT, "Anna Berg", claims, sources, np.random.default_rng(seed), page_text=page)
+        found = falsify(TEXT, "Anna Berg", claims, sources, nlp, np.random.default_rng(seed), page_text=page)
         assert isinstance(found, Falsified) and found.new == "illustrator"
 
 
 def test_a_passage_whose_candidates_are_all_rejected_says_what_stood_in_the_way(
-    sources: Sources, claims: list[Parsed]
+    sources: Sources, claims: list[Parsed], nlp: Language
 ) -> None:
     page = "The sculptor and the illustrator had a small house."
-    found = falsify(TEXT, "Anna Berg", claims, sources, np.random.default_rng(0), page_text=page)
+    found = falsify(TEXT, "Anna Berg", claims, sources, nlp, np.random.default_rng(0), page_text=page)
     assert isinstance(found, Reject) and (found.reason, found.value) == ("not_true_elsewhere", 3)
-    bare = falsify(TEXT, "Anna Berg", claims[1:2], sources, np.random.default_rng(0))
+    bare = falsify(TEXT, "Anna Berg", claims[1:2], sources, nlp, np.random.default_rng(0))
     assert isinstance(bare, Reject) and bare.reason == "no_candidate"
-
-
-def test_a_language_model_puts_the_first_candidates_in_order(sources: Sources, claims: list[Parsed]) -> None:
-    def score(text: str) -> float:
-        return float("illustrator" in text)
-
-    for seed in range(5):
-        assert sources.candidates.swaps(claims[0], TEXT, np.random.default_rng(seed), score)[0].new == "illustrator"
+    assert "antonym" in bare.detail and "more passages" in bare.detail  # what was sought, and what helps
 
 
 def test_names_dates_numbers_subjects_and_what_is_hedged_are_no_candidates(sources: Sources, nlp: Language) -> None:
@@ -186,7 +187,7 @@ def test_names_dates_numbers_subjects_and_what_is_hedged_are_no_candidates(sourc
 
 def test_slots_are_predicates_objects_and_qualities(nlp: Language) -> None:
     claim = next(parse(["The old mill is a large tower of stone."], nlp))
-    assert [(claim.words[s.place].text, s.frame) for s in slots(claim)] == [
+    assert [(claim.words[s.place].text, s.frame) for s in claim.slots] == [
         ("large", "modifier of tower"),
         ("tower", "predicate of be"),
         ("stone", "object of tower of"),
@@ -195,7 +196,13 @@ def test_slots_are_predicates_objects_and_qualities(nlp: Language) -> None:
 
 @pytest.mark.parametrize(
     ("one", "many"),
-    [("city", "cities"), ("church", "churches"), ("woman", "women"), ("human", "humans"), ("day", "days")],
+    [
+        *(("city", "cities"), ("church", "churches"), ("woman", "women"), ("human", "humans"), ("day", "days")),
+        *(("caiman", "caimans"), ("ottoman", "ottomans"), ("shaman", "shamans"), ("fireman", "firemen")),
+        *(("larch", "larches"), ("monarch", "monarchs"), ("stomach", "stomachs"), ("epoch", "epochs")),
+        *(("arch", "arches"), ("swordsman", "swordsmen"), ("patriarch", "patriarchs"), ("finch", "finches")),
+        *(("criterion", "criteria"), ("genus", "genera"), ("scarf", "scarves"), ("dwarf planet", "dwarf planets")),
+    ],
 )
 def test_plurals(one: str, many: str) -> None:
     assert plural(one) == many

@@ -1,24 +1,31 @@
 """The stage: one claim of a passage is made false, each check stands beside it, and no passage is lost."""
 
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
+from spacy.language import Language
 
 from tasks.report import Report
-from tasks.tables import REJECTED, read_table, write_table
+from tasks.stage import StageError, item_rng
+from tasks.tables import REJECTED, Reject, read_table, write_table
 from tasks.text.falsify_claims import Params, plan, run
+from tasks.text.parser import load_parser
 from tasks.text.records import CLAIMS, FALSIFIED, PAGES, PASSAGES, VERDICTS
+from tasks.text.validators import Limits
 from tests.conftest import Project
 from tests.stages import run_stage, set_params, stage_of
-from tests.tasks.text.databases import write_database
+from tests.tasks import llm_server
+from tests.tasks.text.databases import LICENCE, write_database
 from tests.tasks.text.test_falsification import ENTRIES, TEXTS
+from tests.tasks.text.test_nli import model_folder
 
 DVC_YAML = """stages:
   falsify_claims:
     cmd: python -m tasks.text.falsify_claims
-    deps: [data/raw/passages, data/curated/claims]
-    params: [falsify_claims]
+    deps: [data/raw/passages, data/curated/claims, data/own/models]
+    params: [falsify_claims, generator, own.models]
     outs: [data/curated/falsified]
     metrics: [{data/metrics/falsify_claims.json: {cache: false}}]
 """
@@ -36,13 +43,25 @@ LIMITS = {
     "standing": 0.25,
     "strict": True,
 }
-CHOSEN = {"falsify_claims": {"seed": 0, "strict": True, **LIMITS}}
-FACTS = dict.fromkeys(("topic", "source", "licence", "credit", "url"), "x")
+NONE = {"backend": "none", "model": "", "threshold": 0.5}
+CHOSEN: dict[str, Any] = {
+    "falsify_claims": {"seed": 0, **LIMITS, "nli": NONE},
+    "generator": {"backend": "rules", "sampling": None},
+    "own": {"models": "data/own/models"},
+}
+FACTS = {**dict.fromkeys(("topic", "source", "credit", "url"), "x"), "licence": "CC | BY"}
+
+
+@pytest.fixture(scope="module")
+def nlp() -> Language:
+    return load_parser()
 
 
 @pytest.fixture
-def filled(project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
+def filled(project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, nlp: Language) -> Project:
     project.write("dvc.yaml", DVC_YAML)
+    project.write("data/own/models/.gitignore", "*\n")
+    monkeypatch.setattr("tasks.text.falsify_claims.load_parser", lambda: nlp)
     wordnet = write_database(tmp_path / "wordnet", ENTRIES)
     monkeypatch.setattr("tasks.text.falsify_claims.wordnet_folder", lambda downloads, fetch: wordnet)
     set_params(project, CHOSEN)
@@ -109,9 +128,135 @@ def test_exactly_one_word_is_swapped_every_check_is_told_and_no_passage_is_lost(
     assert len(verdicts) == 14 * len(pairs)
 
 
+def test_each_passage_has_its_own_generator_its_page_and_the_limits_of_params(
+    filled: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = {}
+
+    def recorded(text: str, title: str, claims: Any, sources: Any, nlp: Any, rng: Any, **options: Any) -> Reject:
+        seen[title] = text, rng.bit_generator.state, options["page_text"], options["limits"]
+        return Reject("no_candidate", "")
+
+    monkeypatch.setattr("tasks.text.falsify_claims.falsify", recorded)
+    limits = {**LIMITS, "edit_ratio": 0.25, "zipf_distance": 1.5, "steps_apart": 3, "functional": 0.7, "strict": False}
+    pages = read_table(filled.root / "data/raw/passages/pages.parquet", PAGES).to_pylist()
+    longer = [{**page, "text": f"{page['text']} More of {page['title']}."} for page in pages]
+    write_table(filled.root / "data/raw/passages/pages.parquet", longer, PAGES)
+    chosen = CHOSEN | {"falsify_claims": {"seed": 7, **limits, "nli": NONE}}
+    set_params(filled, chosen)
+    run_stage(filled, "falsify_claims", run, Params.model_validate(chosen))
+    assert set(seen) == set(TOLD)
+    for title, (text, state, page, kept) in seen.items():
+        assert text == " ".join(TOLD[title])
+        assert state == item_rng(7, "falsify_claims", f"{title}-0").bit_generator.state
+        assert page == f"{text} More of {title}."
+        assert kept == Limits(**limits)
+
+
+def test_what_the_page_says_beyond_the_passage_is_not_made_a_falsehood(filled: Project) -> None:
+    pages = read_table(filled.root / "data/raw/passages/pages.parquet", PAGES).to_pylist()
+    said = [
+        {**p, "text": p["text"] + " The sculptor and illustrator died."} if p["title"] in TOLD else p for p in pages
+    ]
+    write_table(filled.root / "data/raw/passages/pages.parquet", said, PAGES)
+    falsified(filled)
+    told = {row["item_id"]: row["reason"] for row in rows(filled, "rejected", REJECTED)}
+    assert told["Anna Berg-0"] == told["Kari Moe-0"] == "not_true_elsewhere"
+
+
+def test_the_order_of_the_claims_in_their_table_changes_nothing(filled: Project) -> None:
+    falsified(filled)
+    out, table = filled.root / "data/curated/falsified", filled.root / "data/curated/claims/claims.parquet"
+    first = {name: (out / f"{name}.parquet").read_bytes() for name in ("falsified", "verdicts", "rejected")}
+    write_table(table, read_table(table, CLAIMS).to_pylist()[::-1], CLAIMS)
+    falsified(filled)
+    assert {name: (out / f"{name}.parquet").read_bytes() for name in first} == first
+
+
+def test_metrics_say_that_nothing_forbidden_was_done(filled: Project) -> None:
+    falsified(filled)
+    told = json.loads((filled.root / "data/metrics/falsify_claims.json").read_text())["oasis"]
+    assert (told["negation_rate"], told["forbidden_edit_rate"]) == (0.0, 0.0)
+    assert told["accepted"] == len(rows(filled, "falsified", FALSIFIED))
+
+
+def test_the_card_credits_and_loads_what_lies_beside_it(
+    filled: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    falsified(filled)
+    out = filled.root / "data/curated/falsified"
+    card, pairs = (out / "README.md").read_text(), rows(filled, "falsified", FALSIFIED)
+    assert f"{len(pairs)} claims" in card and f"({len(TOLD)} passages had claims)" in card
+    assert f"| CC \\| BY | x | x | {len(pairs)} |" in card  # no cell ends early
+    assert all(f"> {' '.join(line.split())}" in card for line in LICENCE if line)
+    assert "| falsify_claims.steps_apart | 4 |" in card
+    stage = stage_of(filled, "falsify_claims")
+    assert f"| data/curated/claims | {stage.dep_hash('data/curated/claims')} |" in card
+    monkeypatch.chdir(out)
+    exec(compile(card.partition("```python\n")[2].partition("```")[0], "card", "exec"), {})
+    assert pairs[0]["false_claim"] in capsys.readouterr().out
+
+
 def test_the_same_seed_gives_the_same_bytes(filled: Project) -> None:
     out = filled.root / "data/curated/falsified"
     falsified(filled)
     first = {path.name: path.read_bytes() for path in out.iterdir()}
     falsified(filled)
     assert {path.name: path.read_bytes() for path in out.iterdir()} == first
+
+
+def test_a_language_models_pair_is_judged_by_the_same_checks_and_asked_for_again(filled: Project) -> None:
+    falsified(filled)
+    sound = {row["claim"]: row["false_claim"] for row in rows(filled, "falsified", FALSIFIED)}
+    assert sound
+
+    def negated(handler: llm_server.Handler, body: dict[str, Any]) -> None:
+        claims = llm_server.passage_texts(body)["claims"].split("\n")
+        said = {"original": claims[0], "altered": claims[0].replace(" was ", " was not ")}
+        llm_server.answer(json.dumps(said))(handler, body)
+
+    def altered(handler: llm_server.Handler, body: dict[str, Any]) -> None:
+        claims = llm_server.passage_texts(body)["claims"].split("\n")
+        original = next((claim for claim in claims if claim in sound), claims[0])
+        said = {"original": original, "altered": sound.get(original, original)}
+        llm_server.answer(json.dumps(said))(handler, body)
+
+    chosen = CHOSEN | {"generator": {"backend": "multi_call", "sampling": {"model": "tiny", "repairs": 0}}}
+    with llm_server.running() as server:
+        server.default, server.plan = altered, [negated] * len(TOLD)
+        set_params(filled, chosen, llm={"endpoint": {"base_url": server.url, "concurrency": 1}})
+        report = run_stage(filled, "falsify_claims", run, Params.model_validate(chosen))[0]
+    found = rows(filled, "falsified", FALSIFIED)
+    assert {row["claim"]: row["false_claim"] for row in found} == sound
+    for row in found:
+        assert (row["relation"], row["tried"]) == ("language_model", 1)
+        old, new = (
+            row[text][row[f"{name}_start"] : row[f"{name}_end"]]
+            for text, name in (("claim", "old"), ("false_claim", "new"))
+        )
+        assert (old, new) == (row["old"], row["new"])
+        assert row["claim"].replace(old, new) == row["false_claim"]
+    assert report.items_in == len(TOLD) == report.kept + sum(report.rejected.values())
+
+
+def test_an_entailment_model_takes_the_place_of_contradiction_by_construction(filled: Project) -> None:
+    labels = {0: "entailment", 1: "neutral", 2: "contradiction"}
+    for winner, kept in ((2, True), (0, False)):
+        model_folder(filled.root / f"data/own/models/nli{winner}", labels, winner)
+        nli = {"backend": "folder", "model": f"nli{winner}", "threshold": 0.5}
+        chosen = CHOSEN | {"falsify_claims": {**CHOSEN["falsify_claims"], "nli": nli}}
+        set_params(filled, chosen)
+        report = run_stage(filled, "falsify_claims", run, Params.model_validate(chosen))[0]
+        assert (report.kept > 0) == kept
+        verdicts = {row["check"] for row in rows(filled, "verdicts", VERDICTS)}
+        assert ({"nli_contradiction", "nli_not_entailed"} <= verdicts) == kept
+        figures = json.loads((filled.root / "data/metrics/falsify_claims.json").read_text())["nli"]
+        assert figures["judged"] > 0
+        assert (figures["agreement"] > 0.5) == kept
+
+
+def test_a_folder_without_a_model_stops_the_stage(filled: Project) -> None:
+    nli = {"backend": "folder", "model": "none there", "threshold": 0.5}
+    chosen = CHOSEN | {"falsify_claims": {**CHOSEN["falsify_claims"], "nli": nli}}
+    with pytest.raises(StageError, match=r"data/own/models/none there: no config\.json in it"):
+        run_stage(filled, "falsify_claims", run, Params.model_validate(chosen))

@@ -186,6 +186,27 @@ def test_an_excluded_page_is_gone_from_all_tables(mills: Project) -> None:
     assert not any(row["page_id"] == page_id for name in ("pages", "windows", "passages") for row in found[name])
 
 
+def test_a_copy_does_not_take_the_place_of_an_excluded_page(mills: Project) -> None:
+    fetched(mills)
+    page_id = next(row["page_id"] for row in tables(mills)["pages"] if "Aldham" in row["text"])
+    mills.write("data/exclude.csv", f"id,reason\n{page_id},not ours\n")
+    mills.write("data/own/text/the same again.txt", PROSE[0].upper())
+    report, _ = fetched(mills)
+    assert report.rejected == {"excluded": 1, "duplicate": 1}
+
+
+def test_a_linked_folder_is_told_and_counted_as_a_file(mills: Project, tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (mills.root / "data/own/text/linked").symlink_to(tmp_path / "elsewhere")
+    fetched(mills)
+    [row] = tables(mills)["rejected"]
+    assert (row["unit"], row["item_id"], row["reason"]) == ("file", "own/linked", "linked_folder")
+    for number in range(4):
+        (mills.root / f"data/own/text/bad {number}.txt").write_bytes(b"\xff\xfe")
+    with pytest.raises(StageError, match=r"5 of 8 files are bad"):
+        fetched(mills)
+
+
 def test_too_many_bad_files_fail_the_stage(mills: Project) -> None:
     for number in range(4):
         (mills.root / f"data/own/text/bad {number}.txt").write_bytes(b"\xff\xfe")
@@ -201,4 +222,6 @@ def test_the_card_loads_what_it_says(mills: Project, monkeypatch: pytest.MonkeyP
     monkeypatch.chdir(out)
     exec(compile(snippet, "card", "exec"), {"duckdb": duckdb})
     assert "own/mill 0.txt" in card
+    assert "| max_jaccard | 0.8 |" in card
+    assert "| data/own/text |" in card
     assert "unstated" in card

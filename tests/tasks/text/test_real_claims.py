@@ -6,9 +6,8 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from spacy.language import Language
 
-from tasks.text.claims import Extraction, Passage, extract_all
+from tasks.text.claims import Extraction, extract
 from tasks.text.parser import load_parser
 
 FIXTURE = Path(__file__).parents[2] / "fixtures" / "wikipedia" / "leads.json"
@@ -63,15 +62,14 @@ TRUE = {  # claims that the texts entail, written from them by hand; one line a 
 
 
 @pytest.fixture(scope="module")
-def found() -> dict[str, tuple[Passage, Extraction]]:
-    passages = []
+def found() -> dict[str, tuple[str, Extraction]]:
+    nlp, found = load_parser(), {}
     for page in json.loads(FIXTURE.read_text()):
         text = page["text"]
         edges = [0, *(m.end() for m in re.finditer(r"(?<=[a-z0-9)]\.) (?=[A-Z])", text)), len(text)]
         sentences = [(a, a + len(text[a:b].rstrip())) for a, b in pairwise(edges)]
-        passages.append(Passage(text, page["title"], sentences))
-    nlp: Language = load_parser()
-    return {p.title: (p, e) for p, e in zip(passages, extract_all(passages, nlp), strict=True)}
+        found[page["title"]] = text, extract(text, page["title"], sentences, nlp)
+    return found
 
 
 def true_of(title: str) -> set[str]:
@@ -79,25 +77,23 @@ def true_of(title: str) -> set[str]:
 
 
 @pytest.mark.parametrize("title", TRUE)
-def test_nothing_is_claimed_that_a_person_would_not_claim(
-    title: str, found: dict[str, tuple[Passage, Extraction]]
-) -> None:
+def test_nothing_is_claimed_that_a_person_would_not_claim(title: str, found: dict[str, tuple[str, Extraction]]) -> None:
     assert {c.text for c in found[title][1].claims} <= true_of(title)
 
 
-def test_most_of_what_the_texts_say_is_claimed(found: dict[str, tuple[Passage, Extraction]]) -> None:
+def test_most_of_what_the_texts_say_is_claimed(found: dict[str, tuple[str, Extraction]]) -> None:
     wanted = sum(len(true_of(title)) for title in TRUE)
     got = sum(len({c.text for c in e.claims} & true_of(title)) for title, (_, e) in found.items())
     assert got >= 0.7 * wanted
 
 
 def test_a_quote_holds_every_word_of_its_claim_that_the_passage_gave(
-    found: dict[str, tuple[Passage, Extraction]],
+    found: dict[str, tuple[str, Extraction]],
 ) -> None:
-    for title, (passage, extraction) in found.items():
+    for title, (text, extraction) in found.items():
         named = set(re.findall(r"\w+", "the Robert Hutchings " + title))  # what stands for a pronoun
         formed = {"is", "was", "were", "are", "a", "an", "comprises", "s"}
         for claim in extraction.claims:
-            quote = passage.text[claim.quote_start : claim.quote_end]
+            quote = text[claim.quote_start : claim.quote_end]
             words = {w for w in re.findall(r"\w+", claim.text) if w.lower() not in formed and w not in named}
             assert {w.lower() for w in words} <= {w.lower() for w in re.findall(r"\w+", quote)} | {"the"}, claim

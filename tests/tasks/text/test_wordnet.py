@@ -52,6 +52,17 @@ def net(tmp_path_factory: pytest.TempPathFactory) -> WordNet:
     return WordNet(write_database(tmp_path_factory.mktemp("wordnet"), ENTRIES, EXCEPTIONS))
 
 
+def test_people_who_are_told_to_be_two_things_are_counted(tmp_path: Path) -> None:
+    told = ("French painter and sculptor", "a painter", "sculptor", "painter, sculptor and architect")
+    artist = [Entry("artist", "noun.person", "artist")]
+    people = [Entry(f"p{n}", "noun.person", f"Name{n}", ["@i artist"], gloss) for n, gloss in enumerate(told)]
+    net = WordNet(write_database(tmp_path, [*artist, *people]))
+    assert net.told_together("painter", "sculptor", "noun.person") == 2
+    assert net.told_together("painter", "architect", "noun.person") == 1
+    assert net.told_together("painter", "dancer", "noun.person") == 0
+    assert net.told_together("painter", "sculptor", "noun.artifact") == 0
+
+
 def test_senses_come_in_the_order_of_the_index_with_their_counts(net: WordNet) -> None:
     artist, worker = net.senses("painter", "n")
     assert (artist.words, artist.file, artist.pos, artist.satellite) == (("painter",), "noun.person", "n", False)

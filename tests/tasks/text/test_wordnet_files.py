@@ -156,7 +156,7 @@ def test_meanings_in_texts(net: WordNet) -> None:
     swaps = Swaps(net)
 
     def files(word: str, text: str) -> set[str]:
-        return {c.file for c in swaps.siblings_for_swap(word, "n", text=text)}
+        return {net.senses(word, "n")[c.sense - 1].file for c in swaps.siblings_for_swap(word, "n", text=text)}
 
     assert files("bishop", "In chess the bishop moves diagonally across the board.") == {"noun.artifact"}
     assert files("bishop", "Ambrose was the bishop of Milan, a theologian.") == {"noun.person"}

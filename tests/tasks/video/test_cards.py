@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 from huggingface_hub import DatasetCard
 
-from tasks.video.cards import SOURCES_SHOWN, Card, card_text, folders_of
+from tasks.licences import folders_of
+from tasks.video.cards import SOURCES_SHOWN, Card, card_text
 
 
 def take(name: str = "film.mp4", split: str = "train", **changed: Any) -> dict[str, Any]:

