@@ -38,6 +38,7 @@ from tasks.text.evaluation import (
 from tasks.text.evidence import evidence_text
 from tasks.text.factuality_page import Example, write_page
 from tasks.text.lexical_judge import LexicalJudge
+from tasks.text.oasis_tables import read_oasis
 from tasks.text.parser import load_parser
 from tasks.text.records import (
     CLAIM_FALSIFICATION,
@@ -167,9 +168,9 @@ def _wordnet(stage: Stage) -> WordNet:
 
 
 def _tables(oasis: Path) -> Tables:
-    documents = documents_searched(read_table(oasis / "documents.parquet", DOCUMENTS).to_pylist())
+    documents = documents_searched(read_oasis(oasis, "documents", DOCUMENTS))
     falsified, unfactual, paraphrases = (
-        read_table(oasis / f"{name}.parquet", schema).to_pylist()
+        read_oasis(oasis, name, schema)
         for name, schema in (
             ("claim_falsification", CLAIM_FALSIFICATION),
             ("unfactual_text_generation", UNFACTUAL_TEXT_GENERATION),

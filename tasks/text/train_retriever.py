@@ -30,6 +30,7 @@ from tasks.tables import read_table
 from tasks.text.drawn_triplets import held_out_pages
 from tasks.text.encoders import TOKENIZER, EncoderSources, Texts, fetched_encoder, load_body, padded
 from tasks.text.evidence import evidence_text
+from tasks.text.oasis_tables import read_oasis
 from tasks.text.pairs import Pair, drawn_pairs, neighbouring_batches
 from tasks.text.records import CLAIMS, DOCUMENTS, PAGES, RETRIEVAL_PAIRS
 from tasks.text.retriever import (
@@ -131,8 +132,8 @@ def _checkpoints(stage: Stage, params: Params) -> Checkpoints:
 
 def _corpus(stage: Stage, chosen: TrainRetriever) -> Corpus:
     oasis, curated, raw = (stage.dep(path) for path in _DATA)
-    documents = read_table(oasis / "documents.parquet", DOCUMENTS).to_pylist()
-    pairs = read_table(oasis / "retrieval_pairs.parquet", RETRIEVAL_PAIRS).to_pylist()
+    documents = read_oasis(oasis, "documents", DOCUMENTS)
+    pairs = read_oasis(oasis, "retrieval_pairs", RETRIEVAL_PAIRS)
     claims = read_table(curated / "claims.parquet", CLAIMS).to_pylist()
     spans = {row["page_id"]: row["sentences"] for row in read_table(raw / "pages.parquet", PAGES).to_pylist()}
     windows = documents_searched(documents)
