@@ -59,6 +59,7 @@ class TrainRetriever(StrictModel):
     pairs: int = Field(ge=0, description="at most; 0: all")
     valid_share: float = Field(gt=0, lt=1, description="of the pages of the training split, held out for validation")
     valid_claims: int = Field(ge=1, description="of held-out pages, at most")
+    valid_sentences: int = Field(ge=0, description="of other pages, among which theirs are to be found, at most")
     trained_layers: int = Field(ge=1, description="of the encoder, from above; the others stay as they are")
     tokens: int = Field(ge=8, le=512, description="word pieces of a claim or a sentence that are read, at most")
     scale: float = Field(gt=0, description="of the dot product of unit vectors in the loss, 1 / temperature")
@@ -81,6 +82,7 @@ class Corpus:
     right: dict[str, frozenset[str]]  # windows by claim, of all splits
     train: tuple[Pair, ...]
     valid: tuple[Pair, ...]
+    others: tuple[str, ...]  # sentences of other pages of the training split, for validation
 
 
 def run(stage: Stage, params: Params) -> Report:
@@ -157,9 +159,18 @@ def _corpus(stage: Stage, chosen: TrainRetriever) -> Corpus:
             ("valid", [row for row in rows if row["page_id"] in held_out], chosen.valid_claims),
         )
     )
+    away = sorted(
+        {
+            sentence
+            for window in windows
+            if window["split"] == "train" and window["page_id"] not in held_out
+            for sentence in told[window["document_id"]]
+        }
+    )
+    drawn = item_rng(seed, stage.name, "others").permutation(len(away))[: chosen.valid_sentences].tolist()
     right = windows_of_claims(claims, windows)
     tested = [row for row in claims if row["claim_id"] in right and split[row["page_id"]] == "test"]
-    return Corpus(windows, sentences, tested, right, tuple(train), tuple(valid))
+    return Corpus(windows, sentences, tested, right, tuple(train), tuple(valid), tuple(away[place] for place in drawn))
 
 
 def _found(corpus: Corpus, texts: Texts, models: Mapping[str, tuple[Retriever, np.ndarray]]) -> dict[str, float]:
@@ -194,6 +205,7 @@ class Training:
     weights: Path
     train: tuple[Pair, ...]
     valid: tuple[Pair, ...]
+    others: tuple[str, ...]
     device: str
 
     def run(self, **more: Any) -> Trained:
@@ -250,9 +262,9 @@ class Training:
         )
 
     def _validated(self, model: torch.nn.Module, texts: Texts) -> dict[str, float]:
-        """Return recall of held-out claims among the sentences of all of them."""
+        """Return recall of held-out claims among the sentences of all of them and those of other pages."""
         assert isinstance(model, Retriever)
-        sentences = sorted({pair.sentence for pair in self.valid})
+        sentences = sorted({*(pair.sentence for pair in self.valid), *self.others})
         pages: dict[str, set[str]] = {}
         for pair in self.valid:
             pages.setdefault(pair.page_id, set()).add(pair.sentence)
@@ -267,7 +279,16 @@ class Training:
 def _training(stage: Stage, params: Params, corpus: Corpus) -> Training:
     memory = HashMemory(stage.store)
     encoder, tokenizer, weights = fetched_encoder(params.encoder, lambda source: fetched_for(stage, source, memory))
-    return Training(params.train_retriever, encoder, tokenizer, weights, corpus.train, corpus.valid, stage.knobs.device)
+    return Training(
+        params.train_retriever,
+        encoder,
+        tokenizer,
+        weights,
+        corpus.train,
+        corpus.valid,
+        corpus.others,
+        stage.knobs.device,
+    )
 
 
 if __name__ == "__main__":
