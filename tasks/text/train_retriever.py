@@ -192,7 +192,8 @@ def _found(corpus: Corpus, texts: Texts, models: Mapping[str, tuple[Retriever, n
             means /= np.linalg.norm(means, axis=1, keepdims=True)
             alone = np.arange(len(ids), dtype=np.int32)[:, None]
             ranked["untuned_window_"] = Index(ids, means, alone).search(asked, max(RANKS))
-    return {f"{name}recall@{k}": recall_at(k, found, right) for name, found in ranked.items() for k in RANKS}
+    recalls = {f"{name}recall@{k}": recall_at(k, found, right) for name, found in ranked.items() for k in RANKS}
+    return recalls | {f"{name}missed@1": 1 - recalls[f"{name}recall@1"] for name in ranked}
 
 
 @dataclass(frozen=True)

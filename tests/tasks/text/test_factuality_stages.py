@@ -89,9 +89,10 @@ def test_models_are_trained_and_both_tasks_are_told_with_all_that_stands_beside_
     figures = run_all(project)
     tested = [one for one in people if one.split == "test"]
     retriever = figures["train_retriever"]["retriever"]
-    assert {f"{name}recall@{k}" for name in ("", "untuned_", "untuned_window_", "bm25_") for k in (1, 10, 30)} == set(
-        retriever
-    )
+    names = ("", "untuned_", "untuned_window_", "bm25_")
+    asked = {f"{name}recall@{k}" for name in names for k in (1, 10, 30)} | {f"{name}missed@1" for name in names}
+    assert set(retriever) == asked
+    assert all(retriever[f"{name}missed@1"] == 1 - retriever[f"{name}recall@1"] for name in names)
     assert retriever["bm25_recall@1"] == 1.0  # each page has its own name in it
     assert figures["train_retriever"]["train"]["test_claims"] == 2 * len(tested)
     assert figures["train_verifier"]["valid"]["balanced_accuracy"] > 1 / 3
