@@ -17,19 +17,20 @@ import torch
 
 from tasks import env
 from tasks.learning.exact import exactly
-from tasks.tables import Reject, TableError, read_table
-from tasks.text.claims import Passage, extract_all
+from tasks.tables import Reject, TableError
+from tasks.text.claims import extract
 from tasks.text.cleaning import cleaned
 from tasks.text.decision import Decision, Judge, decide_all, text_is_factual
 from tasks.text.documents import read_documents
 from tasks.text.evidence import evidence_text
 from tasks.text.highlights import best_sentence
+from tasks.text.oasis_tables import read_oasis
 from tasks.text.records import DOCUMENTS
 from tasks.text.sentences import sentence_spans
 from tasks.text.wikitext import sections_of
 
 RETRIEVER, VERIFIER = Path("data/models/oasis_retriever"), Path("data/models/oasis_verifier")
-CORPUS = Path("data/curated/oasis/documents.parquet")
+CORPUS = Path("data/curated/oasis")
 K = 30
 _NAMES = {"entailment": "true", "contradiction": "FALSE", "neutral": "no evidence"}
 _COLUMNS = 14  # of the verdict
@@ -68,15 +69,14 @@ def check(root: Path, file: Path) -> Iterator[tuple[str, list[Checked]]]:
             raise CheckError(f"{path} is missing: run 'dvc repro {stage}'")
     texts = list(_texts(file))
     windows = {
-        row["document_id"]: row for row in read_table(root / CORPUS, DOCUMENTS).to_pylist() if row["kind"] == "window"
+        row["document_id"]: row for row in read_oasis(root / CORPUS, "documents", DOCUMENTS) if row["kind"] == "window"
     }
     nlp = load_parser()
     with exactly(1, torch.device("cpu")):
         searcher = Searcher(root / RETRIEVER)
         judge = load_judge(root / VERIFIER, torch.device("cpu"))
         for title, text in texts:
-            passage = Passage(text, title, sentence_spans(text, title))
-            claims = [claim.text for extraction in extract_all([passage], nlp) for claim in extraction.claims]
+            claims = [claim.text for claim in extract(text, title, sentence_spans(text, title), nlp).claims]
             yield title, checked(claims, searcher.search(claims, K) if claims else [], judge, windows)
 
 

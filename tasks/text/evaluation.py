@@ -6,10 +6,10 @@ from typing import Any
 
 from spacy.language import Language
 
-from tasks.text.claims import Passage, extract_all
+from tasks.text.claims import extract
 from tasks.text.decision import Decision, Judge, decide_all, text_is_factual
+from tasks.text.drawn_triplets import balanced_accuracy
 from tasks.text.sentences import sentence_spans
-from tasks.text.triplets import balanced_accuracy
 
 Search = Callable[[Sequence[str], int], list[list[str]]]
 
@@ -103,8 +103,7 @@ def cases_of(falsified: Iterable[Mapping[str, Any]], paraphrases: Iterable[Mappi
 
 def found_in(texts: Sequence[Text], nlp: Language, search: Search, k: int) -> list[list[Found]]:
     """Return the claims of each text, extracted from the text itself, with k documents for each."""
-    passages = [Passage(one.text, one.title, sentence_spans(one.text, one.title)) for one in texts]
-    extracted = [extraction.claims for extraction in extract_all(passages, nlp)]
+    extracted = [extract(one.text, one.title, sentence_spans(one.text, one.title), nlp).claims for one in texts]
     queries = list(dict.fromkeys(claim.text for claims in extracted for claim in claims))
     documents = dict(zip(queries, search(queries, k), strict=True))
     return [

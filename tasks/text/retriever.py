@@ -44,14 +44,14 @@ class Retriever(nn.Module):
         super().__init__()
         self.design = design
         self.body = body(design.encoder).requires_grad_(False)
-        layers = self.body.encoder.layer  # type: ignore[union-attr]
-        kept = len(layers) - design.trained_layers  # type: ignore[arg-type]
-        if not 0 <= kept < len(layers):  # type: ignore[arg-type]
+        layers: list[nn.Module] = list(self.body.encoder.layer)  # type: ignore[union-attr,arg-type]
+        kept = len(layers) - design.trained_layers
+        if not 0 <= kept < len(layers):
             raise ValueError(
-                f"trained_layers={design.trained_layers}, but the encoder has {len(layers)}: "  # type: ignore[arg-type]
-                f"from 1 to {len(layers)} is possible"  # type: ignore[arg-type]
+                f"trained_layers={design.trained_layers}, but the encoder has {len(layers)}: "
+                f"from 1 to {len(layers)} is possible"
             )
-        self._lower, self._upper = list(layers[:kept]), list(layers[kept:])  # type: ignore[index,misc]
+        self._lower, self._upper = layers[:kept], layers[kept:]
         for layer in self._upper:
             layer.requires_grad_(True)
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from tasks.text.triplets import balanced_accuracy
+from tasks.text.drawn_triplets import balanced_accuracy
 
 FOLDS = 5
 

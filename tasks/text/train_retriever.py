@@ -27,8 +27,10 @@ from tasks.learning.shown import shown
 from tasks.learning.task import Loss, Task, Trained
 from tasks.stage import Plan, Report, Stage, StrictModel, item_rng, stage_main
 from tasks.tables import read_table
+from tasks.text.drawn_triplets import held_out_pages
 from tasks.text.encoders import TOKENIZER, EncoderSources, Texts, fetched_encoder, load_body, padded
 from tasks.text.evidence import evidence_text
+from tasks.text.oasis_tables import read_oasis
 from tasks.text.pairs import Pair, drawn_pairs, neighbouring_batches
 from tasks.text.records import CLAIMS, DOCUMENTS, PAGES, RETRIEVAL_PAIRS
 from tasks.text.retriever import (
@@ -45,7 +47,6 @@ from tasks.text.retriever import (
 from tasks.text.search import Index, WordIndex, recall_at, windows_of_claims
 from tasks.text.sentences import sentence_spans
 from tasks.text.training_curves import draw_training, training_figures, training_plan
-from tasks.text.triplets import held_out_pages
 
 STORED = StoredFunction(
     "text.train_retriever", "1", "tasks.text.train_retriever", ("torch", "transformers", "tokenizers", "numpy", "bm25s")
@@ -58,6 +59,7 @@ class TrainRetriever(StrictModel):
     pairs: int = Field(ge=0, description="at most; 0: all")
     valid_share: float = Field(gt=0, lt=1, description="of the pages of the training split, held out for validation")
     valid_claims: int = Field(ge=1, description="of held-out pages, at most")
+    valid_sentences: int = Field(ge=0, description="of other pages, among which theirs are to be found, at most")
     trained_layers: int = Field(ge=1, description="of the encoder, from above; the others stay as they are")
     tokens: int = Field(ge=8, le=512, description="word pieces of a claim or a sentence that are read, at most")
     scale: float = Field(gt=0, description="of the dot product of unit vectors in the loss, 1 / temperature")
@@ -80,6 +82,7 @@ class Corpus:
     right: dict[str, frozenset[str]]  # windows by claim, of all splits
     train: tuple[Pair, ...]
     valid: tuple[Pair, ...]
+    others: tuple[str, ...]  # sentences of other pages of the training split, for validation
 
 
 def run(stage: Stage, params: Params) -> Report:
@@ -131,8 +134,8 @@ def _checkpoints(stage: Stage, params: Params) -> Checkpoints:
 
 def _corpus(stage: Stage, chosen: TrainRetriever) -> Corpus:
     oasis, curated, raw = (stage.dep(path) for path in _DATA)
-    documents = read_table(oasis / "documents.parquet", DOCUMENTS).to_pylist()
-    pairs = read_table(oasis / "retrieval_pairs.parquet", RETRIEVAL_PAIRS).to_pylist()
+    documents = read_oasis(oasis, "documents", DOCUMENTS)
+    pairs = read_oasis(oasis, "retrieval_pairs", RETRIEVAL_PAIRS)
     claims = read_table(curated / "claims.parquet", CLAIMS).to_pylist()
     spans = {row["page_id"]: row["sentences"] for row in read_table(raw / "pages.parquet", PAGES).to_pylist()}
     windows = documents_searched(documents)
@@ -156,9 +159,18 @@ def _corpus(stage: Stage, chosen: TrainRetriever) -> Corpus:
             ("valid", [row for row in rows if row["page_id"] in held_out], chosen.valid_claims),
         )
     )
+    away = sorted(
+        {
+            sentence
+            for window in windows
+            if window["split"] == "train" and window["page_id"] not in held_out
+            for sentence in told[window["document_id"]]
+        }
+    )
+    drawn = item_rng(seed, stage.name, "others").permutation(len(away))[: chosen.valid_sentences].tolist()
     right = windows_of_claims(claims, windows)
     tested = [row for row in claims if row["claim_id"] in right and split[row["page_id"]] == "test"]
-    return Corpus(windows, sentences, tested, right, tuple(train), tuple(valid))
+    return Corpus(windows, sentences, tested, right, tuple(train), tuple(valid), tuple(away[place] for place in drawn))
 
 
 def _found(corpus: Corpus, texts: Texts, models: Mapping[str, tuple[Retriever, np.ndarray]]) -> dict[str, float]:
@@ -180,7 +192,8 @@ def _found(corpus: Corpus, texts: Texts, models: Mapping[str, tuple[Retriever, n
             means /= np.linalg.norm(means, axis=1, keepdims=True)
             alone = np.arange(len(ids), dtype=np.int32)[:, None]
             ranked["untuned_window_"] = Index(ids, means, alone).search(asked, max(RANKS))
-    return {f"{name}recall@{k}": recall_at(k, found, right) for name, found in ranked.items() for k in RANKS}
+    recalls = {f"{name}recall@{k}": recall_at(k, found, right) for name, found in ranked.items() for k in RANKS}
+    return recalls | {f"{name}missed@1": 1 - recalls[f"{name}recall@1"] for name in ranked}
 
 
 @dataclass(frozen=True)
@@ -193,6 +206,7 @@ class Training:
     weights: Path
     train: tuple[Pair, ...]
     valid: tuple[Pair, ...]
+    others: tuple[str, ...]
     device: str
 
     def run(self, **more: Any) -> Trained:
@@ -249,9 +263,9 @@ class Training:
         )
 
     def _validated(self, model: torch.nn.Module, texts: Texts) -> dict[str, float]:
-        """Return recall of held-out claims among the sentences of all of them."""
+        """Return recall of held-out claims among the sentences of all of them and those of other pages."""
         assert isinstance(model, Retriever)
-        sentences = sorted({pair.sentence for pair in self.valid})
+        sentences = sorted({*(pair.sentence for pair in self.valid), *self.others})
         pages: dict[str, set[str]] = {}
         for pair in self.valid:
             pages.setdefault(pair.page_id, set()).add(pair.sentence)
@@ -266,7 +280,16 @@ class Training:
 def _training(stage: Stage, params: Params, corpus: Corpus) -> Training:
     memory = HashMemory(stage.store)
     encoder, tokenizer, weights = fetched_encoder(params.encoder, lambda source: fetched_for(stage, source, memory))
-    return Training(params.train_retriever, encoder, tokenizer, weights, corpus.train, corpus.valid, stage.knobs.device)
+    return Training(
+        params.train_retriever,
+        encoder,
+        tokenizer,
+        weights,
+        corpus.train,
+        corpus.valid,
+        corpus.others,
+        stage.knobs.device,
+    )
 
 
 if __name__ == "__main__":

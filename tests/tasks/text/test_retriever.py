@@ -155,7 +155,15 @@ def test_pairs_take_each_claim_once_before_any_twice_and_the_sentence_that_says_
 
 def chosen(**changes: Any) -> TrainRetriever:
     learning = {**LEARNING, "max_epochs": 30, "validate_every_steps": 40, "lr": 0.003, "max_steps": 80}
-    given = {"pairs": 0, "valid_share": 0.2, "valid_claims": 50, "trained_layers": 2, "tokens": 32, "scale": 10.0}
+    given = {
+        "pairs": 0,
+        "valid_share": 0.2,
+        "valid_claims": 50,
+        "valid_sentences": 30,
+        "trained_layers": 2,
+        "tokens": 32,
+        "scale": 10.0,
+    }
     return TrainRetriever.model_validate({**given, "batch_size": 8, "learning": learning, **changes})
 
 
@@ -179,6 +187,7 @@ def test_it_learns_to_find_what_shares_no_word_and_a_frozen_layer_stays(encoder:
         encoder / "model.safetensors",
         pairs(0, range(300)),
         pairs(1, range(1000, 1040)),
+        ("word1 word2", "word3"),
         "cpu",
     )
     task = training.task()
