@@ -12,6 +12,7 @@ from spacy.tokens import Doc
 
 from tasks.text.assembly import MAX_WORDS, Draft
 from tasks.text.clauses import sentence_claims
+from tasks.text.mending import mended
 from tasks.text.phrases import Piece, render
 from tasks.text.pronouns import Discourse, find_topic
 from tasks.text.reading import Reading, read
@@ -57,7 +58,7 @@ def extract(text: str, title: str, sentences: Sequence[tuple[int, int]], nlp: La
     Raises ValueError where a sentence is no part of the text.
     """
     reading = read(text, sentences, nlp)
-    doc = nlp(reading.doc)
+    doc = mended(nlp(reading.doc))
     claims: dict[str, Claim] = {}
     dropped = [Dropped(text[slice(*sentences[u.sentence])], u.reason) for u in reading.unread]
     discourse = Discourse(find_topic(doc, title))

@@ -1,6 +1,6 @@
 """What a clause says of its subject, in parts: the verb with its arguments, and adjuncts that may be said apart."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from spacy.tokens import Token
@@ -11,8 +11,10 @@ from tasks.text.pronouns import UnsafeError
 from tasks.text.wordlists import (
     BINDING,
     CIRCUMSTANCES,
+    COLLECTIVE,
     CONNECTIVES,
     DIRECTIONS,
+    EVENTS,
     LOCATED,
     NAMING,
     NARROW,
@@ -56,6 +58,7 @@ class Predicate:
     head: Token
     finite: int = -1  # the token that agrees with the subject
     can_lose_adjuncts: bool = True
+    is_negated: bool = False  # or of few or none
     is_narrow: bool = False  # negated, or of all or none: what is said of less is not so
 
     def agree(self, plural: bool) -> None:
@@ -84,6 +87,17 @@ class Predicate:
         if self.head.lemma_ == "be" or any(c.dep_ == "neg" for c in self.head.children):
             return False
         return all(p.dep in ("verb", "aux") and len(p.phrase) < 3 for p in parts)
+
+    @property
+    def may_split(self) -> bool:
+        """Say whether what is coordinated in the predicate may be said of the subject one by one."""
+        return self.head.lemma_ not in COLLECTIVE - {"share", "border"} and not self.is_negated
+
+    def is_apart(self, part: Part) -> bool:
+        """Say whether a part may be left out, and said in a claim of its own."""
+        if part.binds or part.root < 0:
+            return False
+        return part.kind in ("lead", "adjunct")
 
     def drop_relative(self, head: Token) -> None:
         """Take out the relative pronoun."""
@@ -146,15 +160,38 @@ def predicate_of(head: Token, subject: Token | None) -> Predicate:
     if shared:
         at = next(i for i, p in enumerate(parts) if p.dep == "verb")
         parts.insert(at, Part(own(doc, (t.i for t in shared)), shared[0].i, "aux", "core"))
-    narrow = any(t.lower_ in NARROW for t in (subject.subtree if subject is not None else ()))
+    of = [t.lower_ for t in subject.subtree] if subject is not None else []
+    narrow = any(word in NARROW for word in of)
+    scarce = any(word in NARROW - {"all", "each", "every", "most"} for word in of)
     negated = any(c.dep_ == "neg" or c.lower_ in NARROW for c in head.children)
     first = shared[0] if shared else doc[min(verb, key=lambda i: (doc[i].dep_ not in ("aux", "auxpass"), i))]
     finite = first.i if first.dep_ in ("aux", "auxpass") or first == head or shared else head.i
     listed = sum(t.lower_ in DIRECTIONS for t in _of_its_own(head)) > 1  # of which to which, is not safe to tell
     listed |= any(t.dep_ == "conj" and t.pos_ == "ADP" for t in _of_its_own(head))  # in A through B and in C through D
     return Predicate(
-        parts, head, finite, can_lose_adjuncts=not narrow and not negated and not listed, is_narrow=narrow or negated
-    )
+        merged(parts), head, finite, can_lose_adjuncts=not narrow and not negated and not listed,
+        is_negated=negated or scarce, is_narrow=narrow or negated,
+    )  # fmt: skip
+
+
+def merged(parts: Sequence[Part]) -> list[Part]:
+    """Make one part of "from A" and "to B": neither is said without the other."""
+    out: list[Part] = []
+    for part in parts:
+        before = out[-1] if out else None
+        if (
+            before is not None
+            and before.dep == part.dep == "prep"
+            and before.phrase[0].text.lower() == "from"
+            and part.phrase[0].text.lower() in ("to", "until", "till", "through", "into")
+            and before.kind != "lead"
+        ):
+            kind = "adjunct" if before.kind == part.kind == "adjunct" else "core"
+            binds = before.binds or part.binds
+            out[-1] = replace(before, phrase=[*before.phrase, *part.phrase], dep="range", kind=kind, binds=binds)
+        else:
+            out.append(part)
+    return out
 
 
 def _of_its_own(head: Token) -> list[Token]:
@@ -269,6 +306,8 @@ def _kind(child: Token, head: Token, lead: bool) -> str:
         return "lead"
     if child.dep_ in ("npadvmod", "advcl"):
         return "adjunct"
+    if child.dep_ == "agent" and child.i > head.i:
+        return "adjunct"
     if child.dep_ != "prep" or child.i < head.i:
         return "core"
     if any(c.ent_type_ in ("DATE", "TIME") for c in child.children):
@@ -280,7 +319,9 @@ def _kind(child: Token, head: Token, lead: bool) -> str:
     )
     if child != first:
         return "adjunct"
-    return "core" if head.lemma_ in LOCATED or child.lower_ not in ("in", "at", "on", "during", "after") else "soft"
+    if head.lemma_ in LOCATED or child.lower_ not in ("in", "at", "on", "during", "after"):
+        return "core"
+    return "adjunct" if head.lemma_ in EVENTS else "soft"
 
 
 def _binds(child: Token, head: Token) -> bool:

@@ -171,7 +171,28 @@ NO_PARTICIPLE = _words(
 # prepositions whose coordinated objects may each be said alone
 DISTRIBUTIVE = _words(
     """
-    against as at for in into of on to
+    across against alongside as at by during for from in into near of on over through throughout to towards under with
+    """
+)
+# prepositions inside a noun phrase whose coordinated objects may each be said alone
+STEPS = _words(
+    """
+    about across as by for from in including into like of on on such through throughout to with
+    """
+)
+# nouns for several things together: not said of one of them
+GATHERING = _words(
+    """
+    alliance amalgam amalgamation array balance blend border boundary coalition collaboration collection combination
+    comparison conflict conjunction connection difference distinction equality fusion group interaction interplay link
+    list merger mix mixture number pair partnership product range ratio relation relationship sequence series set
+    sum synthesis total union variety war
+    """
+)
+# adjectives that are of one thing together: "a black and white film"
+COLOURS = _words(
+    """
+    black blue brown gold golden gray green grey orange pink purple red silver white yellow
     """
 )
 # quantities that say little once what tells which is taken away

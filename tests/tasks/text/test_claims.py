@@ -83,7 +83,11 @@ FACTS: dict[str, tuple[str, str, list[str]]] = {  # construction -> title, text,
     "apposition": (
         "Penicillin",
         "Penicillin was discovered in 1928 by Alexander Fleming, a Scottish physician.",
-        ["Penicillin was discovered in 1928 by Alexander Fleming.", "Alexander Fleming was a Scottish physician."],
+        [
+            "Penicillin was discovered in 1928.",
+            "Penicillin was discovered by Alexander Fleming.",
+            "Alexander Fleming was a Scottish physician.",
+        ],
     ),
     "name in apposition": (
         "Squash",
@@ -146,7 +150,11 @@ FACTS: dict[str, tuple[str, str, list[str]]] = {  # construction -> title, text,
     "passive": (
         "Leonberg",
         "Leonberg was founded in 1248 and was destroyed by the Swedes in 1634.",
-        ["Leonberg was founded in 1248.", "Leonberg was destroyed by the Swedes in 1634."],
+        [
+            "Leonberg was founded in 1248.",
+            "Leonberg was destroyed by the Swedes.",
+            "Leonberg was destroyed in 1634.",
+        ],
     ),
     "modality and negation": (
         "Oslo",
@@ -171,7 +179,11 @@ FACTS: dict[str, tuple[str, str, list[str]]] = {  # construction -> title, text,
     "semicolon": (
         "Krypton",
         "Krypton is a noble gas; it was discovered in 1898 by William Ramsay.",
-        ["Krypton is a noble gas.", "Krypton was discovered in 1898 by William Ramsay."],
+        [
+            "Krypton is a noble gas.",
+            "Krypton was discovered in 1898.",
+            "Krypton was discovered by William Ramsay.",
+        ],
     ),
     "not only": (
         "Saraswati",
@@ -302,7 +314,8 @@ def test_a_quote_holds_the_words_of_its_claim_and_begins_and_ends_with_them(nlp:
     assert quotes == {
         "Leonberg was a town in Swabia.": "Leonberg, a town in Swabia",
         "Leonberg was founded in 1248.": "Leonberg, a town in Swabia, was founded (as a fortress) in 1248",
-        "Leonberg was destroyed by the Swedes in 1634.": text[:-1],
+        "Leonberg was destroyed by the Swedes.": text[: text.index(" in 1634")],
+        "Leonberg was destroyed in 1634.": text[:-1],
     }
 
 

@@ -77,9 +77,7 @@ def true_of(title: str) -> set[str]:
 
 
 @pytest.mark.parametrize("title", TRUE)
-def test_nothing_is_claimed_that_a_person_would_not_claim(
-    title: str, found: dict[str, tuple[str, Extraction]]
-) -> None:
+def test_nothing_is_claimed_that_a_person_would_not_claim(title: str, found: dict[str, tuple[str, Extraction]]) -> None:
     assert {c.text for c in found[title][1].claims} <= true_of(title)
 
 
