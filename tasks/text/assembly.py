@@ -1,22 +1,20 @@
 """A clause put together as claims: short ones whole, long ones by their adjuncts, coordinations by their members."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-from spacy.tokens import Doc, Token
+from spacy.tokens import Doc
 
+from tasks.text.brevity import make_bare, make_brief, make_first, make_plain
 from tasks.text.coordination import alternatives
 from tasks.text.phrases import (
     Phrase,
     Piece,
-    cover,
-    own,
     render,
 )
 from tasks.text.predicates import Part, Predicate
 from tasks.text.pronouns import Discourse, UnsafeError
 from tasks.text.subjects import Subject, settled
-from tasks.text.wordlists import VAGUE
 
 MAX_WORDS = 15
 MAX_CORES = 16  # claims of one clause by its coordinations: more are a list, not facts
@@ -37,9 +35,16 @@ def said(subject: Subject, predicate: Predicate, how: str, discourse: Discourse)
     try:
         return _each(subject, predicate, how, discourse)
     except UnsafeError as unsafe:
-        if unsafe.args[0] not in {"too_long", *_OF_ADJUNCTS} or predicate.is_narrow or not _make_brief(predicate):
+        if unsafe.args[0] not in {"too_long", *_OF_ADJUNCTS} or predicate.is_narrow:
             raise
-        return _each(subject, predicate, how, discourse)
+        reason = unsafe
+    while any(shorter(predicate) for shorter in (make_brief, make_plain, make_bare, make_first)):
+        try:
+            return _each(subject, predicate, how, discourse)
+        except UnsafeError as unsafe:
+            if unsafe.args[0] not in {"too_long", *_OF_ADJUNCTS}:
+                raise
+    raise reason
 
 
 def _each(subject: Subject, predicate: Predicate, how: str, discourse: Discourse) -> list[Draft]:
@@ -95,42 +100,6 @@ def _in_order(chosen: Sequence[Part], parts: Sequence[Part]) -> list[Part]:
     """Return parts in the order of the clause."""
     place = {p.root: k for k, p in enumerate(parts)}
     return sorted(chosen, key=lambda p: place[p.root])
-
-
-def _make_brief(predicate: Predicate) -> bool:
-    """Take the clauses that say which out of indefinite nouns: what is said is less, and still so."""
-    doc = predicate.head.doc
-    changed = False
-    for k, part in enumerate(predicate.parts):
-        if part.root < 0 or part.dep not in ("attr", "dobj", "prep", "oprd"):
-            continue
-        inside = [doc[p.first] for p in part.phrase if p.first >= 0 and p.text == doc[p.first].text]
-        gone = {
-            t.i
-            for t in inside
-            if (t.dep_ == "relcl" or (t.dep_ == "acl" and t.tag_ != "VB"))
-            and not any(c.tag_ == "TO" for c in t.children)
-            and t.head in inside
-            and (is_indefinite(t.head) or _is_mass(t.head))
-            and not (t.head.i == part.root and any(c.lower_ in VAGUE for c in t.head.lefts))
-        }
-        if gone:
-            predicate.parts[k] = replace(part, phrase=own(doc, cover(doc[part.root], gone | part.gone)),
-                                         gone=part.gone | gone)  # fmt: skip
-            changed = True
-    return changed
-
-
-def is_indefinite(noun: Token) -> bool:
-    """Say whether a noun phrase means some thing, or a kind in the plural; a coordinated noun is as the first is."""
-    while noun.dep_ == "conj" and not any(c.dep_ in ("det", "poss") for c in noun.lefts):
-        noun = noun.head
-    determiners = {c.lower_ for c in noun.lefts if c.dep_ in ("det", "poss", "nummod")}
-    return bool(determiners & {"a", "an"}) or (noun.tag_ == "NNS" and not determiners)
-
-
-def _is_mass(noun: Token) -> bool:
-    return noun.tag_ == "NN" and not any(c.dep_ in ("det", "poss", "nummod") for c in noun.lefts)
 
 
 def _cores(predicate: Predicate, core: list[Part]) -> list[list[Part]]:

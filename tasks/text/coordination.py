@@ -6,9 +6,11 @@ from dataclasses import replace
 from spacy.tokens import Token
 
 from tasks.text.inflection import article
-from tasks.text.phrases import Phrase, Piece, conjuncts, cover, members, qualities
-from tasks.text.predicates import Part
-from tasks.text.wordlists import COLOURS, DISTRIBUTIVE, GATHERING, NAMING, NO_SPLIT_DETERMINERS, STEPS
+from tasks.text.phrases import Phrase, Piece, conjuncts, coordination_words, cover, members, own, qualities, render
+from tasks.text.predicates import Part, Predicate
+from tasks.text.pronouns import Referent
+from tasks.text.subjects import Subject
+from tasks.text.wordlists import COLLECTIVE, COLOURS, DISTRIBUTIVE, GATHERING, NAMING, NO_SPLIT_DETERMINERS, STEPS
 
 _WHOLES = {"respectively", "together", "between", "among", "total", "alternately", "either", "neither", "jointly"}
 
@@ -31,6 +33,9 @@ def _places(part: Part, head: Token) -> Iterator[Token]:
     doc = head.doc
     root = doc[part.root]
     start: Token | None = None
+    if part.dep == "prep" and any(c.dep_ == "conj" for c in root.children):
+        yield root
+        return
     if part.dep in ("dobj", "attr", "oprd"):
         start = root
     elif part.dep == "acomp":
@@ -63,6 +68,13 @@ def _inner(noun: Token, part: Part) -> Token | None:
 
 def _parted(part: Part, noun: Token, head: Token) -> list[Part] | None:
     split: list[Phrase] | None
+    if noun.dep_ == "prep":
+        heads = conjuncts(noun)
+        words = {c.lower_ for t in heads for c in t.children if c.dep_ == "cc"}
+        if words != {"and"} or any(t.pos_ != "ADP" for t in heads):
+            return None
+        apart = coordination_words(heads)
+        return [replace(part, phrase=own(head.doc, cover(t, apart))) for t in heads]
     if noun.pos_ == "ADJ":
         split = qualities(noun)
         group = cover(noun, part.gone)
@@ -103,9 +115,14 @@ def _adjectives(part: Part, noun: Token) -> list[Part] | None:
     words = {c.lower_ for t in heads for c in t.children if c.dep_ == "cc"}
     if words != {"and"} or any(t.i > noun.i or t.lower_ in COLOURS for t in heads):
         return None
+    if any(t.ent_type_ in ("ORDINAL", "DATE", "CARDINAL") or t.text[0].isdigit() for t in heads):
+        return None  # "the 9th and 10th centuries"
     if any(t.pos_ not in ("ADJ", "NOUN", "PROPN", "VERB") or t.tag_ == "VBD" for t in heads):
         return None
     doc = noun.doc
+    most = next((c for c in heads[0].lefts if c.tag_ == "RBS"), None)
+    if most is not None and any(c.dep_ == "advmod" for t in heads[1:] for c in t.lefts):
+        most = None  # each has a degree of its own
     spans = [
         [t.i for t in h.subtree if t.dep_ not in ("cc", "punct", "preconj") and not _is_under_conj(t, h)] for h in heads
     ]
@@ -113,7 +130,9 @@ def _adjectives(part: Part, noun: Token) -> list[Part] | None:
     if start < noun.left_edge.i or any(i not in {p.first for p in part.phrase} for s in spans for i in s):
         return None
     out = []
-    for span in spans:
+    for k, span in enumerate(spans):
+        if most is not None and k:
+            span.insert(0, most.i)
         phrase = [p for p in part.phrase if not start <= p.first <= end or p.first in span]
         if doc[start - 1].lower_ == "both":
             phrase = [p for p in phrase if p.first != start - 1]
@@ -132,3 +151,27 @@ def _is_under_conj(token: Token, head: Token) -> bool:
             return True
         token = token.head
     return False
+
+
+def split_subject(token: Token, subject: Subject, head: Token, predicate: Predicate) -> list[Subject] | None:
+    """Return the members of a coordinated subject, each with its own number, where the verb can be said of one."""
+    if subject.referent.topic or head.lemma_ in COLLECTIVE or len(subject.phrase) < 3:
+        return None
+    parts = members(token)
+    heads = conjuncts(token)
+    named = all(t.pos_ == "PROPN" for t in heads)
+    if any(c.dep_ == "attr" and any(g.dep_ == "conj" for g in c.children) for c in head.children):
+        return None  # of which which?
+    whole = named or all(t.tag_ in ("NNS", "NNPS") or _is_owned(t) for t in heads)
+    whole |= any(c.dep_ == "poss" for c in heads[0].lefts) and all(t.tag_ == "NN" for t in heads)
+    said = [t for t in head.children if t.dep_ in ("attr", "dobj", "acomp")]
+    if parts is None or len(parts) != len(heads) or not whole or any(t.tag_ in ("NNS", "NNPS", "JJ") for t in said):
+        return None
+    if any(t.lower_ in ("together", "each", "respectively", "both", "between") for t in head.subtree):
+        return None
+    many = [t.tag_ == "NNS" for t in heads]
+    return [Subject(p, Referent(render(token.doc, p), n, None), n) for p, n in zip(parts, many, strict=True)]
+
+
+def _is_owned(noun: Token) -> bool:
+    return any(c.dep_ == "poss" or (c.dep_ == "det" and c.lower_ in ("the", "a", "an")) for c in noun.lefts)

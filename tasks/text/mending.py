@@ -7,7 +7,11 @@ from itertools import pairwise
 
 from spacy.tokens import Doc, Span, Token
 
+from tasks.text.phrases import conjuncts
+from tasks.text.pronouns import is_person_noun
+
 _INSIDE = {"DET", "ADJ", "NOUN", "PROPN", "NUM", "PART"}  # of a plain noun phrase
+_RANKS = {"family", "order", "genus", "class", "phylum", "subfamily", "suborder", "superfamily", "tribe", "species"}
 _ROLES = {"attr", "dobj", "pobj", "oprd"}
 
 
@@ -50,7 +54,15 @@ def mended(doc: Doc) -> Doc:
     tree = _Tree(doc)
     for sentence in doc.sents:
         _mend_root(tree, sentence)
+        _mend_tag(tree, sentence.root)
         for token in sentence:
+            _mend_insertion(tree, token)
+            _mend_attributes(tree, token)
+            _mend_same_kind(tree, token)
+            if token.lower_ in _RANKS and token.i + 1 < sentence.end and token.nbor().is_title:
+                name = token.nbor()
+                if name.head != token and name.head.i < token.i and token.i not in [t.i for t in name.subtree]:
+                    tree.hang(name.i, token.i, "appos")  # "in the family Felidae"
             if token.lower_ == "and" and token.pos_ == "CCONJ":
                 _mend_list(tree, sentence, token)
     return tree.doc_of_it() if tree.changed else doc
@@ -87,12 +99,108 @@ def _mend_root(tree: _Tree, sentence: Span) -> None:
     tree.hang(root.i, clause.i, "nsubj")
 
 
+def _mend_same_kind(tree: _Tree, token: Token) -> None:
+    """Hang the second star in "the brightest star in the constellation and the second star in the sky" to the first."""
+    inner = token.head
+    if token.dep_ == "appos" and token.pos_ == "NOUN":
+        above = inner.head.head if inner.dep_ == "pobj" and inner.lemma_ != token.lemma_ else inner
+        listed = any(c.dep_ == "conj" and c.lemma_ == token.lemma_ for t in (above, inner, token) for c in t.children)
+        if above.dep_ == "attr" and above.lemma_ == token.lemma_ and listed:
+            tree.hang(token.i, above.i, "conj")
+        return
+    if token.dep_ != "conj" or inner.dep_ != "pobj" or inner.head.dep_ != "prep" or token.pos_ != "NOUN":
+        return
+    outer = inner.head.head
+    word = next((c for c in inner.children if c.dep_ == "cc"), None)
+    same = outer.lemma_ == token.lemma_ != inner.lemma_
+    office = inner.pos_ == "PROPN" and outer.dep_ in ("attr", "appos") and _determiner(outer) == _determiner(token)
+    if outer.pos_ == "NOUN" and (same or office) and word is not None and word.lower_ == "and":
+        tree.hang(token.i, outer.i, "conj")
+        tree.hang(word.i, outer.i, "cc")
+
+
+def _determiner(noun: Token) -> str:
+    return next((c.lower_ for c in noun.lefts if c.dep_ == "det"), "")
+
+
+def _mend_tag(tree: _Tree, root: Token) -> None:
+    """Make a verb of a main word that has a subject in the plural: "large communities live in the north"."""
+    subject = next((c for c in root.lefts if c.dep_ == "nsubj"), None)
+    many = subject is not None and subject.tag_ in ("NNS", "NNPS")
+    noun = any(c.dep_ in ("aux", "det", "amod", "compound") for c in root.children) or root.tag_ == "NNS"
+    if root.pos_ in ("NOUN", "ADJ") and many and not noun:
+        tree.tags[root.i], tree.pos[root.i], tree.changed = "VBP", "VERB", True
+
+
+def _mend_insertion(tree: _Tree, verb: Token) -> None:
+    """Make a modifier of "also spelled Y" in "X, also spelled Y, is Z", where it was taken for what X did."""
+    subject = next((c for c in verb.lefts if c.dep_ in ("nsubj", "nsubjpass")), None)
+    if subject is None or verb.tag_ not in ("VBD", "VBN") or any(c.dep_.startswith("aux") for c in verb.children):
+        return
+    doc = verb.doc
+    inner = [c for c in verb.lefts if c.i > subject.i and c.dep_ == "advmod"]
+    start = min([verb.i, *(c.left_edge.i for c in inner)])
+    if doc[start - 1].text != "," or start - 2 < 0 or doc[start - 2].i < subject.left_edge.i:
+        return
+    main = verb.head if verb.dep_ in ("advcl", "parataxis", "ccomp", "dep", "relcl") else None
+    if main is None and verb.dep_ == "ROOT":
+        main = next((c for c in verb.rights if c.dep_ in ("conj", "ccomp") and c.tag_ in ("VBZ", "VBP", "VBD")), None)
+    if main is None or main.i < verb.i or any(c.dep_.startswith("nsubj") for c in main.children):
+        return
+    first = min(t.i for t in (main, *main.lefts) if t.i > verb.i and not t.is_punct)
+    if doc[first - 1].text != "," or any(c.dep_ == "cc" and verb.i < c.i < main.i for c in verb.children):
+        return
+    if main.tag_ not in ("VBZ", "VBP", "VBD") and not any(c.dep_.startswith("aux") for c in main.children):
+        return
+    if verb.dep_ == "ROOT":
+        tree.hang(main.i, main.i, "ROOT")
+        for child in verb.children:
+            if child.i > main.i or (child.i < subject.left_edge.i):
+                tree.hang(child.i, main.i, child.dep_)
+    passive = any(c.dep_ == "auxpass" for c in main.children)
+    tree.hang(subject.i, main.i, "nsubjpass" if passive else "nsubj")
+    tree.hang(verb.i, subject.i, "acl")
+    tree.tags[verb.i] = "VBN"
+    for child in verb.children:
+        if child.is_punct and child.i in (start - 1, first - 1):
+            tree.hang(child.i, subject.i, "punct")
+
+
+def _mend_attributes(tree: _Tree, verb: Token) -> None:
+    """Hang a noun that a copula has beside its attribute to the attribute: "is the A, the B and one of the Cs"."""
+    if verb.lemma_ != "be" or verb.pos_ not in ("AUX", "VERB"):
+        return
+    attribute = next((c for c in verb.rights if c.dep_ == "attr"), None)
+    if attribute is None:
+        return
+    last = conjuncts(attribute)[-1]
+    for other in verb.rights:
+        if other.i <= last.i or other.pos_ not in ("NOUN", "PROPN", "NUM") or other.dep_ not in ("attr", "conj"):
+            continue
+        if any(c.dep_.startswith("nsubj") for c in other.children):
+            continue
+        word = next((c for c in verb.rights if c.dep_ == "cc" and last.i < c.i < other.i), None)
+        listed = any(c.dep_ == "cc" for t in conjuncts(other) for c in t.children)
+        near = verb.doc[other.left_edge.i - 1]
+        if (near.text == "," and (word is not None or listed)) or near == word:
+            if attribute.pos_ == "ADJ" and any(c.lower_ in ("a", "an") for c in attribute.lefts):
+                tree.pos[attribute.i], tree.tags[attribute.i] = "NOUN", "NN"  # "a luthier"
+            elif attribute.pos_ not in ("NOUN", "PROPN", "NUM"):
+                return
+            tree.hang(other.i, last.i, "conj")
+            if word is not None:
+                tree.hang(word.i, last.i, "cc")
+            last = conjuncts(other)[-1]
+
+
 def _mend_list(tree: _Tree, sentence: Span, word: Token) -> None:
     """Hang "A, B, C and D" together where one of them was lost to another reading."""
     doc = sentence.doc
     last = _item_after(word, sentence.end)
     if last is None:
         return
+    if last.pos_ == "ADJ":
+        return _mend_last_noun(tree, word, last)
     items = [last]
     commas: list[int] = []
     end = word.i  # where the item before ends
@@ -124,10 +232,14 @@ def _mend_list(tree: _Tree, sentence: Span, word: Token) -> None:
     chain = [first, *items[::-1]]
     if first.dep_ not in _ROLES or (first.dep_ == "pobj" and first.head.i < sentence.root.i):
         return
-    if all(t.dep_ == "conj" and t.head in chain for t in chain[1:]):
+    adjectives = [t for t in chain if t.pos_ == "ADJ"]
+    if not adjectives and all(t.dep_ == "conj" and t.head in chain for t in chain[1:]):
         return
-    kinds = {t.pos_ for t in chain}
-    if kinds - {"NOUN", "PROPN"} or any(c.dep_.startswith("nsubj") for t in chain[1:] for c in [t]):
+    indefinite = first.dep_ == "attr" and any(c.lower_ in ("a", "an") for c in first.lefts)
+    enough = 3 if is_person_noun(first.lemma_.lower()) else 4
+    if (adjectives and (not indefinite or len(chain) < enough)) or any(
+        c.dep_.startswith("nsubj") for t in chain[1:] for c in [t]
+    ):
         return
     if any(t.ent_type_ in ("GPE", "LOC", "FAC") for t in chain) and len(chain) < 4:
         return  # "in Paris, France, and Rome"
@@ -135,9 +247,30 @@ def _mend_list(tree: _Tree, sentence: Span, word: Token) -> None:
         if any(tree.is_under(before.i, item.i) for before in chain if before.i < item.i):
             return
         tree.hang(item.i, before.i, "conj")
+    for token in adjectives:
+        tree.pos[token.i], tree.tags[token.i] = "NOUN", "NN"
     tree.hang(word.i, chain[-2].i, "cc")
     for comma in commas:
         tree.hang(comma, max(t.i for t in chain if t.i < comma), "punct")
+
+
+def _mend_last_noun(tree: _Tree, word: Token, last: Token) -> None:
+    """Make a noun of the adjective that ends "a general, revolutionary and republican"."""
+    above = last.head
+    if last.dep_ == "conj" and above.pos_ in ("NOUN", "PROPN", "ADJ") and word.head == above:
+        first = above
+        while first.dep_ == "conj":
+            first = first.head
+        nouns = [t for t in conjuncts(first) if t.pos_ in ("NOUN", "PROPN")]
+        if (
+            first.dep_ == "attr"
+            and first.pos_ == "NOUN"
+            and any(c.lower_ in ("a", "an") for c in first.lefts)
+            and nouns
+        ):
+            for token in conjuncts(first):
+                if token.pos_ == "ADJ":
+                    tree.pos[token.i], tree.tags[token.i], tree.changed = "NOUN", "NN", True
 
 
 def _is_inside(token: Token) -> bool:
@@ -145,15 +278,19 @@ def _is_inside(token: Token) -> bool:
 
 
 def _head_of(doc: Doc, start: int, end: int) -> Token | None:
-    if end <= start or doc[end - 1].pos_ not in ("NOUN", "PROPN"):
+    if end <= start:
         return None
-    return doc[end - 1]
+    if doc[end - 1].pos_ == "ADJ" and end - start == 1 and start and doc[start - 1].text == ",":
+        return doc[end - 1]  # "an activist, reformer, and author"
+    return doc[end - 1] if doc[end - 1].pos_ in ("NOUN", "PROPN") else None
 
 
 def _item_after(word: Token, stop: int) -> Token | None:
-    """Return the noun that ends the plain noun phrase after a conjunction, where the clause goes on no further."""
+    """Return the noun that ends the plain noun phrase after a conjunction, or an adjective that is all of it."""
     doc = word.doc
     end = word.i + 1
     while end < stop and _is_inside(doc[end]):
         end += 1
+    if end == word.i + 2 and doc[end - 1].pos_ == "ADJ" and (end == stop or doc[end].is_punct):
+        return doc[end - 1]
     return _head_of(doc, word.i + 1, end)

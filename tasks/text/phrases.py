@@ -151,7 +151,7 @@ def members(
     complement with "of" after the last is shared where the definite article is. gone are tokens said elsewhere.
     """
     heads = conjuncts(head)
-    if len(heads) < 2 or any(t.pos_ not in ("NOUN", "PROPN") for t in heads):
+    if len(heads) < 2 or any(t.pos_ not in ("NOUN", "PROPN") and not _is_one_of(t) for t in heads):
         return None
     words = {c.lower_ for t in heads for c in t.children if c.dep_ == "cc"}
     if words != {"and"} and not (may_be_or and words == {"or"}):
@@ -171,10 +171,12 @@ def members(
             return None  # "translated an article and added notes"
         if any(c.dep_ == "appos" for c in item.children) or quantities & _NEVER_SPLIT:
             return None
+        if _is_one_of(item):
+            continue
         counted = quantities & NO_SPLIT_DETERMINERS or any(c.dep_ == "nummod" for c in item.children)
         if counted and not all(_is_determined(t) for t in heads if t.i > item.i):
             return None  # "two cats and dogs"
-    if head.dep_ == "attr" and len({t.tag_ in ("NNS", "NNPS") for t in heads}) > 1:
+    if head.dep_ == "attr" and len({t.tag_ in ("NNS", "NNPS") for t in heads if not _is_one_of(t)}) > 1:
         return None  # "is an A in Bs and Cs": parsed as if it were a C
     shared = next((c for c in heads[0].lefts if c.dep_ in ("det", "poss")), None)
     parts = coordination_words(heads) | set(gone)
@@ -197,7 +199,7 @@ def members(
         if k and shared is not None and bare and item.pos_ == "NOUN":
             if shared.dep_ == "poss":
                 pieces = own(doc, cover(shared)) + pieces
-            elif shared.lower_ == "the":
+            elif shared.lower_ == "the" and (head.dep_ != "pobj" or shared_of is not None):
                 pieces = own(doc, [shared.i]) + pieces
             elif item.tag_ == "NN" and shared.lower_ in ("a", "an"):
                 pieces = [Piece(article(pieces[0].text)), *pieces]
@@ -222,9 +224,12 @@ def qualities(head: Token) -> list[Phrase] | None:
     if words != {"and"} or not plain or any(c.dep_ == "advmod" for c in heads[0].children):
         return None
     parts = coordination_words(heads)
-    return [own(head.doc, cover(t, parts)) for t in heads]
+    found = [own(head.doc, cover(t, parts)) for t in heads]
+    return None if any(p.text == "," for phrase in found for p in phrase) else found
 
 
+_ONE_PLACE = {("Jammu", "Kashmir"), ("Bosnia", "Herzegovina"), ("Trinidad", "Tobago"), ("Antigua", "Barbuda"),
+              ("Kitts", "Nevis"), ("Newfoundland", "Labrador"), ("Wallis", "Futuna"), ("Tristan", "Cunha")}  # fmt: skip
 _NEVER_SPLIT = {"no", "neither", "either", "any", "each", "every", "few", "all", "such", "these", "those"}
 
 
@@ -238,6 +243,10 @@ def _is_modified(item: Token) -> bool:
     return any(c.dep_ in ("amod", "compound") for c in item.lefts)
 
 
+def _is_one_of(item: Token) -> bool:
+    return item.lower_ == "one" and any(c.lower_ == "of" for c in item.rights)
+
+
 def _is_determined(item: Token) -> bool:
     return item.pos_ == "PROPN" or any(c.dep_ in ("det", "poss", "nummod") for c in item.lefts)
 
@@ -249,4 +258,6 @@ def _right_modifiers(token: Token) -> list[Token]:
 def _same_entity(heads: Sequence[Token]) -> bool:
     doc = heads[0].doc
     pairs = list(pairwise(heads))
+    if any((a.text, b.text) in _ONE_PLACE for a, b in pairs):
+        return True
     return any(ent.start <= a.i < ent.end and ent.start <= b.i < ent.end for ent in doc.ents for a, b in pairs)

@@ -19,6 +19,7 @@ from tasks.text.wordlists import (
     NAMING,
     NARROW,
     SEQUENCE,
+    TAKEN_AS,
     WITH,
 )
 
@@ -34,6 +35,9 @@ _CONNECTIVE_PHRASES = {
     ("as", "well"),
     ("as", "a", "result"),
 }
+
+
+_ADDED = {"with", "including", "along", "alongside", "following", "despite", "in", "during", "after"}
 
 
 @dataclass(frozen=True)
@@ -138,7 +142,7 @@ def predicate_of(head: Token, subject: Token | None) -> Predicate:
         if child.dep_ in ("nsubj", "nsubjpass", "csubj", "expl", "mark", "cc", "conj", "punct", "preconj", "parataxis",
                           "intj") or child.i in verb:  # fmt: skip
             continue
-        if child.dep_ in ("dep", "meta"):
+        if child.dep_ in ("dep", "meta") or (child.tag_ == "WRB" and head.dep_ != "relcl"):
             raise UnsafeError("parse")
         if _is_connective(child):
             continue
@@ -167,7 +171,10 @@ def predicate_of(head: Token, subject: Token | None) -> Predicate:
     first = shared[0] if shared else doc[min(verb, key=lambda i: (doc[i].dep_ not in ("aux", "auxpass"), i))]
     finite = first.i if first.dep_ in ("aux", "auxpass") or first == head or shared else head.i
     listed = sum(t.lower_ in DIRECTIONS for t in _of_its_own(head)) > 1  # of which to which, is not safe to tell
-    listed |= any(t.dep_ == "conj" and t.pos_ == "ADP" for t in _of_its_own(head))  # in A through B and in C through D
+    paired = sum(c.dep_ == "prep" and c.i > head.i for c in head.children) > 1
+    listed |= paired and any(
+        t.dep_ == "conj" and t.pos_ == "ADP" for t in _of_its_own(head)
+    )  # in A for B and in C for D
     return Predicate(
         merged(parts), head, finite, can_lose_adjuncts=not narrow and not negated and not listed,
         is_negated=negated or scarce, is_narrow=narrow or negated,
@@ -189,9 +196,17 @@ def merged(parts: Sequence[Part]) -> list[Part]:
             kind = "adjunct" if before.kind == part.kind == "adjunct" else "core"
             binds = before.binds or part.binds
             out[-1] = replace(before, phrase=[*before.phrase, *part.phrase], dep="range", kind=kind, binds=binds)
+        elif before is not None and before.comma and before.kind == "adjunct" and _goes_on(before, part):
+            out[-1] = replace(before, phrase=[*before.phrase, *part.phrase])  # "with A as B"
         else:
             out.append(part)
     return out
+
+
+def _goes_on(before: Part, part: Part) -> bool:
+    """Say whether a part stands right behind another, with no comma."""
+    first = min((p.first for p in part.phrase if p.first >= 0), default=-1)
+    return part.dep in ("prep", "advmod") and not part.comma and first == max(p.last for p in before.phrase) + 1
 
 
 def _of_its_own(head: Token) -> list[Token]:
@@ -258,6 +273,9 @@ def _shared_auxiliaries(head: Token) -> list[Token]:
     if any(c.dep_ == "neg" for c in first.children):
         raise UnsafeError("negated_coordination")
     by_agent = any(c.dep_ == "agent" for c in head.children)
+    dated = any(t.ent_type_ == "DATE" for t in head.subtree)
+    if head.tag_ == "VBD" and first.lemma_ == "be" and first.tag_ in ("VBZ", "VBP") and not dated:
+        raise UnsafeError("verb_form")  # "is based on antibodies and inherited substances"
     if head.tag_ == "VBN" or (head.tag_ == "VBD" and by_agent):
         if first.lemma_ == "be" and not theirs:
             return [first]
@@ -269,7 +287,7 @@ def _shared_auxiliaries(head: Token) -> list[Token]:
             return []  # the same form as the past, which it is
         raise UnsafeError("verb_form")
     if head.tag_ == "VBG":
-        if any(c.lemma_ == "be" for c in theirs):
+        if any(c.lemma_ == "be" for c in theirs) and first.tag_ == "VBG":
             return theirs
         raise UnsafeError("verb_form")
     if head.tag_ == "VB" and not theirs and first.tag_ == "VBP":
@@ -308,6 +326,10 @@ def _kind(child: Token, head: Token, lead: bool) -> str:
         return "adjunct"
     if child.dep_ == "agent" and child.i > head.i:
         return "adjunct"
+    if child.dep_ == "prep" and child.lower_ == "as" and child.i > head.i and not _binds(child, head):
+        return "adjunct"
+    if child.dep_ == "prep" and child.i > head.i and is_comma_before(child) and child.lower_ in _ADDED:
+        return "adjunct"
     if child.dep_ != "prep" or child.i < head.i:
         return "core"
     if any(c.ent_type_ in ("DATE", "TIME") for c in child.children):
@@ -319,6 +341,9 @@ def _kind(child: Token, head: Token, lead: bool) -> str:
     )
     if child != first:
         return "adjunct"
+    places = [c for c in head.rights if c.dep_ == "prep" and c.lower_ in ("in", "at", "on", "near", "within")]
+    if head.lemma_ in ("locate", "situate", "lie", "find") and len(places) > 1:
+        return "adjunct"
     if head.lemma_ in LOCATED or child.lower_ not in ("in", "at", "on", "during", "after"):
         return "core"
     return "adjunct" if head.lemma_ in EVENTS else "soft"
@@ -326,6 +351,11 @@ def _kind(child: Token, head: Token, lead: bool) -> str:
 
 def _binds(child: Token, head: Token) -> bool:
     words = {t.lower_ for t in child.subtree}
+    if child.dep_ == "prep" and child.lower_ == "until" and tense_is_past(head):
+        return False
+    acted = tense_is_past(head) and any(c.dep_ == "dobj" for c in head.children)
+    if child.dep_ == "prep" and child.lower_ == "as" and head.lemma_ not in TAKEN_AS and acted:
+        return False
     if child.dep_ in ("prep", "advmod") and child.lower_ in BINDING:
         return child.lower_ != "as" or child.i > head.i
     if child.dep_ == "advcl":

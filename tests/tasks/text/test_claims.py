@@ -44,7 +44,7 @@ FACTS: dict[str, tuple[str, str, list[str]]] = {  # construction -> title, text,
     "copula": (
         "Nile",
         "The Nile is a river in Africa.",
-        ["The Nile is a river in Africa."],
+        ["The Nile is a river.", "The Nile is in Africa."],
     ),
     "verbs": (
         "River Tay",
@@ -125,12 +125,16 @@ FACTS: dict[str, tuple[str, str, list[str]]] = {  # construction -> title, text,
     "participle of the past": (
         "Ghost",
         "Ghost is a play written by the Norwegian playwright Henrik Ibsen.",
-        ["Ghost is a play.", "Ghost was written by the Norwegian playwright Henrik Ibsen."],
+        [
+            "Ghost is a play.",
+            "Ghost was written by the Norwegian playwright Henrik Ibsen.",
+            "Henrik Ibsen was a Norwegian playwright.",
+        ],
     ),
     "participle of the present": (
         "Peru",
         "Peru is a country in the west of South America, bordering the Pacific Ocean.",
-        ["Peru is a country in the west of South America.", "Peru borders the Pacific Ocean."],
+        ["Peru is a country.", "Peru is in the west of South America.", "Peru borders the Pacific Ocean."],
     ),
     "naming": (
         "Olav",
@@ -140,7 +144,7 @@ FACTS: dict[str, tuple[str, str, list[str]]] = {  # construction -> title, text,
     "a name after or": (
         "Gulf War",
         "The Gulf War, or the First Iraq War, was a conflict in the Middle East.",
-        ["The Gulf War, or the First Iraq War, was a conflict in the Middle East."],
+        ["The Gulf War was a conflict in the Middle East."],
     ),
     "fronted participle": (
         "Kyoto",
@@ -188,7 +192,7 @@ FACTS: dict[str, tuple[str, str, list[str]]] = {  # construction -> title, text,
     "not only": (
         "Saraswati",
         "Saraswati is venerated not only in Hinduism but also in Jainism.",
-        ["Saraswati is venerated in Hinduism and in Jainism."],
+        ["Saraswati is venerated in Hinduism.", "Saraswati is venerated in Jainism."],
     ),
     "adjuncts of a long clause": (
         "The Wild Duck",
