@@ -1,5 +1,6 @@
 """What a part of a clause says once for each member of the coordination in it: "in A, B and C" is in A, in B, in C."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -80,7 +81,7 @@ def _parted(part: Part, noun: Token, head: Token) -> list[Part] | None:
         group = cover(noun, part.gone)
     else:
         free = head.lemma_ in NAMING or any(c.lower_ in ("can", "may") for c in head.children if c.dep_ == "aux")
-        split = members(noun, part.gone, may_be_or=free)
+        split = None if _mixes(noun) else members(noun, part.gone, may_be_or=free)
         group = cover(noun, part.gone)
     indexes = [p.first for p in part.phrase]
     if split is None:
@@ -90,6 +91,15 @@ def _parted(part: Part, noun: Token, head: Token) -> list[Part] | None:
     before = [p for p in part.phrase if p.first < group[0] and p.text.lower() != "both"]
     after = [p for p in part.phrase if p.first > group[-1]]
     return [replace(part, phrase=[*before, *member, *after]) for member in split]
+
+
+def _mixes(noun: Token) -> bool:
+    """Say whether what is coordinated inside a complement is of two kinds: "the father of chemistry and discoverer"."""
+    if noun.dep_ != "pobj" or noun.head.lower_ != "of":
+        return False
+    agents = {bool(re.search(r"(?:[^e]er|or|ist)$", t.lower_)) and t.tag_ == "NN" and not list(t.lefts)
+              for t in conjuncts(noun) if t.pos_ == "NOUN"}  # fmt: skip
+    return len(agents) > 1
 
 
 def _adjectives(part: Part, noun: Token) -> list[Part] | None:
@@ -157,6 +167,7 @@ def split_subject(token: Token, subject: Subject, head: Token, predicate: Predic
     """Return the members of a coordinated subject, each with its own number, where the verb can be said of one."""
     if subject.referent.topic or head.lemma_ in COLLECTIVE or len(subject.phrase) < 3:
         return None
+    pronouns = [t for t in token.subtree if t.pos_ == "PRON"]
     parts = members(token)
     heads = conjuncts(token)
     named = all(t.pos_ == "PROPN" for t in heads)
@@ -169,6 +180,12 @@ def split_subject(token: Token, subject: Subject, head: Token, predicate: Predic
         return None
     if any(t.lower_ in ("together", "each", "respectively", "both", "between") for t in head.subtree):
         return None
+    if pronouns:  # each with the name that the whole has in its place
+        named_pieces = {p.first: p for p in subject.phrase}
+        if any(p.first not in named_pieces for t in pronouns for part in parts for p in part if p.first == t.i):
+            return None
+        parts = [[named_pieces.get(p.first, p) if p.first in {t.i for t in pronouns} else p for p in part]
+                 for part in parts]  # fmt: skip
     many = [t.tag_ == "NNS" for t in heads]
     return [Subject(p, Referent(render(token.doc, p), n, None), n) for p, n in zip(parts, many, strict=True)]
 

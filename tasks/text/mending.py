@@ -114,9 +114,15 @@ def _mend_same_kind(tree: _Tree, token: Token) -> None:
     word = next((c for c in inner.children if c.dep_ == "cc"), None)
     same = outer.lemma_ == token.lemma_ != inner.lemma_
     office = inner.pos_ == "PROPN" and outer.dep_ in ("attr", "appos") and _determiner(outer) == _determiner(token)
-    if outer.pos_ == "NOUN" and (same or office) and word is not None and word.lower_ == "and":
+    parallel = inner.head.lower_ == "of" and not _has_of(inner) and _has_of(token) and _determiner(token) == ""
+    parallel &= outer.dep_ in ("attr", "appos", "pobj") and token.tag_ == outer.tag_ == "NN"
+    if outer.pos_ == "NOUN" and (same or office or parallel) and word is not None and word.lower_ == "and":
         tree.hang(token.i, outer.i, "conj")
         tree.hang(word.i, outer.i, "cc")
+
+
+def _has_of(noun: Token) -> bool:
+    return any(c.lower_ == "of" for c in noun.rights)
 
 
 def _determiner(noun: Token) -> str:
@@ -237,9 +243,7 @@ def _mend_list(tree: _Tree, sentence: Span, word: Token) -> None:
         return
     indefinite = first.dep_ == "attr" and any(c.lower_ in ("a", "an") for c in first.lefts)
     enough = 3 if is_person_noun(first.lemma_.lower()) else 4
-    if (adjectives and (not indefinite or len(chain) < enough)) or any(
-        c.dep_.startswith("nsubj") for t in chain[1:] for c in [t]
-    ):
+    if (adjectives and (not indefinite or len(chain) < enough)) or any(t.dep_.startswith("nsubj") for t in chain[1:]):
         return
     if any(t.ent_type_ in ("GPE", "LOC", "FAC") for t in chain) and len(chain) < 4:
         return  # "in Paris, France, and Rome"
@@ -248,7 +252,7 @@ def _mend_list(tree: _Tree, sentence: Span, word: Token) -> None:
             return
         tree.hang(item.i, before.i, "conj")
     for token in adjectives:
-        tree.pos[token.i], tree.tags[token.i] = "NOUN", "NN"
+        tree.pos[token.i], tree.tags[token.i], tree.changed = "NOUN", "NN", True
     tree.hang(word.i, chain[-2].i, "cc")
     for comma in commas:
         tree.hang(comma, max(t.i for t in chain if t.i < comma), "punct")

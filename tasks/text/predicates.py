@@ -90,7 +90,9 @@ class Predicate:
         """Say whether parts are a verb alone, which is seldom a claim and often a misparse."""
         if self.head.lemma_ == "be" or any(c.dep_ == "neg" for c in self.head.children):
             return False
-        return all(p.dep in ("verb", "aux") and len(p.phrase) < 3 for p in parts)
+        doc = self.head.doc
+        words = [q for p in parts for q in p.phrase if q.first < 0 or doc[q.first].dep_ != "advmod"]
+        return all(p.dep in ("verb", "aux") for p in parts) and len(words) < 3
 
     @property
     def may_split(self) -> bool:

@@ -6,6 +6,7 @@ from tasks.text.phrases import Piece, is_comma_before
 from tasks.text.predicates import Part, Predicate
 from tasks.text.pronouns import Discourse, UnsafeError
 from tasks.text.subjects import Subject, noun_subject
+from tasks.text.wordlists import PLACED
 
 _PREPOSITIONS = {"in", "at", "on", "for", "during", "under", "near", "through", "within", "by", "to", "from", "after"}
 
@@ -31,7 +32,9 @@ def antecedent_phrase(head: Token, word: Token, discourse: Discourse) -> Subject
     noun = head.head
     if not is_comma_before(head) or noun.pos_ not in ("NOUN", "PROPN"):
         raise UnsafeError("relative_object")
-    if noun.dep_ == "pobj" and noun.head.head.pos_ in ("NOUN", "PROPN") and noun.pos_ != "PROPN":
+    outer = noun.head.head if noun.dep_ == "pobj" else noun
+    sure = noun.pos_ == "PROPN" and outer.lemma_.lower() in PLACED and outer.tag_ == "NN"  # "the town of Hamar, where"
+    if outer.pos_ in ("NOUN", "PROPN") and outer != noun and not sure:
         raise UnsafeError("relative_ambiguous")
     if noun.pos_ == "NOUN" and not any(c.dep_ == "poss" or c.lower_ == "the" for c in noun.lefts):
         raise UnsafeError("antecedent_indefinite")

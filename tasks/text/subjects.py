@@ -1,7 +1,7 @@
 """What a claim is about: a noun phrase that needs nothing of its passage to be understood."""
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from spacy.tokens import Token
 
@@ -85,6 +85,8 @@ def noun_subject(head: Token, discourse: Discourse, *, without: Collection[int] 
     _check_stands_alone(head, without, [doc[i] for i in tokens if i != head.i], discourse)
     referent = Referent(lower_start(doc, tokens), plural, _is_person(head))
     phrase = settled(own(doc, tokens), Subject([], referent, plural), discourse, head, in_subject=True)
+    if any(doc[i].tag_ == "PRP$" for i in tokens):
+        referent = replace(referent, name=render(doc, phrase))
     return Subject(phrase, referent, plural)
 
 

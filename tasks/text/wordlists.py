@@ -183,9 +183,9 @@ STEPS = _words(
 # nouns for several things together: not said of one of them
 GATHERING = _words(
     """
-    alliance amalgam amalgamation array balance blend coalition collaboration collection combination
-    comparison conflict conjunction connection difference distinction equality fusion group interaction interplay link
-    list merger mix mixture number pair partnership product range ratio relation relationship sequence series set
+    alliance alloy amalgam amalgamation array balance blend coalition collaboration collection combination
+    comparison composite compound conflict conjunction connection cross difference distinction equality fusion
+    group hybrid interaction interplay link list merger mix mixture number pair partnership product range ratio relation relationship sequence series set
     sum synthesis total union variety war
     """
 )
