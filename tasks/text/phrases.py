@@ -142,28 +142,41 @@ def coordination_words(heads: Sequence[Token]) -> set[int]:
     return found
 
 
-def members(head: Token, gone: Collection[int] = (), *, names_only: bool = False) -> list[Phrase] | None:
+def members(
+    head: Token, gone: Collection[int] = (), *, names_only: bool = False, may_be_or: bool = False
+) -> list[Phrase] | None:
     """Return what a coordinated noun phrase says of each member, or None where it may not be said of one alone.
 
     Distributive is safe for "and" of noun phrases whose determiner, if shared, is an article or a possessive. A
     complement with "of" after the last is shared where the definite article is. gone are tokens said elsewhere.
     """
     heads = conjuncts(head)
-    if len(heads) < 2 or any(t.pos_ not in ("NOUN", "PROPN") for t in heads):
+    if len(heads) < 2 or any(t.pos_ not in ("NOUN", "PROPN") and not _is_one_of(t) for t in heads):
         return None
     words = {c.lower_ for t in heads for c in t.children if c.dep_ == "cc"}
-    if words != {"and"} or (names_only and any(t.pos_ != "PROPN" for t in heads)):
+    if words != {"and"} and not (may_be_or and words == {"or"}):
+        return None
+    if names_only and any(t.pos_ != "PROPN" for t in heads):
         return None
     doc = head.doc
+    if heads[-1].lower_ in ("others", "etc", "etc."):
+        return None
+    if _is_broken_name(heads):
+        return None
     if _same_entity(heads) or (heads[-1].tag_ == "NNPS" and heads[0].tag_ == "NNP"):
         return None  # Trinidad and Tobago; the Zambezi and Chobe Rivers
     for item in heads:
         quantities = {c.lower_ for c in item.lefts if c.dep_ in ("det", "amod", "nummod", "predet")}
         if item != heads[0] and item.doc[item.left_edge.i].tag_ in ("VBD", "VBN"):
             return None  # "translated an article and added notes"
-        if quantities & NO_SPLIT_DETERMINERS or any(c.dep_ in ("nummod", "appos") for c in item.children):
+        if any(c.dep_ == "appos" for c in item.children) or quantities & _NEVER_SPLIT:
             return None
-    if head.dep_ == "attr" and len({t.tag_ in ("NNS", "NNPS") for t in heads}) > 1:
+        if _is_one_of(item):
+            continue
+        counted = quantities & NO_SPLIT_DETERMINERS or any(c.dep_ == "nummod" for c in item.children)
+        if counted and not all(_is_determined(t) for t in heads if t.i > item.i):
+            return None  # "two cats and dogs"
+    if head.dep_ == "attr" and len({t.tag_ in ("NNS", "NNPS") for t in heads if not _is_one_of(t)}) > 1:
         return None  # "is an A in Bs and Cs": parsed as if it were a C
     shared = next((c for c in heads[0].lefts if c.dep_ in ("det", "poss")), None)
     parts = coordination_words(heads) | set(gone)
@@ -180,13 +193,13 @@ def members(head: Token, gone: Collection[int] = (), *, names_only: bool = False
         pieces = own(doc, cover(item, parts))
         if not pieces:
             return None
+        if k and any(c.lower_ in ("other", "another") for c in item.lefts):
+            continue  # "and other cats": other than those before
         bare = not any(c.dep_ in ("det", "poss", "nummod", "predet") for c in item.children)
         if k and shared is not None and bare and item.pos_ == "NOUN":
             if shared.dep_ == "poss":
                 pieces = own(doc, cover(shared)) + pieces
-            elif shared.lower_ == "the":
-                if shared_of is None and not any(c.lower_ == "of" for c in item.children):
-                    return None
+            elif shared.lower_ == "the" and (head.dep_ != "pobj" or shared_of is not None):
                 pieces = own(doc, [shared.i]) + pieces
             elif item.tag_ == "NN" and shared.lower_ in ("a", "an"):
                 pieces = [Piece(article(pieces[0].text)), *pieces]
@@ -197,7 +210,7 @@ def members(head: Token, gone: Collection[int] = (), *, names_only: bool = False
             rest_bare = all(not any(c.dep_ in ("det", "poss") for c in t.children) for t in heads[1:])
             if shared_of is not None and rest_bare:
                 pieces = pieces + own(doc, cover(shared_of))
-            elif item.pos_ == "NOUN" and not any(c.dep_ in ("amod", "compound") for c in item.lefts):
+            elif item.pos_ == "NOUN" and shared_of is not None and not _is_modified(item):
                 return None  # "the walls and the roofs of Rome": which walls?
         out.append(pieces)
     return out
@@ -211,7 +224,31 @@ def qualities(head: Token) -> list[Phrase] | None:
     if words != {"and"} or not plain or any(c.dep_ == "advmod" for c in heads[0].children):
         return None
     parts = coordination_words(heads)
-    return [own(head.doc, cover(t, parts)) for t in heads]
+    found = [own(head.doc, cover(t, parts)) for t in heads]
+    return None if any(p.text == "," for phrase in found for p in phrase) else found
+
+
+_ONE_PLACE = {("Jammu", "Kashmir"), ("Bosnia", "Herzegovina"), ("Trinidad", "Tobago"), ("Antigua", "Barbuda"),
+              ("Kitts", "Nevis"), ("Newfoundland", "Labrador"), ("Wallis", "Futuna"), ("Tristan", "Cunha")}  # fmt: skip
+_NEVER_SPLIT = {"no", "neither", "either", "any", "each", "every", "few", "all", "such", "these", "those"}
+
+
+def _is_broken_name(heads: Sequence[Token]) -> bool:
+    """Say whether the first of coordinated nouns is half an adjective: "a Hong Kong and American artist"."""
+    placed = heads[0].ent_type_ in PLACES and heads[1].pos_ == "NOUN"
+    return placed and any(c.lower_ in ("a", "an") for c in heads[0].lefts)
+
+
+def _is_modified(item: Token) -> bool:
+    return any(c.dep_ in ("amod", "compound") for c in item.lefts)
+
+
+def _is_one_of(item: Token) -> bool:
+    return item.lower_ == "one" and any(c.lower_ == "of" for c in item.rights)
+
+
+def _is_determined(item: Token) -> bool:
+    return item.pos_ == "PROPN" or any(c.dep_ in ("det", "poss", "nummod") for c in item.lefts)
 
 
 def _right_modifiers(token: Token) -> list[Token]:
@@ -221,4 +258,6 @@ def _right_modifiers(token: Token) -> list[Token]:
 def _same_entity(heads: Sequence[Token]) -> bool:
     doc = heads[0].doc
     pairs = list(pairwise(heads))
+    if any((a.text, b.text) in _ONE_PLACE for a, b in pairs):
+        return True
     return any(ent.start <= a.i < ent.end and ent.start <= b.i < ent.end for ent in doc.ents for a, b in pairs)

@@ -1,6 +1,6 @@
 """What a clause says of its subject, in parts: the verb with its arguments, and adjuncts that may be said apart."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from spacy.tokens import Token
@@ -11,12 +11,15 @@ from tasks.text.pronouns import UnsafeError
 from tasks.text.wordlists import (
     BINDING,
     CIRCUMSTANCES,
+    COLLECTIVE,
     CONNECTIVES,
     DIRECTIONS,
+    EVENTS,
     LOCATED,
     NAMING,
     NARROW,
     SEQUENCE,
+    TAKEN_AS,
     WITH,
 )
 
@@ -32,6 +35,9 @@ _CONNECTIVE_PHRASES = {
     ("as", "well"),
     ("as", "a", "result"),
 }
+
+
+_ADDED = {"with", "including", "along", "alongside", "following", "despite", "in", "during", "after"}
 
 
 @dataclass(frozen=True)
@@ -56,6 +62,7 @@ class Predicate:
     head: Token
     finite: int = -1  # the token that agrees with the subject
     can_lose_adjuncts: bool = True
+    is_negated: bool = False  # or of few or none
     is_narrow: bool = False  # negated, or of all or none: what is said of less is not so
 
     def agree(self, plural: bool) -> None:
@@ -83,7 +90,20 @@ class Predicate:
         """Say whether parts are a verb alone, which is seldom a claim and often a misparse."""
         if self.head.lemma_ == "be" or any(c.dep_ == "neg" for c in self.head.children):
             return False
-        return all(p.dep in ("verb", "aux") and len(p.phrase) < 3 for p in parts)
+        doc = self.head.doc
+        words = [q for p in parts for q in p.phrase if q.first < 0 or doc[q.first].dep_ != "advmod"]
+        return all(p.dep in ("verb", "aux") for p in parts) and len(words) < 3
+
+    @property
+    def may_split(self) -> bool:
+        """Say whether what is coordinated in the predicate may be said of the subject one by one."""
+        return self.head.lemma_ not in COLLECTIVE - {"share", "border"} and not self.is_negated
+
+    def is_apart(self, part: Part) -> bool:
+        """Say whether a part may be left out, and said in a claim of its own."""
+        if part.binds or part.root < 0:
+            return False
+        return part.kind in ("lead", "adjunct")
 
     def drop_relative(self, head: Token) -> None:
         """Take out the relative pronoun."""
@@ -124,7 +144,7 @@ def predicate_of(head: Token, subject: Token | None) -> Predicate:
         if child.dep_ in ("nsubj", "nsubjpass", "csubj", "expl", "mark", "cc", "conj", "punct", "preconj", "parataxis",
                           "intj") or child.i in verb:  # fmt: skip
             continue
-        if child.dep_ in ("dep", "meta"):
+        if child.dep_ in ("dep", "meta") or (child.tag_ == "WRB" and head.dep_ != "relcl"):
             raise UnsafeError("parse")
         if _is_connective(child):
             continue
@@ -146,15 +166,49 @@ def predicate_of(head: Token, subject: Token | None) -> Predicate:
     if shared:
         at = next(i for i, p in enumerate(parts) if p.dep == "verb")
         parts.insert(at, Part(own(doc, (t.i for t in shared)), shared[0].i, "aux", "core"))
-    narrow = any(t.lower_ in NARROW for t in (subject.subtree if subject is not None else ()))
+    of = [t.lower_ for t in subject.subtree] if subject is not None else []
+    narrow = any(word in NARROW for word in of)
+    scarce = any(word in NARROW - {"all", "each", "every", "most"} for word in of)
     negated = any(c.dep_ == "neg" or c.lower_ in NARROW for c in head.children)
     first = shared[0] if shared else doc[min(verb, key=lambda i: (doc[i].dep_ not in ("aux", "auxpass"), i))]
     finite = first.i if first.dep_ in ("aux", "auxpass") or first == head or shared else head.i
     listed = sum(t.lower_ in DIRECTIONS for t in _of_its_own(head)) > 1  # of which to which, is not safe to tell
-    listed |= any(t.dep_ == "conj" and t.pos_ == "ADP" for t in _of_its_own(head))  # in A through B and in C through D
+    paired = sum(c.dep_ == "prep" and c.i > head.i for c in head.children) > 1
+    listed |= paired and any(
+        t.dep_ == "conj" and t.pos_ == "ADP" for t in _of_its_own(head)
+    )  # in A for B and in C for D
     return Predicate(
-        parts, head, finite, can_lose_adjuncts=not narrow and not negated and not listed, is_narrow=narrow or negated
-    )
+        merged(parts), head, finite, can_lose_adjuncts=not narrow and not negated and not listed,
+        is_negated=negated or scarce, is_narrow=narrow or negated,
+    )  # fmt: skip
+
+
+def merged(parts: Sequence[Part]) -> list[Part]:
+    """Make one part of "from A" and "to B": neither is said without the other."""
+    out: list[Part] = []
+    for part in parts:
+        before = out[-1] if out else None
+        if (
+            before is not None
+            and before.dep == part.dep == "prep"
+            and before.phrase[0].text.lower() == "from"
+            and part.phrase[0].text.lower() in ("to", "until", "till", "through", "into")
+            and before.kind != "lead"
+        ):
+            kind = "adjunct" if before.kind == part.kind == "adjunct" else "core"
+            binds = before.binds or part.binds
+            out[-1] = replace(before, phrase=[*before.phrase, *part.phrase], dep="range", kind=kind, binds=binds)
+        elif before is not None and before.comma and before.kind == "adjunct" and _goes_on(before, part):
+            out[-1] = replace(before, phrase=[*before.phrase, *part.phrase])  # "with A as B"
+        else:
+            out.append(part)
+    return out
+
+
+def _goes_on(before: Part, part: Part) -> bool:
+    """Say whether a part stands right behind another, with no comma."""
+    first = min((p.first for p in part.phrase if p.first >= 0), default=-1)
+    return part.dep in ("prep", "advmod") and not part.comma and first == max(p.last for p in before.phrase) + 1
 
 
 def _of_its_own(head: Token) -> list[Token]:
@@ -221,6 +275,9 @@ def _shared_auxiliaries(head: Token) -> list[Token]:
     if any(c.dep_ == "neg" for c in first.children):
         raise UnsafeError("negated_coordination")
     by_agent = any(c.dep_ == "agent" for c in head.children)
+    dated = any(t.ent_type_ == "DATE" for t in head.subtree)
+    if head.tag_ == "VBD" and first.lemma_ == "be" and first.tag_ in ("VBZ", "VBP") and not dated:
+        raise UnsafeError("verb_form")  # "is based on antibodies and inherited substances"
     if head.tag_ == "VBN" or (head.tag_ == "VBD" and by_agent):
         if first.lemma_ == "be" and not theirs:
             return [first]
@@ -232,7 +289,7 @@ def _shared_auxiliaries(head: Token) -> list[Token]:
             return []  # the same form as the past, which it is
         raise UnsafeError("verb_form")
     if head.tag_ == "VBG":
-        if any(c.lemma_ == "be" for c in theirs):
+        if any(c.lemma_ == "be" for c in theirs) and first.tag_ == "VBG":
             return theirs
         raise UnsafeError("verb_form")
     if head.tag_ == "VB" and not theirs and first.tag_ == "VBP":
@@ -269,6 +326,12 @@ def _kind(child: Token, head: Token, lead: bool) -> str:
         return "lead"
     if child.dep_ in ("npadvmod", "advcl"):
         return "adjunct"
+    if child.dep_ == "agent" and child.i > head.i:
+        return "adjunct"
+    if child.dep_ == "prep" and child.lower_ == "as" and child.i > head.i and not _binds(child, head):
+        return "adjunct"
+    if child.dep_ == "prep" and child.i > head.i and is_comma_before(child) and child.lower_ in _ADDED:
+        return "adjunct"
     if child.dep_ != "prep" or child.i < head.i:
         return "core"
     if any(c.ent_type_ in ("DATE", "TIME") for c in child.children):
@@ -280,11 +343,21 @@ def _kind(child: Token, head: Token, lead: bool) -> str:
     )
     if child != first:
         return "adjunct"
-    return "core" if head.lemma_ in LOCATED or child.lower_ not in ("in", "at", "on", "during", "after") else "soft"
+    places = [c for c in head.rights if c.dep_ == "prep" and c.lower_ in ("in", "at", "on", "near", "within")]
+    if head.lemma_ in ("locate", "situate", "lie", "find") and len(places) > 1:
+        return "adjunct"
+    if head.lemma_ in LOCATED or child.lower_ not in ("in", "at", "on", "during", "after"):
+        return "core"
+    return "adjunct" if head.lemma_ in EVENTS else "soft"
 
 
 def _binds(child: Token, head: Token) -> bool:
     words = {t.lower_ for t in child.subtree}
+    if child.dep_ == "prep" and child.lower_ == "until" and tense_is_past(head):
+        return False
+    acted = tense_is_past(head) and any(c.dep_ == "dobj" for c in head.children)
+    if child.dep_ == "prep" and child.lower_ == "as" and head.lemma_ not in TAKEN_AS and acted:
+        return False
     if child.dep_ in ("prep", "advmod") and child.lower_ in BINDING:
         return child.lower_ != "as" or child.i > head.i
     if child.dep_ == "advcl":

@@ -13,18 +13,35 @@ from dataclasses import dataclass, field
 from spacy.tokens import Doc, Span, Token
 
 from tasks.text.phrases import PLACES, Phrase, Piece, conjuncts, cover, is_loose, own, render
-from tasks.text.wordlists import NO_CLASS, PERSON_NOUNS, POINTING
+from tasks.text.topics import FEMALE, MALE, is_place_name, seems_person, spoken_name, title_in
+from tasks.text.wordlists import CLASSES, NO_CLASS, PERSON_NOUNS, POINTING
 
 PERSONAL = {
     "it": "thing", "its": "thing", "he": "person", "his": "person", "him": "person", "she": "person",
     "her": "person", "they": "many", "their": "many", "them": "many",
 }  # fmt: skip
-MALE, FEMALE = {"he", "his", "him"}, {"she", "her"}
 _PERSON_SUFFIX = re.compile(r"(?:ologist|ician|grapher|wright|[a-z]{4}ist)$")
 
 
-_WIDER = {"capital": "city", "megacity": "city", "metropolis": "city", "novel": "book", "novella": "book",
-          "sitcom": "series", "footballer": "player", "racket": "sport"}  # fmt: skip
+_WIDER = {
+    "capital": {"city"}, "megacity": {"city"}, "metropolis": {"city"}, "novel": {"book", "work", "story"},
+    "novella": {"book", "work", "story"}, "sitcom": {"series", "show"}, "footballer": {"player"},
+    "treatise": {"work", "book"}, "poem": {"work"}, "play": {"work"}, "epic": {"work", "poem"}, "opera": {"work"},
+    "symphony": {"work"}, "painting": {"work"}, "album": {"record"}, "buddhism": {"religion"}, "band": {"group"},
+    "company": {"firm"}, "corporation": {"company"}, "conglomerate": {"company"}, "manufacturer": {"company"},
+    "college": {"institution", "school"}, "university": {"institution", "school"}, "disorder": {"condition", "disease"},
+    "disease": {"condition", "illness"}, "syndrome": {"condition", "disorder"}, "infection": {"disease", "condition"},
+    "war": {"conflict"}, "conflict": {"war"}, "tributary": {"river"}, "volcano": {"mountain"}, "state": {"country"},
+    "republic": {"country"}, "monarchy": {"country"}, "nation": {"country"}, "kingdom": {"country"},
+    "archipelago": {"islands"}, "programme": {"show"}, "program": {"show"}, "newspaper": {"paper"},
+    "organisation": {"group"}, "organization": {"group"}, "sport": {"game"}, "game": {"sport"}, "city": {"town"},
+}  # fmt: skip
+_GENERAL = {"kind", "type", "form", "species", "genus", "member", "one", "part", "breed", "variety", "class", "sort"}
+_PLACES = {"country", "city", "state", "town", "island", "province", "municipality", "republic", "nation", "district"}
+_WORKS = {"film", "novel", "book", "play", "series", "song", "album", "band", "ship", "poem", "story", "work",
+          "painting", "opera", "statue", "sculpture", "character", "city", "company", "family",
+          "dynasty", "myth"}  # fmt: skip
+_DISTRIBUTIVES = ("each ", "every ", "no ", "any ", "a number ", "a lot ", "a great deal ", "much ")
 
 
 class UnsafeError(Exception):
@@ -50,6 +67,12 @@ class Topic:
     title: str
     classes: frozenset[str] = frozenset()
     genders: frozenset[str] = frozenset()
+    is_place: bool = False
+
+    @property
+    def is_name(self) -> bool:
+        """Say whether the title is a proper name as far as its capitals tell."""
+        return all(word[:1].isupper() for word in self.title.split() if len(word) > 3)
 
 
 @dataclass
@@ -61,6 +84,7 @@ class Discourse:
     previous: Referent | None = None
     current: Referent | None = None
     rivals: list[Referent] = field(default_factory=list)  # other things that the sentence before speaks of
+    people: bool = False  # whether the sentence before speaks of other people by name
     _heard: list[Referent] = field(default_factory=list)
 
     def begin(self, sentence: int) -> None:
@@ -68,13 +92,15 @@ class Discourse:
         if sentence != self.sentence:
             self.previous = self.current if sentence == self.sentence + 1 else None
             self.rivals = self._heard
+            self.people = any(r.person for r in self._heard)
             self._heard = []
             self.current = None
             self.sentence = sentence
 
     def saw(self, subject: Referent) -> None:
-        """Take note of the subject of a main clause."""
-        self.current = subject
+        """Take note of the subject of a main clause, but for "each chapter", which nothing later points back to."""
+        if not subject.name.lower().startswith(_DISTRIBUTIVES):
+            self.current = subject
 
     def heard(self, sentence: Span) -> None:
         """Take note of what else a sentence speaks of: what a pronoun after it may stand for."""
@@ -87,11 +113,18 @@ class Discourse:
 
 def bare_title(title: str) -> str:
     """Return a page's title without what tells it from others: "David (Michelangelo)" is "David"."""
-    return (re.sub(r"\s*\([^()]*\)\s*$", "", title).strip() or title).replace("\u2013", "-")
+    bare = re.sub(r"\s*\([^()]*\)\s*$", "", title).strip() or title
+    bare = re.sub(r"^([^,]+), (?!Jr|Sr|and |or )[^,]+$", r"\1", bare)  # Tripoli, Libya
+    return bare.replace("\u2013", "-")
 
 
 def _key(text: str) -> str:
     return re.sub(r"^(?:the|an?)\s+", "", text.casefold().strip())
+
+
+def names_topic(head: Token, name: str) -> bool:
+    """Say whether a noun phrase is the topic's name, with no complement: the same words, or a fuller name."""
+    return bool(name) and _is_name(head, _beyond_name(head), name)
 
 
 def _names_topic(head: Token, name: str) -> bool:
@@ -104,6 +137,8 @@ def _is_name(head: Token, beyond: set[int], name: str) -> bool:
     words = [head.doc[i] for i in cover(head, beyond)]
     if not words or not name:
         return False
+    if len(words) == 1 and len(words[0]) > 2 and words[0].is_upper and words[0].text == _initials(name):
+        return True
     said, wanted = _key(render(head.doc, own(head.doc, (w.i for w in words)))), _key(name)
     if said == wanted:
         return True
@@ -118,7 +153,11 @@ def _is_name(head: Token, beyond: set[int], name: str) -> bool:
         return known and mine[0] == theirs[-1]  # a surname
     if len(theirs) == 1:
         return person and theirs[0] in (mine[0], mine[-1])
-    return person and mine[-1] == theirs[-1] and theirs[0] in mine
+    return person and theirs[-1] in mine and theirs[0] in mine
+
+
+def _initials(name: str) -> str:
+    return "".join(word[0] for word in name.upper().split() if word[0].isalpha())
 
 
 def _lemma_key(words: list[Token]) -> str:
@@ -140,13 +179,14 @@ def find_topic(doc: Doc, title: str) -> Topic:
         t for t in doc if t.dep_ in ("nsubj", "nsubjpass") and t.pos_ in ("NOUN", "PROPN") and _names_topic(t, name)
     ]
     if not mentions:
-        return Topic(None, name)
+        return _unmentioned(doc, name)
     classes: set[str] = set()
     for mention in mentions:
         if mention.head.lemma_ == "be":
             for attr in (c for c in mention.head.children if c.dep_ == "attr"):
-                classes |= {t.lemma_.lower() for t in conjuncts(attr) if t.pos_ in ("NOUN", "PROPN")}
-    classes |= {_WIDER[c] for c in classes if c in _WIDER}
+                classes |= {t.lemma_.lower() for noun in conjuncts(attr) for t in (noun, *_kinds(noun))
+                            if t.pos_ in ("NOUN", "PROPN")}  # fmt: skip
+    classes = set().union(classes, *(_WIDER[c] for c in classes if c in _WIDER))
     first = mentions[0]
     plural = is_plural(first)
     pronouns = {t.lower_ for t in doc if t.pos_ == "PRON"}
@@ -158,7 +198,12 @@ def find_topic(doc: Doc, title: str) -> Topic:
         and not any(e.label_ == "PERSON" and not set(e.text.split()) & set(name.split()) for e in doc.ents)
     )
     human = any(is_person_noun(c) for c in classes)
-    person = human or (sexed and not classes and first.ent_type_ not in PLACES and (named_person or alone))
+    made = bool(classes & _WORKS)
+    person = (
+        human
+        or (sexed and named_person and not made and first.ent_type_ not in PLACES)
+        or (sexed and not classes and first.ent_type_ not in PLACES and (named_person or alone))
+    )
     beyond = _beyond_name(first)
     if not _is_name(first, beyond, name):
         beyond |= {c.i for c in first.rights if c.dep_ == "prep"}
@@ -166,14 +211,41 @@ def find_topic(doc: Doc, title: str) -> Topic:
     if sum(doc[i].pos_ in ("NOUN", "PROPN", "ADJ") for i in tokens) > 1 and not person:
         classes.add(first.lemma_.lower())  # "the sultanate", of the Funj Sultanate
     text = lower_start(doc, tokens)
-    if person and " " in name and " " not in text:
-        text = name  # the surname told whose page it is
+    if person and " " in name and (" " not in text or text.count(" ") > max(2, name.count(" "))):
+        text = name  # the surname told whose page it is; or all the names that somebody has
     if re.match(r"(?:The|An?) ", name):  # of a work, part of its name
         text = text[:1].upper() + text[1:]
     genders = frozenset(sex for sex, words in (("m", MALE), ("f", FEMALE)) if pronouns & words)
+    place = not person and (first.ent_type_ == "GPE" or bool(classes & _PLACES)) and first.pos_ == "PROPN"
     return Topic(
-        Referent(text, plural, person and not plural, topic=True), name, frozenset(classes - NO_CLASS), genders
+        Referent(text, plural, person and not plural, topic=True), name, frozenset(classes - NO_CLASS), genders, place
     )
+
+
+def _unmentioned(doc: Doc, name: str) -> Topic:
+    """Return the topic of a passage that never has it as a subject by its name."""
+    said = spoken_name(doc, name) if name else None
+    pronouns = {t.lower_ for t in doc if t.pos_ == "PRON"}
+    sexes = frozenset(sex for sex, words in (("m", MALE), ("f", FEMALE)) if pronouns & words)
+    if said is None:
+        return Topic(None, name, genders=sexes)
+    words = title_in(doc, name)
+    person = seems_person(doc, name)
+    place = not person and is_place_name(doc, name)
+    last = name.split()[-1].lower()
+    classes = {last} if len(name.split()) > 1 and not person else set()
+    if place:
+        kinds = {t.lower_ for t in doc if t.i and doc[t.i - 1].lower_ == "the"} & {"city", "town", "country", "island"}
+        classes |= kinds if len(kinds) == 1 else set()
+    plural = bool(words) and words[-1].tag_ in ("NNS", "NNPS") and not words[-1].lower_.endswith("ics")
+    return Topic(Referent(said, plural, person, topic=True), name, frozenset(classes - NO_CLASS), sexes, place)
+
+
+def _kinds(noun: Token) -> list[Token]:
+    """Return the noun that tells the class after one that does not: "one of the cities", "a type of rock"."""
+    if noun.lemma_.lower() not in _GENERAL:
+        return []
+    return [g for c in noun.rights if c.lower_ == "of" for g in c.children if c.dep_ == "prep" and g.dep_ == "pobj"]
 
 
 def lower_start(doc: Doc, tokens: list[int]) -> str:
@@ -213,6 +285,12 @@ def agrees(pronoun: str, referent: Referent) -> bool:
     return referent.person is True if kind == "person" else referent.person is not True
 
 
+def _owned_by(topic: Referent) -> tuple[str, ...]:
+    """Return how a noun phrase begins that is of the topic."""
+    pronouns = ("their ",) if topic.plural else ("his ", "her ") if topic.person else ("its ",)
+    return (f"{topic.name.lower()}'s ", *pronouns)
+
+
 def resolve(token: Token, discourse: Discourse, *, subject: bool = True) -> Referent:
     """Return what a personal pronoun stands for, in the subject of a clause or elsewhere in it.
 
@@ -223,10 +301,15 @@ def resolve(token: Token, discourse: Discourse, *, subject: bool = True) -> Refe
         raise UnsafeError("pronoun")
     before = (discourse.current if subject else None) or discourse.previous
     topic = discourse.topic.referent
+    if before is not None and topic is not None and before.name.lower().startswith(_owned_by(topic)):
+        before = topic  # what is said of its parts is said of it
     fits = topic is not None and agrees(word, topic)
     if fits and PERSONAL[word] == "person" and len(discourse.topic.genders) > 1:
         fits = before is not None and before.topic  # two people are spoken of
-    if before is not None and (agrees(word, before) or (before.person is None and PERSONAL[word] == "person")):
+    vague = before is not None and before.person is None and PERSONAL[word] == "person"
+    if vague and fits and not discourse.people and topic is not None:
+        return topic
+    if before is not None and (agrees(word, before) or vague):
         if before.topic and fits:
             return before
         if not fits and before.known and agrees(word, before):
@@ -272,7 +355,13 @@ def as_topic(head: Token, discourse: Discourse) -> Referent | None:
     heavy = any(c.dep_ in ("prep", "relcl", "acl", "cc", "conj") and not is_loose(c) for c in head.children)
     if topic.referent is None or not simple or heavy or head.tag_ not in ("NN", "NNP"):
         return None
-    return topic.referent if head.lemma_.lower() in topic.classes else None
+    lemma = head.lemma_.lower()
+    if lemma in topic.classes:
+        return topic.referent
+    unknown = topic.is_name and not topic.classes and not topic.referent.person and not topic.is_place
+    definite = any(c.lower_ == "the" for c in head.lefts)
+    before = any(t.lemma_.lower() == lemma and t.pos_ == "NOUN" for t in head.doc[: head.i])
+    return topic.referent if unknown and definite and lemma in CLASSES and not before else None
 
 
 def stand_in(referent: Referent, tokens: list[int], *, genitive: str = "") -> Phrase:

@@ -63,7 +63,7 @@ def read(text: str, sentences: Sequence[tuple[int, int]], nlp: Language) -> Read
             unread.append(Unread(number, reason))
             continue
         own = [_Word(t.text, start + t.idx, start + t.idx + len(t.text)) for t in tokens]
-        own = _without_correlatives(_split(_plain_dashes(_joined(_without_brackets(own)))))
+        own = _without_correlatives(_split(_plain_dashes(_named(_joined(_without_brackets(own))))))
         words += own
         of += [number] * len(own)
     spaces = [
@@ -126,6 +126,28 @@ def _joined(words: list[_Word]) -> list[_Word]:
             kept[-1] = _Word(kept[-1].text + word.text, kept[-1].start, word.end)
         else:
             kept.append(word)
+    return kept
+
+
+def _named(words: list[_Word]) -> list[_Word]:
+    """Make one word of a name with hyphens: "Rostov-on-Don", "Anne-Marie"."""
+    kept: list[_Word] = []
+    i = 0
+    while i < len(words):
+        end = i
+        while end + 2 < len(words) and words[end + 1].text == "-" and words[end].end == words[end + 1].start:
+            if words[end + 1].end != words[end + 2].start:
+                break
+            end += 2
+        while end > i and not words[end].text[:1].isupper():
+            end -= 2
+        if end > i and words[i].text[:1].isupper():
+            text = "".join(w.text for w in words[i : end + 1])
+            kept.append(_Word(text, words[i].start, words[end].end))
+            i = end + 1
+            continue
+        kept.append(words[i])
+        i += 1
     return kept
 
 

@@ -21,11 +21,12 @@ POINTING = _words(
 # common nouns for people
 PERSON_NOUNS = _words(
     """
-    activist actor actress admiral architect astronomer athlete author bishop boxer businessman chancellor
-    cleric composer conqueror critic dancer deity designer diplomat director dramatist driver duchess duke earl
+    activist actor actress admiral ambassador anthropologist archbishop architect astronaut
+    astronomer athlete author bishop boxer businessman chancellor chemist cleric commander composer conqueror
+    critic dancer deity designer diplomat director dramatist driver duchess duke earl
     emperor empress engineer entrepreneur explorer filmmaker footballer founder friar general god goddess
     governor inventor judge king lawyer leader man mathematician mayor minister missionary monarch monk musician
-    mystic nobleman novelist nun officer orator painter pharaoh philosopher photographer pilot player poet
+    mystic naturalist nobleman novelist nun officer orator painter pharaoh philosopher photographer pilot player poet
     politician polymath pope president priest prince princess producer prophet queen reformer researcher
     revolutionary ruler sailor saint scholar sculptor senator singer soldier songwriter sovereign statesman
     sultan surgeon swimmer teacher theologian thinker traveler warrior woman wrestler writer
@@ -74,7 +75,7 @@ ANAPHORIC = _words(
 # nouns of which there is but one, however often they are said
 UNIQUE = _words(
     """
-    atmosphere blood body brain century coast earth east environment equator government heart human moon north
+    atmosphere blood body brain century coast earth east economy environment equator government heart human moon north
     ocean past public region sea sky south state sun time universe war west world
     """
 )
@@ -89,8 +90,7 @@ CONNECTIVES = _words(
 # what narrows what is said: it cannot be taken away from it
 BINDING = _words(
     """
-    as because besides but despite except if like once only per save than under unless unlike until when
-    whenever where wherever without
+    as but except if like once only per save than under unless unlike until when whenever where wherever without
     """
 )
 # prepositions of place and time: what they govern is an adjunct, also after an object
@@ -171,7 +171,28 @@ NO_PARTICIPLE = _words(
 # prepositions whose coordinated objects may each be said alone
 DISTRIBUTIVE = _words(
     """
-    against as at for in into of on to
+    across against alongside as at by during for from in into near of on over through throughout to towards under with
+    """
+)
+# prepositions inside a noun phrase whose coordinated objects may each be said alone
+STEPS = _words(
+    """
+    about across as by for from in including into like of on on such through throughout to with
+    """
+)
+# nouns for several things together: not said of one of them
+GATHERING = _words(
+    """
+    alliance alloy amalgam amalgamation array balance blend coalition collaboration collection combination
+    comparison composite compound conflict conjunction connection cross difference distinction equality fusion
+    group hybrid interaction interplay link list merger mix mixture number pair partnership product range ratio relation relationship sequence series set
+    sum synthesis total union variety war
+    """
+)
+# adjectives that are of one thing together: "a black and white film"
+COLOURS = _words(
+    """
+    black blue brown gold golden gray green grey orange pink purple red silver white yellow
     """
 )
 # quantities that say little once what tells which is taken away
@@ -183,7 +204,7 @@ VAGUE = _words(
 # verbs of naming: their bare past after a comma is a participle
 NAMING = _words(
     """
-    abbreviate call dub know name nickname spell term
+    abbreviate call dub know name nickname refer spell term
     """
 )
 # verbs of a relative clause that may be about the whole event
@@ -199,5 +220,68 @@ COLLECTIVE = _words(
     agree alternate associate bind blend border collaborate combine compare compose comprise connect consist
     constitute contrast differ distinguish divide equal fight form interact join link marry meet merge mix range
     relate separate share split total unite
+    """
+)
+# verbs of taking something as something: what stands after "as" is what they say
+TAKEN_AS = _words(
+    """
+    accept act characterise characterize cite classify consider define depict describe designate function hail
+    identify know list name perceive portray present recognise recognize refer regard see serve take treat use view
+    work
+    """
+)
+# nouns for what stands in one place: "a town in Norway" is in Norway
+PLACED = _words(
+    """
+    abbey airport archipelago area basin bay borough bridge building canal castle cathedral church city college
+    commune community country county desert district family fort fortress genus hamlet harbour island lake megacity
+    metropolis mosque mountain municipality museum nation palace park peninsula port prefecture province range region
+    republic river school settlement site stadium state strait suburb temple territory town township tributary
+    university valley village volcano
+    """
+)
+# what a thing has that is "with" it
+HAD = _words(
+    """
+    altitude area budget capacity circulation coastline density diameter elevation height length membership
+    population radius shoreline speaker speed volume width
+    """
+)
+# of these, what tells of their subject after a comma is as often told of the whole event
+OUTCOMES = _words(
+    """
+    allow bring cause contribute create damage demonstrate destroy divide enable encourage end ensure equate establish
+    exceed force give help improve increase indicate inspire injure kill lay lead leave limit make mark mean prevent
+    prompt provide reach reduce reflect require result reveal show signal spark suggest trigger turn
+    """
+)
+# with "the", of the place that a page is about, where nothing else says of which
+OF_PLACE = _words(
+    """
+    capital city climate coastline currency economy elevation government language municipality population religion
+    terrain town
+    """
+)
+# adjectives that point to what was said: "the resulting embryo"
+VAGUE_ADJECTIVES = _words(
+    """
+    above actual basic broader central chief complete corresponding current different early entire exact final first
+    full general given important key last late main major minor modern new next old only original overall particular
+    previous primary principal real recent relevant respective resulting second small specific third total usual whole
+    wide
+    """
+)
+# class nouns of works and bodies, which with "the" are the page's topic where nothing else of the kind was named
+CLASSES = _words(
+    """
+    album ballet band book club company comic conflict corporation essay film firm franchise game institution magazine
+    museum newspaper novel opera organisation organization painting pamphlet party play poem programme series show
+    sitcom song story symphony team temple treatise treaty university war
+    """
+)
+# what a term's own page calls it
+TERMS = _words(
+    """
+    phrase term word
     """
 )

@@ -44,7 +44,7 @@ FACTS: dict[str, tuple[str, str, list[str]]] = {  # construction -> title, text,
     "copula": (
         "Nile",
         "The Nile is a river in Africa.",
-        ["The Nile is a river in Africa."],
+        ["The Nile is a river.", "The Nile is in Africa."],
     ),
     "verbs": (
         "River Tay",
@@ -83,7 +83,11 @@ FACTS: dict[str, tuple[str, str, list[str]]] = {  # construction -> title, text,
     "apposition": (
         "Penicillin",
         "Penicillin was discovered in 1928 by Alexander Fleming, a Scottish physician.",
-        ["Penicillin was discovered in 1928 by Alexander Fleming.", "Alexander Fleming was a Scottish physician."],
+        [
+            "Penicillin was discovered in 1928.",
+            "Penicillin was discovered by Alexander Fleming.",
+            "Alexander Fleming was a Scottish physician.",
+        ],
     ),
     "name in apposition": (
         "Squash",
@@ -121,12 +125,16 @@ FACTS: dict[str, tuple[str, str, list[str]]] = {  # construction -> title, text,
     "participle of the past": (
         "Ghost",
         "Ghost is a play written by the Norwegian playwright Henrik Ibsen.",
-        ["Ghost is a play.", "Ghost was written by the Norwegian playwright Henrik Ibsen."],
+        [
+            "Ghost is a play.",
+            "Ghost was written by the Norwegian playwright Henrik Ibsen.",
+            "Henrik Ibsen was a Norwegian playwright.",
+        ],
     ),
     "participle of the present": (
         "Peru",
         "Peru is a country in the west of South America, bordering the Pacific Ocean.",
-        ["Peru is a country in the west of South America.", "Peru borders the Pacific Ocean."],
+        ["Peru is a country.", "Peru is in the west of South America.", "Peru borders the Pacific Ocean."],
     ),
     "naming": (
         "Olav",
@@ -136,7 +144,7 @@ FACTS: dict[str, tuple[str, str, list[str]]] = {  # construction -> title, text,
     "a name after or": (
         "Gulf War",
         "The Gulf War, or the First Iraq War, was a conflict in the Middle East.",
-        ["The Gulf War, or the First Iraq War, was a conflict in the Middle East."],
+        ["The Gulf War was a conflict in the Middle East."],
     ),
     "fronted participle": (
         "Kyoto",
@@ -146,7 +154,11 @@ FACTS: dict[str, tuple[str, str, list[str]]] = {  # construction -> title, text,
     "passive": (
         "Leonberg",
         "Leonberg was founded in 1248 and was destroyed by the Swedes in 1634.",
-        ["Leonberg was founded in 1248.", "Leonberg was destroyed by the Swedes in 1634."],
+        [
+            "Leonberg was founded in 1248.",
+            "Leonberg was destroyed by the Swedes.",
+            "Leonberg was destroyed in 1634.",
+        ],
     ),
     "modality and negation": (
         "Oslo",
@@ -171,12 +183,16 @@ FACTS: dict[str, tuple[str, str, list[str]]] = {  # construction -> title, text,
     "semicolon": (
         "Krypton",
         "Krypton is a noble gas; it was discovered in 1898 by William Ramsay.",
-        ["Krypton is a noble gas.", "Krypton was discovered in 1898 by William Ramsay."],
+        [
+            "Krypton is a noble gas.",
+            "Krypton was discovered in 1898.",
+            "Krypton was discovered by William Ramsay.",
+        ],
     ),
     "not only": (
         "Saraswati",
         "Saraswati is venerated not only in Hinduism but also in Jainism.",
-        ["Saraswati is venerated in Hinduism and in Jainism."],
+        ["Saraswati is venerated in Hinduism.", "Saraswati is venerated in Jainism."],
     ),
     "adjuncts of a long clause": (
         "The Wild Duck",
@@ -302,7 +318,8 @@ def test_a_quote_holds_the_words_of_its_claim_and_begins_and_ends_with_them(nlp:
     assert quotes == {
         "Leonberg was a town in Swabia.": "Leonberg, a town in Swabia",
         "Leonberg was founded in 1248.": "Leonberg, a town in Swabia, was founded (as a fortress) in 1248",
-        "Leonberg was destroyed by the Swedes in 1634.": text[:-1],
+        "Leonberg was destroyed by the Swedes.": text[: text.index(" in 1634")],
+        "Leonberg was destroyed in 1634.": text[:-1],
     }
 
 
