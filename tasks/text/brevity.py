@@ -99,6 +99,9 @@ def make_first(predicate: Predicate) -> bool:
             words = {c.lower_ for t in heads for c in t.children if c.dep_ == "cc"}
             counted = any(c.dep_ == "nummod" or c.lower_ in NO_SPLIT_DETERMINERS for c in noun.lefts)
             outer = noun.head.head.lemma_.lower() if noun.dep_ == "pobj" else ""
+            bare = any(c.lower_ == "the" for c in noun.lefts) and not any(c.dep_ == "prep" for c in noun.rights)
+            if bare and noun.pos_ == "NOUN":
+                continue  # "the capital and largest city of Laos"
             if len(heads) < 2 or words != {"and"} or counted or outer in GATHERING | RELATIONAL:
                 continue
             if noun.pos_ not in ("NOUN", "PROPN") or noun.dep_ == "conj" or heads[-1].i < noun.i + 2:

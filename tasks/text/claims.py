@@ -109,7 +109,9 @@ def _inside(doc: Doc, piece: Piece) -> Piece:
 _BETWEEN = re.compile(
     r"\bbetween\b(?:.*(?:\band\b|\btwo\b|\d)|(?: [\w-]+){1,3}(?<!'|\u2019)s\b(?! of))"
 )  # two, or several
-_BAD_START = re.compile(r"(?:(?:In|On|At|Of|By|For|With|From|To|After)(?: which)?|Where|When|The (?:more|less|\w+er)),")
+_BAD_START = re.compile(
+    r"(?:(?:In|On|At|Of|By|For|With|From|To|After)(?: which)?|Where|When|Such as .*|The (?:more|less|\w+er)),"
+)
 _SAYS_ITSELF = re.compile(r"(.+?) (?:is|was|are|were) (?:\w+ )*(?:as|called|named|spelled) \1\.$", re.I)
 _BAD_END = re.compile(
     r"\b(?:no|vs|ca|c|and|or|but|of|the|a|an|in|to|by|with|which|that|who|is|are|was|were|as|e\.g|i\.e)\.$", re.I
@@ -132,6 +134,6 @@ def _unsound(claim: Claim) -> str | None:
         return "correlative"
     if re.search(r"(?:^|\s)['\u2018]\w", claim.text) and not re.search(r"\w['\u2019](?!\w)", claim.text):
         return "unbalanced"
-    if claim.text.count("(") != claim.text.count(")") or claim.text.count('"') % 2:
+    if any(claim.text.count(a) != claim.text.count(b) for a, b in ("()", "[]")) or claim.text.count('"') % 2:
         return "unbalanced"
     return None

@@ -165,7 +165,7 @@ def _is_under_conj(token: Token, head: Token) -> bool:
 
 def split_subject(token: Token, subject: Subject, head: Token, predicate: Predicate) -> list[Subject] | None:
     """Return the members of a coordinated subject, each with its own number, where the verb can be said of one."""
-    if subject.referent.topic or head.lemma_ in COLLECTIVE or len(subject.phrase) < 3:
+    if predicate.is_narrow or subject.referent.topic or head.lemma_ in COLLECTIVE or len(subject.phrase) < 3:
         return None
     pronouns = [t for t in token.subtree if t.pos_ == "PRON"]
     parts = members(token)

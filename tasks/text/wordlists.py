@@ -185,8 +185,8 @@ GATHERING = _words(
     """
     alliance alloy amalgam amalgamation array balance blend coalition collaboration collection combination
     comparison composite compound conflict conjunction connection cross difference distinction equality fusion
-    group hybrid interaction interplay link list merger mix mixture number pair partnership product range ratio relation relationship sequence series set
-    sum synthesis total union variety war
+    group hybrid interaction interplay link list merger mix mixture number pair partnership product range ratio
+    relation relationship sequence series set sum synthesis total union variety war
     """
 )
 # adjectives that are of one thing together: "a black and white film"

@@ -159,6 +159,8 @@ NOT = [  # title, text, what a careless reader would make of it
     ("Oslo", "Oslo was only visited in 1905 by the king.", "Oslo was only visited in 1905."),
     ("Oslo", "If Oslo was founded in 1049 by Harald, Oslo is old.", "Oslo was founded in 1049."),
     ("Oslo", "Oslo would be ruled by Denmark in 1600.", "Oslo would be ruled by Denmark."),
+    ("Java", "Only Sumatra, Borneo and Papua lie in the west.", "Papua lies in the west."),
+    ("Bronze", "Bronze is an alloy of copper and tin.", "Bronze is an alloy of copper."),
     ("Oslo", "Oslo is the largest city in Norway.", "Oslo is the largest city."),
     ("Oslo", "Oslo is not a town in Sweden.", "Oslo is in Sweden."),
     ("Saga", "The Saga is a mixture of prose and poetry.", "The Saga is a mixture of prose."),
