@@ -150,6 +150,32 @@ def text_validators(rows: dict[str, Any]) -> list[str]:
     return [section(title, "python -m bench.text_validators", rows, columns)]
 
 
+def text(rows: dict[str, Any]) -> list[str]:
+    columns = ["work", "small_cpu_s", "large_cpu_s", "large_per_cpu_s", "times"]
+    small, large = rows["small"], rows["large"]
+    names = {
+        "small_cpu_s": f"cpu s, {small}",
+        "large_cpu_s": f"cpu s, {large}",
+        "large_per_cpu_s": "passages per cpu s",
+    }
+    shown = [{names.get(key, key): value for key, value in row.items()} for row in rows["rows"]]
+    title = f"The text line: {small} and {large} passages, rules alone"
+    store = rows["store"]
+    return [
+        section(title, "python -m bench.text", {**rows, "rows": shown}, [names.get(name, name) for name in columns]),
+        f"The whole of {large} costs {rows['times_whole']} times that of {small}; target at most "
+        f"{rows['target_times']:g}: {_cell(rows['met'])}.\n",
+        section(
+            "Search of evidence over all windows, 30 documents a claim",
+            "python -m bench.text",
+            {**rows, "rows": rows["search"]},
+            ["search", "windows", "queries_per_cpu_s", "same_30_as_exact"],
+        ),
+        f"Keeping an answer of a language model: {store['keep_ms']} ms of CPU a call, with its file closed before the "
+        f"call returns (target 2, one thread); finding one again: {store['find_ms']} ms.\n",
+    ]
+
+
 SECTIONS = (
     video,
     data_juicer,
@@ -164,6 +190,7 @@ SECTIONS = (
     learning,
     text_claims,
     text_validators,
+    text,
 )  # NAME.json's
 
 
