@@ -54,6 +54,7 @@ from tasks.text.records import (
 from tasks.text.retriever import Searcher, documents_searched
 from tasks.text.search import recall_at, windows_of_claims
 from tasks.text.shortcuts import claim_only, text_only
+from tasks.text.splits import page_groups
 from tasks.text.verifier import TrainedJudge, load_judge
 from tasks.text.wordnet import WordNet
 from tasks.text.wordnet_files import wordnet_folder
@@ -85,8 +86,8 @@ GROUPS = pa.schema(
         *map(text, ("by", "value")),  # topic, or relation of the swap
         *(number(name) for name in ("texts", "claims")),
         *(
-            number(name, pa.float64())
-            for name in ("e2e", "lexical_e2e", "claim", "lexical_claim")  # balanced accuracy
+            pa.field(name, pa.float64())  # balanced accuracy; null where there is nothing of both kinds
+            for name in ("e2e", "lexical_e2e", "claim", "lexical_claim")
         ),
     ]
 )
@@ -248,6 +249,9 @@ def _without_evidence(judge: TrainedJudge, tables: Tables) -> float:
 
 
 def _shortcuts(tables: Tables) -> dict[str, float]:
+    """Return what words alone tell. Folds part claims as the splits do, no page and no swapped pair of values on both
+    sides; `by_page` does not keep the values apart, so it tells how well words that are put in are known by heart.
+    """
     claims: list[str] = []
     factual: list[bool] = []
     pages: list[str] = []
@@ -256,12 +260,20 @@ def _shortcuts(tables: Tables) -> dict[str, float]:
         claims += [claim for claim, _ in both]
         factual += [true for _, true in both]
         pages += [row["page_id"]] * len(both)
+    joined: dict[tuple[str, str], list[str]] = {}
+    for row in tables.falsified:
+        joined.setdefault((row["old_lemma"], row["new_lemma"]), []).append(row["page_id"])
+    groups = {page: group[0] for group in page_groups(pages, joined.values()) for page in group}
     texts: dict[str, tuple[list[str], list[bool]]] = {"train": ([], []), "test": ([], [])}
     for row in tables.unfactual:
         texts[row["split"]][0].extend((row["factual_text"], row["unfactual_text"]))
         texts[row["split"]][1].extend((True, False))
     by_text = text_only(*texts["train"], *texts["test"])
-    return {"claim_only_bacc": claim_only(claims, factual, pages), "text_only_bacc": by_text}
+    return {
+        "claim_only_bacc": claim_only(claims, factual, [groups[page] for page in pages]),
+        "claim_only_by_page_bacc": claim_only(claims, factual, pages),
+        "text_only_bacc": by_text,
+    }
 
 
 def _mean(values: Sequence[float]) -> float:
@@ -321,13 +333,7 @@ def _groups(tables: Tables, judged: tuple[Judged, Judged]) -> list[dict[str, Any
         for value in sorted({getattr(one, by) for one in (*tables.texts, *tables.cases)}):
             texts = [place for place, one in enumerate(tables.texts) if getattr(one, by) == value]
             cases = [place for place, one in enumerate(tables.cases) if getattr(one, by) == value]
-            figures = [
-                [
-                    text_accuracy([tables.texts[n] for n in texts], [one.texts[n] for n in texts]),
-                    claim_accuracy([tables.cases[n] for n in cases], [one.cases[n] for n in cases]),
-                ]
-                for one in judged
-            ]
+            figures = [_group_figures(tables, one, texts, cases) for one in judged]
             rows.append(
                 {
                     **{"by": by, "value": value, "texts": len(texts), "claims": len(cases)},
@@ -336,6 +342,16 @@ def _groups(tables: Tables, judged: tuple[Judged, Judged]) -> list[dict[str, Any
                 }
             )
     return rows
+
+
+def _group_figures(
+    tables: Tables, judged: Judged, texts: Sequence[int], cases: Sequence[int]
+) -> tuple[float | None, float | None]:
+    """Return the balanced accuracies of some texts and cases, by their places; None without both kinds."""
+    mine, theirs = [tables.texts[n] for n in texts], [tables.cases[n] for n in cases]
+    e2e = text_accuracy(mine, [judged.texts[n] for n in texts]) if len({one.factual for one in mine}) == 2 else None
+    claim = claim_accuracy(theirs, [judged.cases[n] for n in cases])
+    return e2e, claim if len({one.factual for one in theirs}) == 2 else None
 
 
 def _examples(count: int, tables: Tables, found: Sequence[Sequence[Found]], judged: Judged) -> list[Example]:

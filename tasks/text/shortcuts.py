@@ -9,18 +9,18 @@ from tasks.text.drawn_triplets import balanced_accuracy
 FOLDS = 5
 
 
-def claim_only(claims: Sequence[str], factual: Sequence[bool], pages: Sequence[str]) -> float:
-    """Return the balanced accuracy of a logistic regression on the words of the claim alone, cross-validated by page.
+def claim_only(claims: Sequence[str], factual: Sequence[bool], groups: Sequence[str]) -> float:
+    """Return the balanced accuracy of a logistic regression on the words of the claim alone, cross-validated by group.
 
-    Half where there are too few pages to tell.
+    Half where there are too few groups to tell.
     """
     from sklearn.model_selection import GroupKFold
 
-    if len(set(pages)) < FOLDS or len(set(factual)) < 2:
+    if len(set(groups)) < FOLDS or len(set(factual)) < 2:
         return 0.5
     truth = np.array(factual)
     told = np.zeros(len(claims), np.bool_)
-    for train, test in GroupKFold(FOLDS).split(claims, truth, pages):
+    for train, test in GroupKFold(FOLDS).split(claims, truth, groups):
         told[test] = _fitted_told([claims[n] for n in train], truth[train], [claims[n] for n in test])
     return balanced_accuracy(truth.tolist(), told.tolist())
 

@@ -59,7 +59,7 @@ class TrainRetriever(StrictModel):
     pairs: int = Field(ge=0, description="at most; 0: all")
     valid_share: float = Field(gt=0, lt=1, description="of the pages of the training split, held out for validation")
     valid_claims: int = Field(ge=1, description="of held-out pages, at most")
-    valid_sentences: int = Field(ge=0, description="of other pages, among which theirs are to be found, at most")
+    valid_rivals: int = Field(ge=0, description="sentences of other pages for each of them, the most alike by words")
     trained_layers: int = Field(ge=1, description="of the encoder, from above; the others stay as they are")
     tokens: int = Field(ge=8, le=512, description="word pieces of a claim or a sentence that are read, at most")
     scale: float = Field(gt=0, description="of the dot product of unit vectors in the loss, 1 / temperature")
@@ -82,7 +82,7 @@ class Corpus:
     right: dict[str, frozenset[str]]  # windows by claim, of all splits
     train: tuple[Pair, ...]
     valid: tuple[Pair, ...]
-    others: tuple[str, ...]  # sentences of other pages of the training split, for validation
+    others: tuple[str, ...]  # sentences of other pages of the training split, among which those are to be found
 
 
 def run(stage: Stage, params: Params) -> Report:
@@ -159,18 +159,24 @@ def _corpus(stage: Stage, chosen: TrainRetriever) -> Corpus:
             ("valid", [row for row in rows if row["page_id"] in held_out], chosen.valid_claims),
         )
     )
-    away = sorted(
-        {
-            sentence
-            for window in windows
-            if window["split"] == "train" and window["page_id"] not in held_out
-            for sentence in told[window["document_id"]]
-        }
-    )
-    drawn = item_rng(seed, stage.name, "others").permutation(len(away))[: chosen.valid_sentences].tolist()
+    others = {
+        sentence
+        for window in windows
+        if window["split"] == "train" and window["page_id"] not in held_out
+        for sentence in told[window["document_id"]]
+    }
+    rivals = _rivals([pair.query for pair in valid], sorted(others), chosen.valid_rivals)
     right = windows_of_claims(claims, windows)
     tested = [row for row in claims if row["claim_id"] in right and split[row["page_id"]] == "test"]
-    return Corpus(windows, sentences, tested, right, tuple(train), tuple(valid), tuple(away[place] for place in drawn))
+    return Corpus(windows, sentences, tested, right, tuple(train), tuple(valid), rivals)
+
+
+def _rivals(claims: list[str], sentences: list[str], each: int) -> tuple[str, ...]:
+    """Return the sentences that BM25 finds for claims: among those drawn by chance a right one is found at once."""
+    if not sentences or not each:
+        return ()
+    found = WordIndex(sentences, sentences).search(claims, each)
+    return tuple(sorted({sentence for ranked in found for sentence in ranked}))
 
 
 def _found(corpus: Corpus, texts: Texts, models: Mapping[str, tuple[Retriever, np.ndarray]]) -> dict[str, float]:

@@ -159,7 +159,7 @@ def chosen(**changes: Any) -> TrainRetriever:
         "pairs": 0,
         "valid_share": 0.2,
         "valid_claims": 50,
-        "valid_sentences": 30,
+        "valid_rivals": 2,
         "trained_layers": 2,
         "tokens": 32,
         "scale": 10.0,
