@@ -132,13 +132,13 @@ def searches(seed: int) -> list[dict[str, Any]]:
     """Return queries a CPU second over all windows: ours, exact search by a plain loop over them, and BM25."""
     import safetensors.numpy
 
-    from tasks.text.oasis import read_oasis
+    from tasks.text.oasis_tables import read_oasis
     from tasks.text.retriever import DOCUMENT_IDS, INDEX, Searcher
     from tasks.text.search import Index, WordIndex
 
     oasis = ROOT / "data/curated/oasis"
-    windows = [row for row in read_oasis(oasis, "documents").to_pylist() if row["kind"] == "window"]
-    claims = [row["query"] for row in read_oasis(oasis, "retrieval_pairs").to_pylist()]
+    windows = [row for row in read_oasis(oasis, "documents") if row["kind"] == "window"]
+    claims = [row["query"] for row in read_oasis(oasis, "retrieval_pairs")]
     rng = np.random.default_rng(seed)
     queries = [claims[place] for place in rng.choice(len(claims), QUERIES, replace=False)]
     searcher, clock = Searcher(RETRIEVER, "cpu"), Clock()

@@ -93,7 +93,14 @@ def all_functions() -> dict[str, Any]:
     from tasks.content import HashMemory
     from tasks.keys import StoredFunction
     from tasks.physics import evaluate_surrogate, records, simulation_job, train_surrogate
-    from tasks.text import extract_claims, passages, write_texts
+    from tasks.text import (
+        evaluate_factuality,
+        extract_claims,
+        passages,
+        train_retriever,
+        train_verifier,
+        write_texts,
+    )
     from tasks.video import cutting, fingerprints, scan, shots, takes
 
     content = StoredFunction(HashMemory.FUNCTION, HashMemory.VERSION, "tasks.content", libraries=())
@@ -116,6 +123,9 @@ def all_functions() -> dict[str, Any]:
             passages.STORED,
             extract_claims.STORED,
             write_texts.STORED,
+            train_retriever.STORED,
+            train_verifier.STORED,
+            evaluate_factuality.STORED,
         ]
     }
 

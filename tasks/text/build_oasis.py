@@ -22,8 +22,8 @@ from tasks.tables import REJECTED, Reject, read_overrides, read_table, rejected_
 from tasks.text.contamination import Benchmarks
 from tasks.text.labelled import OTHER_PAGES, Told, Window, neutral_window, retrieval_pairs, triplets
 from tasks.text.leakage import probes
-from tasks.text.oasis import TABLES
 from tasks.text.oasis_card import card_text
+from tasks.text.oasis_tables import TABLES
 from tasks.text.records import CLAIMS, FALSIFIED, OWED, PAGES, PASSAGES, TEXTS, VERDICTS, WINDOWS
 from tasks.text.review import Item, agreement, read_marks, sheet_text, sheets
 from tasks.text.splits import Split, alike, page_groups, split_pages

@@ -25,7 +25,6 @@ from tasks.text.documents import read_documents
 from tasks.text.evidence import evidence_text
 from tasks.text.highlights import best_sentence
 from tasks.text.oasis_tables import read_oasis
-from tasks.text.records import DOCUMENTS
 from tasks.text.sentences import sentence_spans
 from tasks.text.wikitext import sections_of
 
@@ -68,9 +67,7 @@ def check(root: Path, file: Path) -> Iterator[tuple[str, list[Checked]]]:
         if not (root / path).exists():
             raise CheckError(f"{path} is missing: run 'dvc repro {stage}'")
     texts = list(_texts(file))
-    windows = {
-        row["document_id"]: row for row in read_oasis(root / CORPUS, "documents", DOCUMENTS) if row["kind"] == "window"
-    }
+    windows = {row["document_id"]: row for row in read_oasis(root / CORPUS, "documents") if row["kind"] == "window"}
     nlp = load_parser()
     with exactly(1, torch.device("cpu")):
         searcher = Searcher(root / RETRIEVER)

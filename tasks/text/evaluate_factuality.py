@@ -41,11 +41,7 @@ from tasks.text.lexical_judge import LexicalJudge
 from tasks.text.oasis_tables import read_oasis
 from tasks.text.parser import load_parser
 from tasks.text.records import (
-    CLAIM_FALSIFICATION,
     CLAIMS,
-    DOCUMENTS,
-    PARAPHRASE_GENERATION,
-    UNFACTUAL_TEXT_GENERATION,
     flag,
     many,
     number,
@@ -169,14 +165,10 @@ def _wordnet(stage: Stage) -> WordNet:
 
 
 def _tables(oasis: Path) -> Tables:
-    documents = documents_searched(read_oasis(oasis, "documents", DOCUMENTS))
+    documents = documents_searched(read_oasis(oasis, "documents"))
     falsified, unfactual, paraphrases = (
-        read_oasis(oasis, name, schema)
-        for name, schema in (
-            ("claim_falsification", CLAIM_FALSIFICATION),
-            ("unfactual_text_generation", UNFACTUAL_TEXT_GENERATION),
-            ("paraphrase_generation", PARAPHRASE_GENERATION),
-        )
+        read_oasis(oasis, name)
+        for name in ("claim_falsification", "unfactual_text_generation", "paraphrase_generation")
     )
     told = {row["passage_id"]: row for row in paraphrases if row["split"] == "test"}
     relations = {row["passage_id"]: row["relation"] for row in falsified}

@@ -180,4 +180,8 @@ class Searcher:
 
     def search(self, queries: Sequence[str], k: int) -> list[list[str]]:
         """Return for each claim the ids of the k nearest documents, best first."""
-        return self._index.search(vectors_of([self._model], self._texts, queries)[0], k)
+        return self._index.search(self.vectors(queries), k)
+
+    def vectors(self, texts: Sequence[str]) -> np.ndarray:
+        """Return the unit vector of each text, float32 (N, D)."""
+        return vectors_of([self._model], self._texts, texts)[0]

@@ -32,7 +32,7 @@ from tasks.text.encoders import TOKENIZER, EncoderSources, Texts, fetched_encode
 from tasks.text.evidence import evidence_text
 from tasks.text.oasis_tables import read_oasis
 from tasks.text.pairs import Pair, drawn_pairs, neighbouring_batches
-from tasks.text.records import CLAIMS, DOCUMENTS, PAGES, RETRIEVAL_PAIRS
+from tasks.text.records import CLAIMS, PAGES
 from tasks.text.retriever import (
     Design,
     Retriever,
@@ -134,8 +134,8 @@ def _checkpoints(stage: Stage, params: Params) -> Checkpoints:
 
 def _corpus(stage: Stage, chosen: TrainRetriever) -> Corpus:
     oasis, curated, raw = (stage.dep(path) for path in _DATA)
-    documents = read_oasis(oasis, "documents", DOCUMENTS)
-    pairs = read_oasis(oasis, "retrieval_pairs", RETRIEVAL_PAIRS)
+    documents = read_oasis(oasis, "documents")
+    pairs = read_oasis(oasis, "retrieval_pairs")
     claims = read_table(curated / "claims.parquet", CLAIMS).to_pylist()
     spans = {row["page_id"]: row["sentences"] for row in read_table(raw / "pages.parquet", PAGES).to_pylist()}
     windows = documents_searched(documents)

@@ -30,7 +30,6 @@ from tasks.text.decision import LABELS
 from tasks.text.drawn_triplets import Triplet, balanced, balanced_accuracy, held_out_pages
 from tasks.text.encoders import TOKENIZER, EncoderSources, Texts, fetched_encoder, load_body
 from tasks.text.oasis_tables import read_oasis
-from tasks.text.records import NLI_TRIPLETS
 from tasks.text.training_curves import draw_training, training_figures, training_plan
 from tasks.text.verifier import Design, Read, Reader, Verifier, judged, saved_config
 
@@ -165,7 +164,7 @@ def loss(model: torch.nn.Module, batch: tuple[Read, Read, torch.Tensor]) -> Loss
 
 def _training(stage: Stage, params: Params) -> Training:
     chosen, memory = params.train_verifier, HashMemory(stage.store)
-    table = read_oasis(stage.dep("data/curated/oasis"), "nli_triplets", NLI_TRIPLETS)
+    table = read_oasis(stage.dep("data/curated/oasis"), "nli_triplets")
     rows = [row for row in table if row["split"] == "train"]
     seed = chosen.learning.seed
     held_out = held_out_pages(

@@ -12,7 +12,7 @@ from tasks.report import Report
 from tasks.stage import StageError
 from tasks.tables import REJECTED, read_table, write_table
 from tasks.text.build_oasis import Params, plan, run
-from tasks.text.oasis import TABLES, read_oasis
+from tasks.text.oasis_tables import TABLES, read_oasis
 from tasks.text.records import CLAIMS, FALSIFIED, PAGES, PASSAGES, TEXTS, VERDICTS, WINDOWS
 from tests.conftest import Project
 from tests.stages import run_stage, set_params, stage_of
@@ -161,7 +161,7 @@ def built(project: Project) -> Report:
 
 
 def table(project: Project, name: str) -> list[dict[str, Any]]:
-    return read_oasis(project.root / "data/curated/oasis", name).to_pylist()
+    return read_oasis(project.root / "data/curated/oasis", name)
 
 
 def rejected(project: Project) -> list[dict[str, Any]]:

@@ -10,7 +10,6 @@ from tasks.tables import read_table
 from tasks.text import check_text, evaluate_factuality, train_retriever, train_verifier
 from tasks.text.decision import Decision
 from tasks.text.oasis_tables import read_oasis
-from tasks.text.records import DOCUMENTS
 from tests.conftest import Project
 from tests.stages import run_stage, set_params, stage_of
 from tests.tasks.text.databases import write_database
@@ -223,7 +222,7 @@ def test_a_checked_claim_comes_with_the_sentence_that_decided() -> None:
 
 def test_a_data_set_of_several_licences_is_read_as_one(tmp_path: Path) -> None:
     people = write_data(tmp_path)
-    rows = read_oasis(tmp_path / "data/curated/oasis", "documents", DOCUMENTS)
+    rows = read_oasis(tmp_path / "data/curated/oasis", "documents")
     assert len(rows) == 3 * len(people)
     with pytest.raises(FileNotFoundError, match="run 'dvc repro build_oasis'"):
-        read_oasis(tmp_path, "documents", DOCUMENTS)
+        read_oasis(tmp_path, "documents")
