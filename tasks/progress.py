@@ -42,6 +42,11 @@ class Progress:
         self.completed += 1
         self.tick()
 
+    def more(self, items: int) -> None:
+        """Say that so many more items have ended, where they have no ids."""
+        self.completed += items
+        self.tick()
+
     def tick(self) -> None:
         """Show where things stand, if it is time to."""
         if self._bar is not None:

@@ -11,6 +11,7 @@ from typing import Any, Literal
 from pydantic import Field, model_validator
 
 from tasks.llm import Answer, Ledger, Request, Sampling, Template, ask, estimate
+from tasks.llm_settings import ResponseFormat
 from tasks.progress import Progress
 from tasks.stage import Plan, Stage, StageError
 from tasks.strict import StrictModel
@@ -24,17 +25,37 @@ MAX_WINDOW = 0.5  # of the factual text that the unfactual one may differ in
 _PRONOUNS = frozenset({"he", "she", "it", "they", "we", "you", "i", "this", "that", "these", "those", "who", "which"})
 
 
+class Asking(StrictModel):
+    """How the language model is asked: what decides its answers, and the key of each in the store."""
+
+    model: str = Field(description="its name at the endpoint; of no matter where backend is rules")
+    revision: str = Field(description="tells two models of one name apart; kept, not sent")
+    temperature: float | None = Field(ge=0, le=2, description="empty: not sent")
+    top_p: float | None = Field(gt=0, le=1, description="empty: not sent")
+    max_tokens: int = Field(ge=1, description="of one answer")
+    seed: int | None = Field(ge=0, description="of the first sample; sample n has seed + n; empty: not sent")
+    response_format: ResponseFormat = Field(
+        description="how JSON is asked for; json_object and none tell the schema in words"
+    )
+    repairs: int = Field(ge=0, le=10, description="times that an answer which fails is asked for again")
+
+
 class Generator(StrictModel):
     """The section `generator` of params.yaml: who writes. Listed by every stage that asks."""
 
     backend: Backend = Field(description="rules: no language model; one_call: one prompt a passage; multi_call: a step")
-    sampling: Sampling | None = Field(description="the language model and its settings; null where backend is rules")
+    sampling: Asking
 
     @model_validator(mode="after")
     def _a_model_where_one_is_asked(self) -> "Generator":
-        if self.backend != "rules" and self.sampling is None:
-            raise ValueError(f"backend '{self.backend}' needs sampling, with at least 'model: NAME'")
+        if self.backend != "rules" and not self.sampling.model:
+            raise ValueError(f"backend '{self.backend}' needs generator.sampling.model, the model's name")
         return self
+
+    @property
+    def settings(self) -> Sampling:
+        """The same as `tasks.llm` takes it."""
+        return Sampling(**self.sampling.model_dump())
 
 
 # --- what comes back --------------------------------------------------------------------------------------------
@@ -240,8 +261,7 @@ def asked(stage: Stage, generator: Generator, requests: Sequence[Request[Any]]) 
 
     Raises StageError where no endpoint is set.
     """
-    endpoint, limits, sampling = stage.knobs.llm.endpoint, stage.knobs.llm.limits, generator.sampling
-    assert sampling is not None
+    endpoint, limits = stage.knobs.llm.endpoint, stage.knobs.llm.limits
     if endpoint is None:
         raise StageError(
             f"params.yaml: generator.backend is '{generator.backend}', but run.llm.endpoint is null: give its base_url "
@@ -253,7 +273,7 @@ def asked(stage: Stage, generator: Generator, requests: Sequence[Request[Any]]) 
         progress.done(answer.request.item_id)
 
     try:
-        return list(ask(requests, sampling, endpoint, stage.store, ledger=ledger, progress=done))
+        return list(ask(requests, generator.settings, endpoint, stage.store, ledger=ledger, progress=done))
     finally:
         progress.close()
         stage.count_done(ledger.calls)
@@ -262,6 +282,5 @@ def asked(stage: Stage, generator: Generator, requests: Sequence[Request[Any]]) 
 
 def asked_plan(stage: Stage, generator: Generator, requests: Sequence[Request[Any]], unit: str) -> Plan:
     """Say how many calls there are to do, and about what they cost."""
-    assert generator.sampling is not None
-    found = estimate(requests, generator.sampling, stage.store, stage.knobs.llm.limits)
+    found = estimate(requests, generator.settings, stage.store, stage.knobs.llm.limits)
     return Plan(unit, found.calls, len(requests) - found.calls, notes=(found.note(),))

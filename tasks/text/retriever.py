@@ -5,7 +5,7 @@ said by one sentence: a window is as near as its nearest sentence is. Windows ov
 """
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -131,8 +131,13 @@ def sentences_of(windows: Sequence[Mapping[str, Any]], spans: Mapping[str, Seque
 
 
 @torch.no_grad()
-def vectors_of(models: Sequence[Retriever], texts: Texts, given: Sequence[str]) -> list[np.ndarray]:
-    """Return by each model the vectors of texts, float32 (N, D).
+def vectors_of(
+    models: Sequence[Retriever],
+    texts: Texts,
+    given: Sequence[str],
+    progress: Callable[[int], None] = lambda done: None,
+) -> list[np.ndarray]:
+    """Return by each model the vectors of texts, float32 (N, D). `progress` is told how many more are done.
 
     The models differ in their trained layers alone, so what lies below is worked out once for all of them.
     """
@@ -144,6 +149,7 @@ def vectors_of(models: Sequence[Retriever], texts: Texts, given: Sequence[str]) 
         states_BLD = models[0].lower(ids_BL, mask_BL)
         for vectors_ND, model in zip(found, models, strict=True):
             vectors_ND[batch] = model.upper(states_BLD, mask_BL).cpu().numpy()
+        progress(len(batch))
     return found
 
 

@@ -25,6 +25,7 @@ from tasks.learning.models import save_model
 from tasks.learning.parallel import beside
 from tasks.learning.shown import shown
 from tasks.learning.task import Loss, Task, Trained
+from tasks.progress import Progress
 from tasks.stage import Plan, Report, Stage, StrictModel, item_rng, stage_main
 from tasks.tables import read_table
 from tasks.text.drawn_triplets import held_out_pages
@@ -97,7 +98,9 @@ def run(stage: Stage, params: Params) -> Report:
     untuned = training.untrained().to(device)
     assert isinstance(tuned, Retriever)
     with exactly(chosen.learning.threads, device):
-        before, after = vectors_of([untuned, tuned], texts, corpus.sentences.texts)
+        told = Progress(len(corpus.sentences.texts), "sentences", stage.info.address)
+        before, after = vectors_of([untuned, tuned], texts, corpus.sentences.texts, told.more)
+        told.close()
         found = _found(corpus, texts, {"untuned": (untuned, before), "tuned": (tuned, after)})
     out = stage.out(OUT)
     save_model(out, tuned.cpu(), saved_config(tuned.design))

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from pydantic import Field
@@ -14,6 +15,10 @@ from tests.tasks.llm_server import Server
 
 LIST = Template("list_claims", "1", "You list the claims of a passage.", "List the claims of this passage.\n$passage")
 SAMPLING = Sampling(model="tiny")
+ASKING: dict[str, Any] = {  # the section generator.sampling of params.yaml
+    **{"model": "tiny", "revision": "", "temperature": 0.0, "top_p": None, "max_tokens": 2048, "seed": 0},
+    **{"response_format": "json_schema", "repairs": 1},
+}
 
 
 class Claims(StrictModel):

@@ -33,6 +33,19 @@ def test_a_log_gets_a_plain_line_at_most_every_ten_seconds_and_one_at_the_end():
     ]
 
 
+def test_items_without_ids_are_counted_many_at_a_time():
+    log, clock = io.StringIO(), Clock()
+    progress = Progress(40, "sentences", "train_retriever", stream=log, clock=clock)
+    clock.now = 20
+    progress.more(30)
+    progress.more(10)
+    progress.close()
+    assert log.getvalue().splitlines() == [
+        "train_retriever: 30/40 sentences, 75 %, ETA 7 s",
+        "train_retriever: 40/40 sentences, 100 %, took 20 s",
+    ]
+
+
 def test_fractions_of_long_items_count():
     log, clock = io.StringIO(), Clock()
     progress = Progress(2, "videos", "scan_video", stream=log, clock=clock)

@@ -13,6 +13,7 @@ from tasks.text.extract_claims import Params, plan, run
 from tasks.text.records import CLAIMS, DROPPED, PASSAGES
 from tests.conftest import Project
 from tests.stages import run_stage, set_params, stage_of
+from tests.tasks.llm_cases import ASKING
 
 DVC_YAML = """stages:
   extract_claims:
@@ -36,7 +37,7 @@ TEXTS = {
 }
 
 
-RULES = Params.model_validate({"generator": {"backend": "rules", "sampling": None}})
+RULES = Params.model_validate({"generator": {"backend": "rules", "sampling": ASKING | {"model": ""}}})
 
 
 def passage(title: str, sentences: list[str]) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from tasks.text.validators import Limits
 from tests.conftest import Project
 from tests.stages import run_stage, set_params, stage_of
 from tests.tasks import llm_server
+from tests.tasks.llm_cases import ASKING
 from tests.tasks.text.databases import LICENCE, write_database
 from tests.tasks.text.test_falsification import ENTRIES, TEXTS
 from tests.tasks.text.test_nli import model_folder
@@ -46,7 +47,7 @@ LIMITS = {
 NONE = {"backend": "none", "model": "", "threshold": 0.5}
 CHOSEN: dict[str, Any] = {
     "falsify_claims": {"seed": 0, **LIMITS, "nli": NONE},
-    "generator": {"backend": "rules", "sampling": None},
+    "generator": {"backend": "rules", "sampling": ASKING | {"model": ""}},
     "own": {"models": "data/own/models"},
 }
 FACTS = {**dict.fromkeys(("topic", "source", "credit", "url"), "x"), "licence": "CC | BY"}
@@ -221,7 +222,7 @@ def test_a_language_models_pair_is_judged_by_the_same_checks_and_asked_for_again
         said = {"original": original, "altered": sound.get(original, original)}
         llm_server.answer(json.dumps(said))(handler, body)
 
-    chosen = CHOSEN | {"generator": {"backend": "multi_call", "sampling": {"model": "tiny", "repairs": 0}}}
+    chosen = CHOSEN | {"generator": {"backend": "multi_call", "sampling": ASKING | {"repairs": 0}}}
     with llm_server.running() as server:
         server.default, server.plan = altered, [negated] * len(TOLD)
         set_params(filled, chosen, llm={"endpoint": {"base_url": server.url, "concurrency": 1}})

@@ -14,6 +14,7 @@ from tasks.text.write_texts import Params, plan, run
 from tests.conftest import Project
 from tests.stages import run_stage, set_params, stage_of
 from tests.tasks import llm_server
+from tests.tasks.llm_cases import ASKING
 from tests.tasks.text.databases import Entry, write_database
 
 DVC_YAML = """stages:
@@ -36,7 +37,7 @@ FALSE = {  # the claim, how it is told falsely, and what that changes
     "Anna Berg": (0, "Anna Berg was an architect.", "painter", "architect"),
     "Tower": (0, "The house was built in 1899.", "tower", "house"),  # two changes: no such pair can be told
 }
-RULES = {"backend": "rules", "sampling": None}
+RULES = {"backend": "rules", "sampling": ASKING | {"model": ""}}
 CHOSEN = {"write_texts": {"seed": 0, "synonyms": 1.0, "restructure": 1.0}, "generator": RULES}
 OWED = dict.fromkeys(("licence", "credit", "url"), "x")
 FACTS = {**dict.fromkeys(("topic", "source"), "x"), **OWED}
@@ -157,7 +158,7 @@ def test_a_language_models_texts_differ_in_the_false_claim_alone_or_are_refused(
             said = "Another text, which tells something else at greater length than anybody could want."
         llm_server.answer(json.dumps({"text": said}))(handler, body)
 
-    chosen = {**CHOSEN, "generator": {"backend": "multi_call", "sampling": {"model": "tiny", "repairs": 0}}}
+    chosen = {**CHOSEN, "generator": {"backend": "multi_call", "sampling": ASKING | {"repairs": 0}}}
     with llm_server.running() as server:
         server.default = told
         set_params(filled, chosen, llm={"endpoint": {"base_url": server.url}})

@@ -15,6 +15,7 @@ from tasks.text.records import CLAIMS, DROPPED, PASSAGES
 from tests.conftest import Project
 from tests.stages import run_stage, set_params, stage_of
 from tests.tasks import llm_server
+from tests.tasks.llm_cases import ASKING
 from tests.tasks.llm_server import Handler, Server, answer, passage_texts
 from tests.tasks.text.test_extract_claims import DVC_YAML, TEXTS, passage
 
@@ -45,7 +46,7 @@ def listed(handler: Handler, body: dict[str, Any]) -> None:
 
 
 def generator(backend: str) -> dict[str, Any]:
-    return {"generator": {"backend": backend, "sampling": {"model": "tiny", "repairs": 1}}}
+    return {"generator": {"backend": backend, "sampling": ASKING}}
 
 
 @pytest.fixture
@@ -117,8 +118,8 @@ def test_without_an_endpoint_the_remedy_is_named(filled: Project) -> None:
 
 
 def test_a_model_is_needed_where_one_is_asked() -> None:
-    with pytest.raises(ValueError, match="backend 'one_call' needs sampling"):
-        Params.model_validate({"generator": {"backend": "one_call", "sampling": None}})
+    with pytest.raises(ValueError, match=r"needs generator\.sampling\.model"):
+        Params.model_validate({"generator": {"backend": "one_call", "sampling": ASKING | {"model": ""}}})
 
 
 def test_the_plan_tells_calls_and_cost(filled: Project, server: Server) -> None:
