@@ -20,12 +20,22 @@ from tasks.licences import folders_of
 from tasks.stage import Plan, Report, Stage, StageError, StrictModel, stage_main
 from tasks.tables import REJECTED, Reject, read_overrides, read_table, rejected_rows, write_table
 from tasks.text.contamination import Benchmarks
-from tasks.text.labelled import OTHER_PAGES, Told, Window, neutral_window, retrieval_pairs, triplets
+from tasks.text.labelled import (
+    NEAREST,
+    Told,
+    Window,
+    neutral_elsewhere,
+    neutral_window,
+    retrieval_pairs,
+    stems,
+    triplets,
+)
 from tasks.text.leakage import probes
 from tasks.text.oasis_card import card_text
 from tasks.text.oasis_tables import TABLES
 from tasks.text.records import CLAIMS, FALSIFIED, OWED, PAGES, PASSAGES, TEXTS, VERDICTS, WINDOWS
 from tasks.text.review import Item, agreement, read_marks, sheet_text, sheets
+from tasks.text.search import WordIndex
 from tasks.text.splits import Split, alike, page_groups, split_pages
 
 Rows = list[dict[str, Any]]
@@ -67,7 +77,7 @@ def run(stage: Stage, params: Params) -> Report:
     splits = _splits(data, kept, chosen)
     windows = _windows(data)
     told = {key: _told(data, row, splits, windows) for key, row in kept.items()}
-    tables = _tables(data, told, splits, windows, stage, chosen.seed)
+    tables = _tables(data, told, splits, windows)
     leaks = _probes(tables)
     out = stage.out("data/curated/oasis")
     _write(stage, params, out, tables, leaks)
@@ -157,9 +167,10 @@ def _splits(data: _Data, kept: Mapping[str, Mapping[str, Any]], chosen: BuildOas
 def _windows(data: _Data) -> dict[str, list[Window]]:
     found: dict[str, list[Window]] = defaultdict(list)
     for row in data.windows:
-        text = data.pages[row["page_id"]]["text"][row["start"] : row["end"]]
+        page = data.pages[row["page_id"]]
+        title, text = page["title"], page["text"][row["start"] : row["end"]]
         first = row["first_sentence"]
-        found[row["page_id"]].append(Window(row["passage_id"], text, first, first + row["sentence_count"]))
+        found[row["page_id"]].append(Window(row["passage_id"], title, text, first, first + row["sentence_count"]))
     return found
 
 
@@ -190,11 +201,9 @@ def _tables(
     told: Mapping[str, Told],
     splits: Mapping[str, Split],
     windows: Mapping[str, list[Window]],
-    stage: Stage,
-    seed: int,
 ) -> dict[str, Rows]:
     tables: dict[str, Rows] = {name: [] for name in TABLES}
-    topics = _topics(data, splits)
+    elsewhere = _Elsewhere(data, splits, windows)
     for key, one in told.items():
         passage, text, pair = data.passages[key], data.texts.get(key), data.falsified.get(key)
         claims = dict(one.claims)
@@ -216,7 +225,7 @@ def _tables(
             )
         if text and text["unfactual"]:
             tables["unfactual_text_generation"].append({**one.place, **_unfactual_columns(text, claims, one)})
-        tables["nli_triplets"] += triplets(one, _neutrals(one, windows, topics, stage, seed))
+        tables["nli_triplets"] += triplets(one, _neutrals(one, windows, elsewhere))
         tables["retrieval_pairs"] += retrieval_pairs(one)
         for suffix, kind, words in (("f", "factual", one.factual), ("u", "unfactual", one.unfactual)):
             if words:
@@ -257,33 +266,44 @@ def _unfactual_columns(text: Mapping[str, Any], claims: Mapping[str, str], one: 
     }
 
 
-def _topics(data: _Data, splits: Mapping[str, Split]) -> dict[tuple[str, ...], list[str]]:
-    """Return the pages by what a neutral window may be taken across: topic, split and licence."""
-    found: dict[tuple[str, ...], list[str]] = defaultdict(list)
-    for page_id, page in sorted(data.pages.items()):
-        found[page["topic"], splits[page_id], page["licence"]].append(page_id)
-    return found
+class _Elsewhere:
+    """The windows of other pages of a topic, split and licence, by how near their words are to a claim."""
+
+    def __init__(self, data: _Data, splits: Mapping[str, Split], windows: Mapping[str, list[Window]]) -> None:
+        self._pages_with = Counter(
+            stem for page in data.pages.values() for stem in stems(f"{page['title']} {page['text']}")
+        )
+        self._windows = {window.document_id: window for mine in windows.values() for window in mine}
+        self._page_of = {window.document_id: page_id for page_id, mine in windows.items() for window in mine}
+        grouped: dict[tuple[str, ...], list[Window]] = defaultdict(list)
+        for page_id, page in sorted(data.pages.items()):
+            grouped[page["topic"], splits[page_id], page["licence"]] += windows.get(page_id, [])
+        self._indexes = {
+            place: WordIndex([w.document_id for w in mine], [f"{w.title}. {w.text}" for w in mine])
+            for place, mine in grouped.items()
+            if mine
+        }
+
+    def neutral(self, claim: str, place: Mapping[str, str]) -> Window | None:
+        """Return the nearest window of another page that does not name what the claim is about."""
+        title = sorted(stems(place["title"]) or stems(claim), key=lambda stem: (self._pages_with[stem], stem))
+        index = self._indexes.get((place["topic"], place["split"], place["licence"]))
+        if not title or index is None:
+            return None
+        found = index.search([claim], NEAREST)[0]
+        others = (self._windows[key] for key in found if self._page_of[key] != place["page_id"])
+        return neutral_elsewhere(title[0], others)
 
 
-def _neutrals(
-    told: Told,
-    windows: Mapping[str, list[Window]],
-    topics: Mapping[tuple[str, ...], list[str]],
-    stage: Stage,
-    seed: int,
-) -> dict[str, tuple[Window, str]]:
+def _neutrals(told: Told, windows: Mapping[str, list[Window]], elsewhere: _Elsewhere) -> dict[str, tuple[Window, str]]:
     """Return a neutral window for each claim that has one: of its page, or of a page of the same topic."""
     place = told.place
-    others = [page for page in topics[place["topic"], place["split"], place["licence"]] if page != place["page_id"]]
-    rng = stage.rng(seed, place["passage_id"])
-    drawn = sorted(rng.choice(len(others), min(OTHER_PAGES, len(others)), replace=False).tolist()) if others else []
-    abroad = [window for number in drawn for window in windows.get(others[number], [])[:1]]
     found = {}
     for claim_id, claim in told.claims:
         home = neutral_window(claim, place["title"], windows[place["page_id"]], told.window)
         if home is not None:
             found[claim_id] = (home, "same_page")
-        elif away := neutral_window(claim, place["title"], abroad):
+        elif away := elsewhere.neutral(claim, place):
             found[claim_id] = (away, "same_topic")
     return found
 

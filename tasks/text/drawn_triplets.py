@@ -67,7 +67,7 @@ def _evenly(
 
 
 def _triplet(row: Mapping[str, Any]) -> Triplet:
-    evidence = evidence_text(row["premise_kind"], row["title"], row["premise"])
+    evidence = evidence_text(row["premise_kind"], row["premise_title"], row["premise"])
     return Triplet(row["hypothesis"], evidence, LABELS.index(row["label"]))
 
 

@@ -5,12 +5,12 @@ model finds most neutral; here, where there is none, it is one that shares words
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-MAX_TOLD = 0.5  # of a claim's words that a neutral window may hold: with more it may tell the claim
-OTHER_PAGES = 64  # of the same topic that a neutral window is sought on where its own page has none
+MAX_TOLD = 0.5  # of a claim's words that a neutral window of its page may hold: with more it may tell the claim
+NEAREST = 30  # windows of other pages, the nearest by their words, among which a neutral one is sought
 _FUNCTION_WORDS = (
     "the and for with that this these those from are was were has had have been being not but his her its their "
     "they them who whom whose which what when where while also into onto over under than then there such some any "
@@ -25,6 +25,7 @@ class Window:
     """A window of a page: its document and the sentences [first, last) that it holds."""
 
     document_id: str
+    title: str
     text: str
     first: int
     last: int
@@ -46,20 +47,18 @@ class Told:
 
 def triplets(told: Told, neutrals: Mapping[str, tuple[Window, str]]) -> Iterator[dict[str, Any]]:
     """Yield the triplets of a passage; `neutrals` gives of claims a neutral window and where it is from."""
-    passage, factual, unfactual = (
-        (told.window.text, "passage"),
-        (told.factual, "factual"),
-        (told.unfactual, "unfactual"),
-    )
+    title = told.place["title"]
+    passage = (told.window.text, "passage", title)
+    factual, unfactual = (told.factual, "factual", title), (told.unfactual, "unfactual", title)
     number = 0
 
-    def row(premise: tuple[str, str], hypothesis: tuple[str, str], label: str, claim: str, come: str = "") -> Any:
+    def row(premise: tuple[str, str, str], hypothesis: tuple[str, str], label: str, claim: str, come: str = "") -> Any:
         nonlocal number
         number += 1
         return {
             "triplet_id": f"{told.place['passage_id']}-{number:03}",
             **told.place,
-            **{"premise": premise[0], "premise_kind": premise[1]},
+            **{"premise": premise[0], "premise_kind": premise[1], "premise_title": premise[2]},
             **{"hypothesis": hypothesis[0], "hypothesis_kind": hypothesis[1]},
             **{"label": label, "claim_id": claim, "neutral_from": come, "relation": told.relation},
         }
@@ -71,7 +70,7 @@ def triplets(told: Told, neutrals: Mapping[str, tuple[Window, str]]) -> Iterator
                 yield row(premise, claim, "entailment", claim_id)
         if claim_id in neutrals:
             window, come = neutrals[claim_id]
-            yield row((window.text, "window"), claim, "neutral", claim_id, come)
+            yield row((window.text, "window", window.title), claim, "neutral", claim_id, come)
         if claim_id == told.false_id:
             false = (told.false_claim, "false_claim")
             for premise in (passage, factual):
@@ -115,6 +114,14 @@ def neutral_window(claim: str, title: str, windows: Sequence[Window], apart: Win
         if held <= MAX_TOLD and (best is None or (held, window.document_id) > best[:2]):
             best = (held, window.document_id, window)
     return best[2] if best else None
+
+
+def neutral_elsewhere(subject: str, windows: Iterable[Window]) -> Window | None:
+    """Return the first window, of other pages, that does not name the `subject` of a claim, the stem that tells it.
+
+    It may say the same of something else, which neither entails nor contradicts the claim.
+    """
+    return next((w for w in windows if subject and subject not in stems(f"{w.title} {w.text}")), None)
 
 
 def stems(text: str) -> frozenset[str]:

@@ -145,7 +145,7 @@ NLI_TRIPLETS = pa.schema(
         text("triplet_id"),
         *_PLACE,
         text("premise"),
-        text("premise_kind"),  # passage, factual, unfactual, window
+        *map(text, ("premise_kind", "premise_title")),  # passage, factual, unfactual, window; of which page
         text("hypothesis"),
         text("hypothesis_kind"),  # claim, false_claim
         text("label"),  # entailment, contradiction, neutral

@@ -136,6 +136,7 @@ def _triplets(one: Person, other: Person) -> list[dict[str, Any]]:
     return [
         {
             **{"triplet_id": f"{one.passage_id}-{n}", **one.place, "premise": premise, "premise_kind": kind},
+            "premise_title": (other if kind == "window" else one).place["title"],
             **{"hypothesis": claim, "hypothesis_kind": "false_claim" if claim == false else "claim", "label": label},
             **{"claim_id": one.claim_id(0), "neutral_from": "same_topic" if label == "neutral" else ""},
             **{"relation": "sibling", **OWED_X},

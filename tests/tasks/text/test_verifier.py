@@ -160,7 +160,7 @@ def test_the_encoder_stays_as_it_was(training: Training) -> None:
 
 
 def row(label: str, kind: str, page: str, number: int) -> dict[str, Any]:
-    names = {"label": label, "premise_kind": kind, "page_id": page, "title": "Title"}
+    names = {"label": label, "premise_kind": kind, "page_id": page, "premise_title": "Title"}
     return {**names, "premise": f"premise {number}", "hypothesis": f"claim {number}"}
 
 
