@@ -33,6 +33,7 @@ def oasis(fresh_clone: Callable[[], Line], tmp_path_factory: pytest.TempPathFact
             "train_retriever.batch_size": 8,
             "train_verifier.triplets": 90,
             "train_verifier.valid_triplets": 12,
+            **{f"{stage}.learning.warmup_steps": 1 for stage in ("train_retriever", "train_verifier")},
         }
     )
     return _run_once(made, ("evaluate_factuality",), tmp_path_factory.getbasetemp())

@@ -71,7 +71,9 @@ def test_what_is_made_false_contradicts_the_tables_and_touches_no_name_number_or
         at = 0
         for country, group in zip(told, claims, strict=True):
             mine, at = parsed[at : at + len(group)], at + len(group)
-            outcome = falsify(country.text, country.name, mine, sources, item_rng(seed, "falsify_claims", country.name))
+            outcome = falsify(
+                country.text, country.name, mine, sources, nlp, item_rng(seed, "falsify_claims", country.name)
+            )
             if isinstance(outcome, Falsified):
                 true = contradicts(country, outcome.claim, outcome.false_claim)
                 judged[true] += 1
