@@ -75,9 +75,10 @@ def line(passages: Rows, seed: int) -> dict[str, float]:
     from tasks.text.documents import Document
     from tasks.text.falsification import Falsified, Sources
     from tasks.text.falsify_claims import falsify_all, parsed_claims
+    from tasks.text.fetch_passages import Job, split_page
     from tasks.text.page_duplicates import duplicates
     from tasks.text.parser import load_parser
-    from tasks.text.passages import Settings, page_of
+    from tasks.text.passages import Settings
     from tasks.text.realisation import FalseClaim, Passage, Resources, retell
     from tasks.text.synonyms import Usage, count_pairs
     from tasks.text.tellings import Choices
@@ -90,7 +91,7 @@ def line(passages: Rows, seed: int) -> dict[str, float]:
     wordnet = WordNet(wordnet_folder(downloads, lambda source: fetch(source, downloads)))
     nlp("The mill grinds.")
     documents = [Document(row["passage_id"], row["title"], (row["text"],)) for row in passages]
-    clock("fetch_passages: clean, split", lambda: [page_of(document, settings) for document in documents])
+    clock("fetch_passages: clean, split", lambda: [split_page(Job(document, settings)) for document in documents])
     clock(
         "fetch_passages: duplicates",
         lambda: list(duplicates(((row["passage_id"], row["text"]) for row in passages), 0.8)),

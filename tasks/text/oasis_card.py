@@ -17,6 +17,10 @@ _WHAT = {
     "documents": "every window of every page, and the texts: what is searched",
     "retrieval_pairs": "a claim and a document that speaks of it",
 }
+_MAKERS = {
+    "rules": "Made by rules, not by a language model and not by people.",
+    "language_model": "Made by a language model and checked by rules, not by people.",
+}
 _SNIPPETS = (
     """\
 import duckdb
@@ -44,13 +48,14 @@ def card_text(
     filled = [name for name, rows in tables.items() if rows]
     sources = Counter((row["source"], row["credit"], row["url"]) for row in tables["claim_extraction"])
     counts = [(name, *_by_split(tables[name]), _WHAT[name]) for name in tables]
+    made = _backend(tables)
     parts = [
         _front_matter(licence, filled),
         "# Claims made false, and texts that tell them\n",
         "In the shape of LLM-Oasis (arXiv 2411.19655): passages of an encyclopedia, their atomic claims, one claim of "
-        "each passage made false by one word, a factual and an unfactual text, triplets and retrieval pairs. Column "
+        f"each passage made false{' by one word' if made == 'rules' else ''}, a factual and an unfactual text, triplets and retrieval pairs. Column "
         "`split` says train or test; no page, near-duplicate or swapped pair of values is in both. Spans count "
-        "characters (Unicode code points), [start, end). Made by rules, not by a language model and not by people.\n",
+        "characters (Unicode code points), [start, end). " + f"{_MAKERS[made]}\n",
         _plain_table(("table", "train", "test", "what a row is"), counts),
         f"## Licence and credits\n\nLicence: {plain(licence)}\n",
         *(["Its owner has not stated terms: do not pass it on.\n"] if licence == "unstated" else []),
@@ -65,6 +70,11 @@ def card_text(
         _plain_table(("made from", "DVC hash"), made_from.items()),
     ]
     return "\n".join(parts)
+
+
+def _backend(tables: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
+    """Return who wrote the false claims; rules where there is none."""
+    return next((row["backend"] for row in tables["claim_falsification"]), "rules")
 
 
 def snippets(filled: Sequence[str]) -> Sequence[str]:

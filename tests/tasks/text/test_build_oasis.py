@@ -237,6 +237,18 @@ def test_each_licence_has_a_folder_whose_card_runs(filled: Project, monkeypatch:
             exec(compile(block, "card", "exec"), {})
 
 
+def test_a_card_says_who_wrote(filled: Project) -> None:
+    built(filled)
+    card = filled.root / "data/curated/oasis/cc-by-sa-4.0/README.md"
+    assert "Made by rules" in card.read_text()
+    pairs = read_table(filled.root / "data/curated/falsified/falsified.parquet", FALSIFIED).to_pylist()
+    asked = [{**row, "relation": "language_model"} for row in pairs]
+    write_table(filled.root / "data/curated/falsified/falsified.parquet", asked, FALSIFIED)
+    built(filled)
+    assert "Made by a language model" in card.read_text()
+    assert {row["backend"] for row in table(filled, "claim_falsification")} == {"language_model"}
+
+
 def test_a_passage_that_a_benchmark_holds_is_out_and_told(filled: Project) -> None:
     person = people()[3]
     filled.write("data/own/benchmarks/gold.jsonl", json.dumps({"id": "1", "text": " ".join(person["sentences"])}))
