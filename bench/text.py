@@ -154,7 +154,8 @@ def searches(seed: int) -> list[dict[str, Any]]:
     def loop() -> list[list[str]]:
         found = []
         for vector in vectors:
-            scores = [float((index["vectors"][members] @ vector).max()) for members in index["members"]]
+            by_sentence = index["vectors"] @ vector
+            scores = [float(by_sentence[members].max()) for members in index["members"]]
             order = sorted(range(len(ids)), key=lambda place: (-scores[place], ids[place]))
             found.append([ids[place] for place in order[:K]])
         return found
