@@ -53,8 +53,8 @@ def card_text(
         _front_matter(licence, filled),
         "# Claims made false, and texts that tell them\n",
         "In the shape of LLM-Oasis (arXiv 2411.19655): passages of an encyclopedia, their atomic claims, one claim of "
-        f"each passage made false{' by one word' if made == 'rules' else ''}, a factual and an unfactual text, triplets "
-        "and retrieval pairs. Column `split` says train or test; no page, near-duplicate or swapped pair of values is "
+        f"each passage made false{' by one word' if made == 'rules' else ''}, a factual and an unfactual text, "
+        "triplets and retrieval pairs. Column `split` says train or test; no page, near-duplicate or swapped pair of values is "
         "in both. Spans count characters (Unicode code points), [start, end). "
         f"{_MAKERS[made]}\n",
         _plain_table(("table", "train", "test", "what a row is"), counts),
