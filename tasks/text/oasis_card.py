@@ -54,8 +54,8 @@ def card_text(
         "# Claims made false, and texts that tell them\n",
         "In the shape of LLM-Oasis (arXiv 2411.19655): passages of an encyclopedia, their atomic claims, one claim of "
         f"each passage made false{' by one word' if made == 'rules' else ''}, a factual and an unfactual text, "
-        "triplets and retrieval pairs. Column `split` says train or test; no page, near-duplicate or swapped pair of values "
-        "is in both. Spans count characters (Unicode code points), [start, end). "
+        "triplets and retrieval pairs. Column `split` says train or test; no page, near-duplicate or swapped pair of "
+        "values is in both. Spans count characters (Unicode code points), [start, end). "
         f"{_MAKERS[made]}\n",
         _plain_table(("table", "train", "test", "what a row is"), counts),
         f"## Licence and credits\n\nLicence: {plain(licence)}\n",
