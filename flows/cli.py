@@ -152,18 +152,7 @@ app.add_typer(sources, name="sources")
 @sources.command()
 def refresh(repo: Repo = Path()) -> None:
     """List remote sources anew, by each stage's `meta: {refresh: COMMAND}`. A changed listing makes its stage run."""
-    from flows.graph import Project, ProjectError
-    from tasks.env import checkout_root, configure
-
-    root = checkout_root(repo)
-    configure(root)
-    try:
-        nodes = Project.open(root).nodes.values()
-    except ProjectError as error:
-        _fail(str(error))
-    commands = list(dict.fromkeys(str(node.meta["refresh"]) for node in nodes if "refresh" in node.meta))
-    if not commands:
-        _fail(f"{root}: no stage says how its sources are listed (meta.refresh)")
+    root, commands = _commands_of(repo, "refresh", "no stage says how its sources are listed")
     failed = [command for command in commands if subprocess.run(command, shell=True, cwd=root, check=False).returncode]
     if failed:
         _fail(f"not refreshed: {'; '.join(failed)}")
@@ -181,6 +170,14 @@ def check(
 
     Ends with the highest code that a command ended with.
     """
+    root, commands = _commands_of(repo, "check", "no stage says how a file is judged")
+    names = shlex.join(str(path) for path in files)
+    codes = [subprocess.run(f"{command} {names}", shell=True, cwd=root, check=False).returncode for command in commands]
+    raise SystemExit(max(codes))
+
+
+def _commands_of(repo: Path, key: str, lack: str) -> tuple[Path, list[str]]:
+    """Return the checkout and what its stages have as `meta.KEY`, each once; fails, saying what lacks, without any."""
     from flows.graph import Project, ProjectError
     from tasks.env import checkout_root, configure
 
@@ -190,12 +187,10 @@ def check(
         nodes = Project.open(root).nodes.values()
     except ProjectError as error:
         _fail(str(error))
-    commands = list(dict.fromkeys(str(node.meta["check"]) for node in nodes if "check" in node.meta))
+    commands = list(dict.fromkeys(str(node.meta[key]) for node in nodes if key in node.meta))
     if not commands:
-        _fail(f"{root}: no stage says how a file is judged (meta.check)")
-    names = shlex.join(str(path) for path in files)
-    codes = [subprocess.run(f"{command} {names}", shell=True, cwd=root, check=False).returncode for command in commands]
-    raise SystemExit(max(codes))
+        _fail(f"{root}: {lack} (meta.{key})")
+    return root, commands
 
 
 @app.command()

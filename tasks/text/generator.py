@@ -17,7 +17,7 @@ from tasks.stage import Plan, Stage, StageError
 from tasks.strict import StrictModel
 from tasks.text.alignment import align
 from tasks.text.assembly import MAX_WORDS
-from tasks.text.difference import word_window
+from tasks.text.windows import window_of
 
 Backend = Literal["rules", "one_call", "multi_call"]
 
@@ -232,10 +232,10 @@ def _require_falsified(claims: Sequence[str], value: Falsified) -> None:
 
 
 def _require_window(factual: str, unfactual: str) -> None:
-    (start, end), (new_start, new_end) = word_window(factual, unfactual)
-    if (start, new_start) == (end, new_end):
+    window = window_of(factual, unfactual)
+    if window is None:
         raise ValueError("the unfactual text equals the factual one: tell the altered claim in it")
-    if max(end - start, new_end - new_start) > MAX_WINDOW * len(factual):
+    if max(end - start for start, end in (window.old, window.new)) > MAX_WINDOW * len(factual):
         raise ValueError("the unfactual text differs in more than the altered claim: change nothing else")
 
 

@@ -113,16 +113,17 @@ def turned(wording: Wording) -> list[Word] | None:
 _MEASURED: Final = re.compile(r"\d")
 
 
+def _only_verb(wording: Wording, lemma: str) -> bool:
+    """Say whether a claim is surely read and has this one verb alone, untouched, with nothing before its subject."""
+    frame = wording.frame
+    alone = frame.verb[1] - frame.verb[0] == 1 and not frame.lead[1]
+    return alone and frame.sure and frame.root.lemma_ == lemma and not wording.is_touched(frame.verb)
+
+
 def owned(wording: Wording) -> list[Word] | None:
     """Return "The total area of Antigua is 440 km2" of "Antigua has a total area of 440 km2"."""
     frame = wording.frame
-    if (
-        wording.is_touched(frame.verb)
-        or not frame.sure
-        or frame.root.lemma_ != "have"
-        or frame.verb[1] - frame.verb[0] != 1
-        or frame.lead[1]
-    ):
+    if not _only_verb(wording, "have"):
         return None
     if len(frame.parts) != 1 or frame.parts[0].dep != "dobj" or frame.plural:
         return None
@@ -143,13 +144,7 @@ def owned(wording: Wording) -> list[Word] | None:
 def among(wording: Wording) -> list[Word] | None:
     """Return "Among the symptoms of malaria is fever" of "The symptoms of malaria include fever"."""
     frame = wording.frame
-    if (
-        wording.is_touched(frame.verb)
-        or not frame.sure
-        or frame.root.lemma_ != "include"
-        or frame.verb[1] - frame.verb[0] != 1
-        or frame.lead[1]
-    ):
+    if not _only_verb(wording, "include"):
         return None
     head = frame.subject_head
     known = any(c.dep_ == "poss" or (c.dep_ == "det" and c.lower_ == "the") for c in head.lefts)

@@ -9,13 +9,13 @@ from tasks.llm import Answer, Request
 from tasks.stage import Stage
 from tasks.tables import Reject
 from tasks.text import generator as llm
-from tasks.text.difference import word_window
 from tasks.text.entailment import Entailment
 from tasks.text.falsification import Falsified, Sources, faults, judged
 from tasks.text.generator import Generator
 from tasks.text.salience import ranked
 from tasks.text.slots import Parsed, parse
 from tasks.text.validators import Known, Limits, Pair
+from tasks.text.windows import window_of
 
 SAMPLES = 3  # of a prompt of its own: a pair that a check rejects is asked for again
 
@@ -99,18 +99,19 @@ def _judged(
     verdicts = judged(pair, known, limits, passage["text"], entailment)
     if reasons := faults(verdicts, entailment):
         return Reject(reasons[0], f"the pair of a language model, sample {sample}: {', '.join(reasons)}")
-    old_span, new_span = word_window(told[number], altered)
+    window = window_of(told[number], altered)
+    assert window is not None  # the check of the answer has refused a claim that is not altered
     old_lemma, new_lemma = (" ".join(word.lemma for word in words) for words in pair.changed())
     return Falsified(
         number=number,
         claim=told[number],
         false_claim=altered,
-        old=told[number][slice(*old_span)],
-        new=altered[slice(*new_span)],
+        old=told[number][slice(*window.old)],
+        new=altered[slice(*window.new)],
         old_lemma=old_lemma,
         new_lemma=new_lemma,
-        old_span=old_span,
-        new_span=new_span,
+        old_span=window.old,
+        new_span=window.new,
         relation="language_model",
         role="unknown",
         file="",

@@ -9,11 +9,11 @@ from tasks.llm import Request
 from tasks.stage import Stage
 from tasks.tables import Reject
 from tasks.text import generator as llm
-from tasks.text.difference import word_window
 from tasks.text.generator import Generator
 from tasks.text.labelled import stems
 from tasks.text.realisation import FalseClaim, Passage
 from tasks.text.sentences import Span, sentence_spans
+from tasks.text.windows import window_of
 
 WRITTEN = "written"  # the way in which a claim is told
 _FIXED = re.compile(r"\b(?:[A-Z][\w'-]*|\d[\d.,]*\d|\d)")
@@ -91,11 +91,18 @@ def _value(job: Asked, factual: str, unfactual: str | None) -> dict[str, Any]:
     if unfactual is None:
         return {**value, "unfactual": None, "unfactual_spans": [], "old_window": None, "new_window": None}
     assert job.false_claim is not None
-    old, new = word_window(factual, unfactual)
+    window = window_of(factual, unfactual)
+    assert window is not None  # of equal texts; the check of the answer has refused them
     number = job.false_claim.number
     told = [*job.claims[:number], job.false_claim.text, *job.claims[number + 1 :]]
     spans = _spans(told, unfactual)
-    return {**value, "unfactual": unfactual, "unfactual_spans": spans, "old_window": old, "new_window": new}
+    return {
+        **value,
+        "unfactual": unfactual,
+        "unfactual_spans": spans,
+        "old_window": window.old,
+        "new_window": window.new,
+    }
 
 
 def _spans(claims: Sequence[str], text: str) -> list[Span]:

@@ -189,17 +189,22 @@ def drip(handler: Handler, body: dict[str, Any]) -> None:
 
 
 @contextmanager
-def running() -> Iterator[Server]:
-    """Yield a server that ends with the block."""
-    told = Server()
-    handler = type("Told", (Handler,), {"told": told})
+def serving(handler: type[BaseHTTPRequestHandler]) -> Iterator[str]:
+    """Yield the address, up to /v1, of a server on a free port of loopback that ends with the block."""
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as http:
         http.daemon_threads = True
-        told.url = f"http://127.0.0.1:{http.server_address[1]}/v1"
         thread = threading.Thread(target=http.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
         thread.start()
         try:
-            yield told
+            yield f"http://127.0.0.1:{http.server_address[1]}/v1"
         finally:
             http.shutdown()
             thread.join()
+
+
+@contextmanager
+def running() -> Iterator[Server]:
+    """Yield a server that ends with the block."""
+    told = Server()
+    with serving(type("Told", (Handler,), {"told": told})) as told.url:
+        yield told
