@@ -1,7 +1,8 @@
 """Triplets for the verifier and pairs for the retriever, out of claims, passages and the texts F and U.
 
 LLM-Oasis (arXiv 2411.19655, section 3.5). The paper takes as neutral the window of the same page that an entailment
-model finds most neutral; here, where there is none, it is one that shares words with the claim but not what it says.
+model finds most neutral; here it is one of that page that shares words with the claim but not what it says, or else the
+nearest of another page that does not name what the claim is about.
 """
 
 import re
