@@ -300,7 +300,10 @@ def test_the_network_answers_the_middle_of_a_window() -> None:
 
 @pytest.mark.slow
 def test_windows_of_many_lengths_do_not_fill_the_memory() -> None:
-    """Each length once, in a process that is set up as a stage: without a limit each costs some 20 MB for good."""
+    """Each length once, in a process that is set up as a stage: without a limit each costs some 60 MB for good.
+
+    What the heap keeps for the next call comes and goes by 300 MB; without a limit this is 1000 MB.
+    """
     code = """
 import numpy as np, psutil
 from pathlib import Path
@@ -311,10 +314,10 @@ used = []
 for frames in range(60, 100):
     transnet.judge(np.zeros((frames, 27, 48, 3), np.uint8))
     used.append(psutil.Process().memory_info().rss / 1e6)
-print(max(used[30:]) - max(used[:15]))
+print(min(used[30:]) - max(used[:15]))
 """
     done = subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, check=True, capture_output=True, text=True)
-    assert float(done.stdout) < 150
+    assert float(done.stdout) < 500
 
 
 def test_runs_are_the_spans_of_true() -> None:
