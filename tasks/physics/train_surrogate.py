@@ -13,15 +13,13 @@ import torch
 from pydantic import Field, field_validator
 
 from tasks.keys import StoredFunction
-from tasks.learning.checkpoints import Checkpoints, checkpoint_key
+from tasks.learning.checkpoints import Checkpoints
 from tasks.learning.config import LearningConfig, Regime
-from tasks.learning.loop import train
+from tasks.learning.curves import Look
 from tasks.learning.models import save_model
-from tasks.learning.parallel import beside
 from tasks.learning.pyfunc import EXAMPLE
-from tasks.learning.shown import shown
-from tasks.learning.task import Loss, Task, Trained
-from tasks.physics.comparison import write_curve
+from tasks.learning.task import Loss, Task
+from tasks.learning.training import checkpoints_of, train_in_stage, training_plan, write_training
 from tasks.physics.evaluation import SURROGATE, score, step_for
 from tasks.physics.ingested import Ingested, ingested
 from tasks.physics.networks import checked_config, parameter_count
@@ -29,7 +27,6 @@ from tasks.physics.normalisation import Kind
 from tasks.physics.roots import OwnPhysics
 from tasks.physics.sampling import window_batches
 from tasks.physics.surrogate import Design, Surrogate, points_that_count, saved_config, training_loss
-from tasks.physics.training_pictures import curves_figure
 from tasks.physics.well_pictures import spread
 from tasks.physics.window_index import Request
 from tasks.physics.windows import PERIODIC, WellWindows, boundary_codes
@@ -38,10 +35,7 @@ from tasks.stage import Plan, Report, Stage, StrictModel, stage_main
 STORED = StoredFunction(
     "physics.train_surrogate", "1", "tasks.physics.train_surrogate", ("torch", "neuraloperator", "numpy", "h5py")
 )
-
-_STORED_MODELS = (
-    8  # while a checkpoint takes another's place: weights and AdamW's two moments, best weights, twice each
-)
+LOOK = Look("validation VRMSE, one step", loss="training loss (normalised)", error=True)
 
 
 class Network(StrictModel):
@@ -78,95 +72,71 @@ class Params(StrictModel):
 
 def run(stage: Stage, params: Params) -> Report:
     """Train, then write the model, its curves and its figures."""
-    chosen, knobs = params.train_surrogate, stage.knobs
+    chosen = params.train_surrogate
     data = ingested(stage, params.own, chosen.dataset)
-    training = Training(stage.member, chosen, data, knobs.device)
-    checkpoints = _checkpoints(stage, params)
-    with shown(stage.info.address) as progress, beside(knobs.train_processes, training.follow):
-        trained, windows = training.run(
-            checkpoints=checkpoints,
-            sink=stage.tracker.metrics,
-            progress=progress,
-        )
+    training = SurrogateTraining(stage.member, chosen, data, stage.knobs.device)
+    trained = train_in_stage(stage, training, _checkpoints(stage, params))
     surrogate = trained.model.cpu()
     assert isinstance(surrogate, Surrogate)
     out = stage.out(f"data/models/surrogate/{stage.member}")
     save_model(out, surrogate, saved_config(surrogate.design))
     np.save(out / EXAMPLE, _example(data, chosen))
-    report = stage.out(f"data/reports/train_surrogate/{stage.member}")
-    report.mkdir(parents=True)
-    write_curve(report / "curve.csv", [row for row in trained.validations if row["vrmse"] is not None])
-    curves_figure(trained, stage.member, report / "curves.png")
-    stage.figure(report / "curves.png", "curves.png")
-    stage.metrics(_figures(trained, surrogate, len(windows)))
-    stage.timing({"time/train_s": trained.seconds})
-    stage.count_done(trained.steps_run)
-    stage.log.info("best at step %d of %d: %s", trained.best_step, trained.steps, trained.best)
-    return Report("window", len(windows), len(windows), {}, f"data/models/surrogate/{stage.member}")
+    windows = len(training.windows())
+    counts = {"windows": windows, "parameters": parameter_count(surrogate)}
+    valid = {f"{name}_one_step_sample": value for name, value in trained.best.items()}
+    write_training(stage, trained, LOOK, counts, {"valid": valid})
+    return Report("window", windows, windows, {}, f"data/models/surrogate/{stage.member}")
 
 
 def plan(stage: Stage, params: Params) -> Plan:
     """Say from which step training goes on, or that it has ended."""
     longest = params.train_surrogate.networks[stage.member].max_steps
-    found = _checkpoints(stage, params).standing()
-    if found is not None and found.ended:
-        note = f"training ended at step {found.step}: its best weights are stored, and are written out"
-        return Plan("step", 0, found.step, _model_bytes(stage, params), notes=(note, found.address))
-    needed = (1 + _STORED_MODELS) * _model_bytes(stage, params)
-    if found is None:
-        return Plan("step", longest, 0, needed, notes=(f"begins at step 0 of at most {longest}",))
-    notes = (f"goes on from step {found.step} of at most {longest}", found.address)
-    return Plan("step", longest - found.step, found.step, needed, notes=notes)
+    return training_plan(_checkpoints(stage, params), longest, _model_bytes(stage, params))
 
 
 def _model_bytes(stage: Stage, params: Params) -> int:
     chosen = params.train_surrogate
     data = ingested(stage, params.own, chosen.dataset)
-    surrogate = Training(stage.member, chosen, data, "cpu").untrained()
+    surrogate = SurrogateTraining(stage.member, chosen, data, "cpu").untrained()
     return sum(p.numel() * p.element_size() for p in surrogate.parameters())
 
 
 def _checkpoints(stage: Stage, params: Params) -> Checkpoints:
-    paths = ("data/curated/well", "data/raw/well", params.own.physics)
-    for path in paths:
-        stage.dep(path)  # or it is missing
-    deps = {path: stage.dep_hash(path) for path in paths}
-    key = checkpoint_key(stage.info.address, STORED.version, params.model_dump(), deps)
-    return Checkpoints(stage.store.url, key)
+    return checkpoints_of(stage, STORED, params, ("data/curated/well", "data/raw/well", params.own.physics))
 
 
 @dataclass(frozen=True)
-class Training:
-    """One training, as each of the processes that do it together is told of it."""
+class SurrogateTraining:
+    """A `tasks.learning.training.Training`: a network, and the data set that it is trained on."""
 
     member: str
     chosen: TrainSurrogate
     data: Ingested
     device: str
 
-    def run(self, **more: Any) -> tuple[Trained, WellWindows]:
-        """Train; return what came out and the windows it was trained on. `more` as for `tasks.learning.loop.train`."""
-        chosen, network = self.chosen, self.chosen.networks[self.member]
-        windows = self._windows()
-        design = _design(self.member, network, chosen, windows)
-        config = LearningConfig(**chosen.learning.model_dump(), lr=network.lr, max_steps=network.max_steps)
-        task = _task(self.data, chosen, design, windows, config)
-        return train(task, config, device=self.device, **more), windows
+    @property
+    def config(self) -> LearningConfig:
+        """The regime of all networks, with what is this one's own."""
+        network = self.chosen.networks[self.member]
+        return LearningConfig(**self.chosen.learning.model_dump(), lr=network.lr, max_steps=network.max_steps)
+
+    def task(self) -> Task:
+        """Return what is trained."""
+        windows = self.windows()
+        design = _design(self.member, self.chosen.networks[self.member], self.chosen, windows)
+        return _task(self.data, self.chosen, design, windows)
 
     def untrained(self) -> Surrogate:
         """Return the surrogate as training begins with it, without scaling."""
         chosen = self.chosen
-        design = _design(self.member, chosen.networks[self.member], chosen, self._windows())
+        design = _design(self.member, chosen.networks[self.member], chosen, self.windows())
         return Surrogate(design, seed=chosen.learning.seed)
 
-    def _windows(self) -> WellWindows:
+    def windows(self) -> WellWindows:
+        """Return the windows that it is trained on."""
         request = Request(steps_input=self.chosen.frames, delta=self.chosen.delta)
         kind, seed = self.chosen.normalisation, self.chosen.learning.seed
         return self.data.windows("train", request, kind=kind, seed=seed)
-
-    def follow(self) -> None:
-        """Train beside the process that runs the stage."""
-        self.run()
 
 
 def _design(name: str, network: Network, chosen: TrainSurrogate, windows: WellWindows) -> Design:
@@ -191,7 +161,7 @@ def _design(name: str, network: Network, chosen: TrainSurrogate, windows: WellWi
     )
 
 
-def _task(data: Ingested, chosen: TrainSurrogate, design: Design, windows: WellWindows, config: LearningConfig) -> Task:
+def _task(data: Ingested, chosen: TrainSurrogate, design: Design, windows: WellWindows) -> Task:
     scaling = data.scaling(windows, chosen.normalisation)
     found = windows.normalisation
     assert found is not None
@@ -200,7 +170,7 @@ def _task(data: Ingested, chosen: TrainSurrogate, design: Design, windows: WellW
     validate = _validation(data, chosen)
 
     def built() -> Surrogate:
-        surrogate = Surrogate(design, seed=config.seed)
+        surrogate = Surrogate(design, seed=chosen.learning.seed)
         surrogate.set_scaling(scaling, constant_shift, constant_scale)
         return surrogate
 
@@ -208,7 +178,7 @@ def _task(data: Ingested, chosen: TrainSurrogate, design: Design, windows: WellW
         assert isinstance(model, Surrogate)
         return Loss(training_loss(model, batch), weight=points_that_count(batch))
 
-    batches = window_batches(windows, chosen.batch_size, config.seed, by_file=chosen.by_file)
+    batches = window_batches(windows, chosen.batch_size, chosen.learning.seed, by_file=chosen.by_file)
     return Task(built, batches, loss, validate)
 
 
@@ -235,22 +205,6 @@ def _example(data: Ingested, chosen: TrainSurrogate) -> np.ndarray:
     batch = windows.batch([0])
     parts = [batch["input"].flatten(1, 2), *([batch["constants"]] if "constants" in batch else [])]
     return torch.cat(parts, dim=1).numpy()
-
-
-def _figures(trained: Trained, model: torch.nn.Module, windows: int) -> dict[str, dict[str, float]]:
-    losses = [row["loss"] for row in trained.curve if row["loss"] is not None]
-    last = {"loss_last": losses[-1]} if losses else {}
-    return {
-        "valid": {f"{name}_one_step_sample": value for name, value in trained.best.items()},
-        "train": {
-            **last,
-            "best_step": trained.best_step,
-            "steps": trained.steps,
-            "skipped_steps": trained.skipped,
-            "windows": windows,
-            "parameters": parameter_count(model),
-        },
-    }
 
 
 if __name__ == "__main__":

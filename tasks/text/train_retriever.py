@@ -17,14 +17,12 @@ from tasks.content import HashMemory
 from tasks.downloads import fetched_for
 from tasks.keys import StoredFunction
 from tasks.learning.batches import IndexBatches
-from tasks.learning.checkpoints import Checkpoints, checkpoint_key
 from tasks.learning.config import LearningConfig
+from tasks.learning.curves import Look
 from tasks.learning.exact import choose_device, exactly
-from tasks.learning.loop import train
 from tasks.learning.models import save_model
-from tasks.learning.parallel import beside
-from tasks.learning.shown import shown
-from tasks.learning.task import Loss, Task, Trained
+from tasks.learning.task import Loss, Task
+from tasks.learning.training import checkpoints_of, train_in_stage, training_plan, write_training
 from tasks.progress import Progress
 from tasks.stage import Plan, Report, Stage, StrictModel, item_rng, stage_main
 from tasks.tables import read_table
@@ -47,12 +45,12 @@ from tasks.text.retriever import (
 )
 from tasks.text.search import Index, WordIndex, recall_at, windows_of_claims
 from tasks.text.sentences import sentence_spans
-from tasks.text.training_curves import draw_training, training_figures, training_plan
 
 STORED = StoredFunction(
     "text.train_retriever", "1", "tasks.text.train_retriever", ("torch", "transformers", "tokenizers", "numpy", "bm25s")
 )
-OUT, REPORT = "data/models/oasis_retriever", "data/reports/train_retriever"
+OUT = "data/models/oasis_retriever"
+DATA = ("data/curated/oasis", "data/curated/claims", "data/raw/passages")
 RANKS = (1, 10, 30)
 
 
@@ -88,12 +86,11 @@ class Corpus:
 
 def run(stage: Stage, params: Params) -> Report:
     """Train, then write model, vectors, curves and figures."""
-    chosen, knobs = params.train_retriever, stage.knobs
+    chosen = params.train_retriever
     corpus = _corpus(stage, chosen)
     training = _training(stage, params, corpus)
-    with shown(stage.info.address) as progress, beside(knobs.train_processes, training.follow):
-        trained = training.run(checkpoints=_checkpoints(stage, params), sink=stage.tracker.metrics, progress=progress)
-    device = choose_device(knobs.device)
+    trained = train_in_stage(stage, training, checkpoints_of(stage, STORED, params, DATA))
+    device = choose_device(stage.knobs.device)
     tuned, texts = trained.model.to(device), Texts(training.tokenizer, chosen.tokens)
     untuned = training.untrained().to(device)
     assert isinstance(tuned, Retriever)
@@ -106,37 +103,19 @@ def run(stage: Stage, params: Params) -> Report:
     save_model(out, tuned.cpu(), saved_config(tuned.design))
     (out / TOKENIZER).write_text(training.tokenizer)
     write_index(out, [window["document_id"] for window in corpus.windows], corpus.sentences.members_NP, after)
-    report = stage.out(REPORT)
-    report.mkdir(parents=True)
-    draw_training(trained, "retriever", report)
-    stage.figure(report / "curves.png", "curves.png")
     counts = {"pairs": len(corpus.train), "windows": len(corpus.windows), "test_claims": len(corpus.claims)}
-    stage.metrics({**training_figures(trained, counts), "retriever": found})
-    stage.timing({"time/train_s": trained.seconds})
-    stage.count_done(trained.steps_run)
+    write_training(stage, trained, Look("recall@1 on held-out pages"), counts, {"retriever": found})
     stage.log.info("recall@1 of test claims: %.3f, untuned %.3f", found["recall@1"], found["untuned_recall@1"])
     return Report("pair", len(corpus.train), len(corpus.train), {}, OUT)
 
 
 def plan(stage: Stage, params: Params) -> Plan:
     """Say from which step training goes on, or that it has ended."""
-    for path in _DATA:
-        stage.dep(path)
-    return training_plan(_checkpoints(stage, params).standing(), params.train_retriever.learning.max_steps)
-
-
-_DATA = ("data/curated/oasis", "data/curated/claims", "data/raw/passages")
-
-
-def _checkpoints(stage: Stage, params: Params) -> Checkpoints:
-    deps = {path: stage.dep_hash(path) for path in _DATA}
-    return Checkpoints(
-        stage.store.url, checkpoint_key(stage.info.address, STORED.version, params.model_dump(mode="json"), deps)
-    )
+    return training_plan(checkpoints_of(stage, STORED, params, DATA), params.train_retriever.learning.max_steps)
 
 
 def _corpus(stage: Stage, chosen: TrainRetriever) -> Corpus:
-    oasis, curated, raw = (stage.dep(path) for path in _DATA)
+    oasis, curated, raw = (stage.dep(path) for path in DATA)
     documents = read_oasis(oasis, "documents")
     pairs = read_oasis(oasis, "retrieval_pairs")
     claims = read_table(curated / "claims.parquet", CLAIMS).to_pylist()
@@ -206,8 +185,8 @@ def _found(corpus: Corpus, texts: Texts, models: Mapping[str, tuple[Retriever, n
 
 
 @dataclass(frozen=True)
-class Training:
-    """One training, as each of the processes that do it together is told of it."""
+class RetrieverTraining:
+    """A `tasks.learning.training.Training`: an encoder, and the pairs of both parts."""
 
     chosen: TrainRetriever
     encoder: Mapping[str, Any]
@@ -218,13 +197,10 @@ class Training:
     others: tuple[str, ...]
     device: str
 
-    def run(self, **more: Any) -> Trained:
-        """Train; `more` as for `tasks.learning.loop.train`."""
-        return train(self.task(), self.chosen.learning, device=self.device, **more)
-
-    def follow(self) -> None:
-        """Train beside the process that runs the stage."""
-        self.run()
+    @property
+    def config(self) -> LearningConfig:
+        """The parameters of training."""
+        return self.chosen.learning
 
     def untrained(self) -> Retriever:
         """Return the retriever as training begins with it: the encoder as it came."""
@@ -286,10 +262,10 @@ class Training:
         return {f"recall@{k}": recall_at(k, found, right) for k in RANKS[:2]}
 
 
-def _training(stage: Stage, params: Params, corpus: Corpus) -> Training:
+def _training(stage: Stage, params: Params, corpus: Corpus) -> RetrieverTraining:
     memory = HashMemory(stage.store)
     encoder, tokenizer, weights = fetched_encoder(params.encoder, lambda source: fetched_for(stage, source, memory))
-    return Training(
+    return RetrieverTraining(
         params.train_retriever,
         encoder,
         tokenizer,

@@ -17,26 +17,24 @@ from tasks.content import HashMemory
 from tasks.downloads import fetched_for
 from tasks.keys import StoredFunction
 from tasks.learning.batches import IndexBatches, shuffled
-from tasks.learning.checkpoints import Checkpoints, checkpoint_key
 from tasks.learning.config import LearningConfig
+from tasks.learning.curves import Look
 from tasks.learning.exact import exactly
-from tasks.learning.loop import train
 from tasks.learning.models import save_model
-from tasks.learning.parallel import beside
-from tasks.learning.shown import shown
-from tasks.learning.task import Loss, Task, Trained
+from tasks.learning.task import Loss, Task
+from tasks.learning.training import checkpoints_of, train_in_stage, training_plan, write_training
 from tasks.stage import Plan, Report, Stage, StrictModel, item_rng, stage_main
 from tasks.text.decision import LABELS
 from tasks.text.drawn_triplets import Triplet, balanced, balanced_accuracy, held_out_pages
 from tasks.text.encoders import TOKENIZER, EncoderSources, Texts, fetched_encoder, load_body
 from tasks.text.oasis_tables import read_oasis
-from tasks.text.training_curves import draw_training, training_figures, training_plan
 from tasks.text.verifier import Design, Read, Reader, Verifier, judged, saved_config
 
 STORED = StoredFunction(
     "text.train_verifier", "1", "tasks.text.train_verifier", ("torch", "transformers", "tokenizers", "numpy")
 )
-OUT, REPORT = "data/models/oasis_verifier", "data/reports/train_verifier"
+OUT = "data/models/oasis_verifier"
+DATA = ("data/curated/oasis",)
 
 
 class TrainVerifier(StrictModel):
@@ -58,43 +56,26 @@ class Params(StrictModel):
 
 def run(stage: Stage, params: Params) -> Report:
     """Train, then write the model, its curves and its figures."""
-    knobs = stage.knobs
     training = _training(stage, params)
-    with shown(stage.info.address) as progress, beside(knobs.train_processes, training.follow):
-        trained = training.run(checkpoints=_checkpoints(stage, params), sink=stage.tracker.metrics, progress=progress)
+    trained = train_in_stage(stage, training, checkpoints_of(stage, STORED, params, DATA))
     model = trained.model.cpu()
     assert isinstance(model, Verifier)
     out = stage.out(OUT)
     save_model(out, model, saved_config(model.design))
     (out / TOKENIZER).write_text(training.tokenizer)
-    report = stage.out(REPORT)
-    report.mkdir(parents=True)
-    draw_training(trained, "verifier", report)
-    stage.figure(report / "curves.png", "curves.png")
     counts = {"triplets": len(training.train), "valid_triplets": len(training.valid)}
-    stage.metrics(training_figures(trained, counts))
-    stage.timing({"time/train_s": trained.seconds})
-    stage.count_done(trained.steps_run)
-    stage.log.info("best at step %d of %d: %s", trained.best_step, trained.steps, trained.best)
+    write_training(stage, trained, Look("balanced accuracy on held-out pages"), counts)
     return Report("triplet", len(training.train), len(training.train), {}, OUT)
 
 
 def plan(stage: Stage, params: Params) -> Plan:
     """Say from which step training goes on, or that it has ended."""
-    stage.dep("data/curated/oasis")
-    return training_plan(_checkpoints(stage, params).standing(), params.train_verifier.learning.max_steps)
-
-
-def _checkpoints(stage: Stage, params: Params) -> Checkpoints:
-    deps = {"data/curated/oasis": stage.dep_hash("data/curated/oasis")}
-    return Checkpoints(
-        stage.store.url, checkpoint_key(stage.info.address, STORED.version, params.model_dump(mode="json"), deps)
-    )
+    return training_plan(checkpoints_of(stage, STORED, params, DATA), params.train_verifier.learning.max_steps)
 
 
 @dataclass(frozen=True)
-class Training:
-    """One training, as each of the processes that do it together is told of it."""
+class VerifierTraining:
+    """A `tasks.learning.training.Training`: an encoder, and the triplets of both parts."""
 
     chosen: TrainVerifier
     encoder: Mapping[str, Any]
@@ -104,13 +85,10 @@ class Training:
     valid: tuple[Triplet, ...]
     device: str
 
-    def run(self, **more: Any) -> Trained:
-        """Train; `more` as for `tasks.learning.loop.train`."""
-        return train(self.task(), self.chosen.learning, device=self.device, **more)
-
-    def follow(self) -> None:
-        """Train beside the process that runs the stage."""
-        self.run()
+    @property
+    def config(self) -> LearningConfig:
+        """The parameters of training."""
+        return self.chosen.learning
 
     def task(self) -> Task:
         """Return what is trained. The texts are read here, once for all steps."""
@@ -162,9 +140,9 @@ def loss(model: torch.nn.Module, batch: tuple[Read, Read, torch.Tensor]) -> Loss
     return Loss(torch.nn.functional.cross_entropy(logits_B3, labels_B), len(labels_B), {"accuracy": right})
 
 
-def _training(stage: Stage, params: Params) -> Training:
+def _training(stage: Stage, params: Params) -> VerifierTraining:
     chosen, memory = params.train_verifier, HashMemory(stage.store)
-    table = read_oasis(stage.dep("data/curated/oasis"), "nli_triplets")
+    table = read_oasis(stage.dep(DATA[0]), "nli_triplets")
     rows = [row for row in table if row["split"] == "train"]
     seed = chosen.learning.seed
     held_out = held_out_pages(
@@ -177,7 +155,7 @@ def _training(stage: Stage, params: Params) -> Training:
     encoder, tokenizer, weights = fetched_encoder(
         params.encoder, lambda source: fetched_for(stage, source, memory), chosen.layers
     )
-    return Training(chosen, encoder, tokenizer, weights, tuple(parts[0]), tuple(parts[1]), stage.knobs.device)
+    return VerifierTraining(chosen, encoder, tokenizer, weights, tuple(parts[0]), tuple(parts[1]), stage.knobs.device)
 
 
 if __name__ == "__main__":

@@ -14,11 +14,12 @@ import pytest
 import torch
 
 from tasks.learning.models import load_model, save_model
+from tasks.learning.training import run_training
 from tasks.physics import evaluate_surrogate
 from tasks.physics.evaluate_surrogate import Params, run
 from tasks.physics.ingested import Ingested
 from tasks.physics.surrogate import Surrogate, from_config, saved_config
-from tasks.physics.train_surrogate import Training
+from tasks.physics.train_surrogate import SurrogateTraining
 from tests.tasks.physics import well_files
 from tests.tasks.physics.desk import Desk
 from tests.tasks.physics.test_train_surrogate import chosen
@@ -48,7 +49,7 @@ class EvaluationDesk(Desk):
     def train(self, **options: Any) -> Surrogate:
         data = Ingested("noise", self.curated, {"own": self.root / "data/own/physics"})
         parameters = chosen().model_copy(update={"frames": 2, "batch_size": 4, **options})
-        trained, _ = Training("unet", parameters, data, "cpu").run()
+        trained = run_training(SurrogateTraining("unet", parameters, data, "cpu"))
         assert isinstance(trained.model, Surrogate)
         (self.root / "data/models/surrogate").mkdir(parents=True)
         save_model(self.root / "data/models/surrogate/unet", trained.model, saved_config(trained.model.design))

@@ -12,9 +12,10 @@ from dvc.utils.serialize import load_yaml
 from pydantic import ValidationError
 
 from tasks.learning.parallel import beside
+from tasks.learning.training import run_training
 from tasks.physics.ingested import Ingested, OwnPhysics
 from tasks.physics.schema import NewField
-from tasks.physics.train_surrogate import Params, Training, TrainSurrogate, _checkpoints, _design, plan
+from tasks.physics.train_surrogate import Params, SurrogateTraining, TrainSurrogate, _checkpoints, _design, plan
 from tasks.physics.windows import WellWindows
 from tests.conftest import REPOSITORY
 from tests.tasks.physics import well_files
@@ -41,21 +42,21 @@ def chosen(**learning: Any) -> TrainSurrogate:
 
 
 def test_two_processes_train_the_surrogate_that_one_does(data: Ingested) -> None:
-    training = Training("unet", chosen(), data, "cpu")
-    alone, _ = training.run()
-    with beside(2, training.follow):
-        together, _ = training.run()
+    training = SurrogateTraining("unet", chosen(), data, "cpu")
+    alone = run_training(training)
+    with beside(2, run_training, training):
+        together = run_training(training)
     assert together.steps == 3
     ours, theirs = alone.model.state_dict(), together.model.state_dict()
     assert all(torch.equal(ours[name], theirs[name]) for name in ours)
-    other, _ = Training("unet", chosen(seed=1), data, "cpu").run()
+    other = run_training(SurrogateTraining("unet", chosen(seed=1), data, "cpu"))
     assert any(not torch.equal(ours[name], other.model.state_dict()[name]) for name in ours)
 
 
 def test_a_batch_that_processes_cannot_share_is_told(data: Ingested) -> None:
-    training = Training("unet", chosen(micro_batches=1), data, "cpu")
-    with pytest.raises(ValueError, match="micro_batches=1 for 2 processes: make it"), beside(2, training.follow):
-        training.run()
+    training = SurrogateTraining("unet", chosen(micro_batches=1), data, "cpu")
+    with pytest.raises(ValueError, match="micro_batches=1 for 2 processes: make it"), beside(2, run_training, training):
+        run_training(training)
 
 
 def test_files_of_other_boundaries_are_not_trained_as_one(data: Ingested, tmp_path: Path) -> None:
@@ -81,7 +82,7 @@ def test_validation_takes_windows_whose_masks_differ(tmp_path: Path) -> None:
     desk.ingest()
     data = Ingested("noise", desk.curated, {"own": desk.root / "data/own/physics"})
     assert len(data.files("valid")) == 2
-    trained, _ = Training("unet", chosen(), data, "cpu").run()
+    trained = run_training(SurrogateTraining("unet", chosen(), data, "cpu"))
     assert np.isfinite(trained.best["vrmse"])
 
 
@@ -95,7 +96,10 @@ def test_a_network_that_cannot_be_built_is_refused_with_the_parameters() -> None
 def test_parts_that_a_u_net_cannot_be_trained_on_are_told_before_the_first_step(data: Ingested) -> None:
     steps: list[int] = []
     with pytest.raises(ValueError, match=r"resolution \(16, 16\) .* raise batch_size, or lower micro_batches"):
-        Training("unet", chosen(micro_batches=4), data, "cpu").run(progress=lambda step, total: steps.append(step))
+        run_training(
+            SurrogateTraining("unet", chosen(micro_batches=4), data, "cpu"),
+            progress=lambda step, total: steps.append(step),
+        )
     assert steps == [0]
 
 
@@ -123,7 +127,7 @@ def test_a_plan_says_from_which_step_training_goes_on_or_that_it_has_ended(
     stage: Any = Planned(tmp_path)
     monkeypatch.setattr("tasks.physics.train_surrogate.ingested", lambda *_: data)
     params = Params(own=OwnPhysics(physics="data/own/physics"), train_surrogate=chosen(validate_every_steps=2))
-    training = Training("unet", params.train_surrogate, data, "cpu")
+    training = SurrogateTraining("unet", params.train_surrogate, data, "cpu")
 
     needed: list[int] = []
 
@@ -140,9 +144,9 @@ def test_a_plan_says_from_which_step_training_goes_on_or_that_it_has_ended(
     assert planned() == (3, 0, "begins at step 0 of at most 3")
     assert list(tmp_path.glob("store/*")) == []
     with pytest.raises(KeyboardInterrupt):
-        training.run(checkpoints=_checkpoints(stage, params), progress=stop)
+        run_training(training, checkpoints=_checkpoints(stage, params), progress=stop)
     assert planned() == (1, 2, "goes on from step 2 of at most 3")
-    trained, _ = training.run(checkpoints=_checkpoints(stage, params))
+    trained = run_training(training, checkpoints=_checkpoints(stage, params))
     assert trained.resumed_from == 2
     assert planned() == (0, 3, "training ended at step 3: its best weights are stored, and are written out")
     stored = sum(file.stat().st_size for file in tmp_path.rglob("*") if file.is_file())
@@ -160,6 +164,6 @@ def _fail() -> None:
 @pytest.mark.slow
 def test_a_process_that_fails_beside_ends_training_and_is_told(data: Ingested, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tasks.learning.parallel._JOINED_WITHIN", timedelta(seconds=20))
-    training = Training("unet", chosen(), data, "cpu")
+    training = SurrogateTraining("unet", chosen(), data, "cpu")
     with pytest.raises(RuntimeError, match="one of 2 training processes failed"), beside(2, _fail):
-        training.run()
+        run_training(training)

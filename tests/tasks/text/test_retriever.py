@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from tasks.learning.models import load_model, save_model
+from tasks.learning.training import run_training
 from tasks.text.encoders import TOKENIZER, Texts, bert_config, embedded, load_body, padded, through
 from tasks.text.pairs import Pair, drawn_pairs, most_alike, neighbouring_batches
 from tasks.text.retriever import (
@@ -23,7 +24,7 @@ from tasks.text.retriever import (
     vectors_of,
     write_index,
 )
-from tasks.text.train_retriever import Training, TrainRetriever
+from tasks.text.train_retriever import RetrieverTraining, TrainRetriever
 from tests.tasks.text.small_encoder import write_encoder
 from tests.tasks.text.test_verifier import LEARNING
 
@@ -180,7 +181,7 @@ def pairs(seed: int, pages: range) -> tuple[Pair, ...]:
 
 def test_it_learns_to_find_what_shares_no_word_and_a_frozen_layer_stays(encoder: Path) -> None:
     config = bert_config((encoder / "config.json").read_text())
-    training = Training(
+    training = RetrieverTraining(
         chosen(),
         config,
         (encoder / "tokenizer.json").read_text(),
@@ -192,7 +193,7 @@ def test_it_learns_to_find_what_shares_no_word_and_a_frozen_layer_stays(encoder:
     )
     task = training.task()
     before = task.validate(task.build().eval())["recall@10"]
-    trained = training.run()
+    trained = run_training(training)
     assert trained.best["recall@10"] > before + 0.2
     ours, untrained = trained.model.state_dict(), training.untrained().state_dict()
     assert all(torch.equal(ours[name], untrained[name]) for name in ours if "embeddings" in name)

@@ -11,10 +11,11 @@ import torch
 
 from tasks.learning.config import LearningConfig
 from tasks.learning.models import load_model, save_model
+from tasks.learning.training import run_training
 from tasks.text.decision import LABELS
 from tasks.text.drawn_triplets import Triplet, balanced, balanced_accuracy, held_out_pages
 from tasks.text.encoders import Texts, bert_config
-from tasks.text.train_verifier import Training, TrainVerifier
+from tasks.text.train_verifier import TrainVerifier, VerifierTraining
 from tasks.text.verifier import Design, Reader, TrainedJudge, Verifier, from_config, judged, saved_config
 from tests.tasks.text.small_encoder import tokenizer_json, write_encoder
 
@@ -127,7 +128,7 @@ def test_a_saved_verifier_answers_as_before(tmp_path: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def training(tmp_path_factory: pytest.TempPathFactory) -> Training:
+def training(tmp_path_factory: pytest.TempPathFactory) -> VerifierTraining:
     folder = tmp_path_factory.mktemp("encoder")
     write_encoder(folder, WORDS)
     rng = random.Random(1)
@@ -136,18 +137,18 @@ def training(tmp_path_factory: pytest.TempPathFactory) -> Training:
     config = bert_config((folder / "config.json").read_text(), 1)
     chosen = TrainVerifier.model_validate(CHOSEN)
     weights = folder / "model.safetensors"
-    return Training(chosen, config, (folder / "tokenizer.json").read_text(), weights, train, valid, "cpu")
+    return VerifierTraining(chosen, config, (folder / "tokenizer.json").read_text(), weights, train, valid, "cpu")
 
 
-def test_it_learns_to_find_the_false_word_of_subjects_it_never_saw(training: Training) -> None:
-    trained = training.run()
+def test_it_learns_to_find_the_false_word_of_subjects_it_never_saw(training: VerifierTraining) -> None:
+    trained = run_training(training)
     assert trained.best["balanced_accuracy"] > 0.8
-    again = training.run()
+    again = run_training(training)
     ours, theirs = trained.model.state_dict(), again.model.state_dict()
     assert all(torch.equal(ours[name], theirs[name]) for name in ours)
 
 
-def test_the_encoder_stays_as_it_was(training: Training) -> None:
+def test_the_encoder_stays_as_it_was(training: VerifierTraining) -> None:
     task = training.task()
     before = {name: value.clone() for name, value in task.build().state_dict().items() if name.startswith("body.")}
     config = LearningConfig(**{**LEARNING, "max_steps": 6})
@@ -202,7 +203,7 @@ def test_balanced_accuracy_is_scikit_learns() -> None:
     assert balanced_accuracy(uneven, [True] * 100) == 0.5
 
 
-def test_judging_prepared_texts_needs_no_order(training: Training) -> None:
+def test_judging_prepared_texts_needs_no_order(training: VerifierTraining) -> None:
     model, texts = verifier(2)
     reader = Reader(model, texts)
     rng = random.Random(5)
