@@ -6,6 +6,7 @@ A stage tells its training as a `Training`, saves the model that comes out, and 
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
+import torch
 from pydantic import BaseModel
 
 from tasks.keys import StoredFunction
@@ -20,9 +21,8 @@ from tasks.report import Plan
 from tasks.stage import Stage
 
 Figures = Mapping[str, Mapping[str, float]]
-_STORED_MODELS = (
-    8  # while a checkpoint takes another's place: weights and AdamW's two moments, best weights, twice each
-)
+# while a checkpoint takes another's place: weights and AdamW's two moments, best weights, twice each
+_STORED_MODELS = 8
 
 
 class Training(Protocol):
@@ -32,11 +32,10 @@ class Training(Protocol):
     def config(self) -> LearningConfig: ...
 
     @property
-    def device(self) -> str:
-        """Is auto, cpu or cuda."""
+    def device(self) -> str: ...  # auto, cpu or cuda
 
     def task(self) -> Task:
-        """Return what is trained. Called once in each process, and the same in all."""
+        """Return what is trained: asked for once in each process, the same in all."""
 
 
 def run_training(training: Training, **more: Any) -> Trained:
@@ -51,9 +50,9 @@ def train_in_stage(stage: Stage, training: Training, checkpoints: Checkpoints) -
 
 
 def checkpoints_of(stage: Stage, stored: StoredFunction, params: BaseModel, data: Sequence[str]) -> Checkpoints:
-    """Return where a stage's training is kept: by its version, its parameters and its data deps.
+    """Return where a stage's training is kept: by its version, its parameters and its data deps `data`.
 
-    Raises StageError where one of these is missing.
+    Raises StageError where one of those is missing.
     """
     for path in data:
         stage.dep(path)
@@ -62,8 +61,13 @@ def checkpoints_of(stage: Stage, stored: StoredFunction, params: BaseModel, data
     return Checkpoints(stage.store.url, key)
 
 
-def training_plan(checkpoints: Checkpoints, longest: int, model_bytes: int = 0) -> Plan:
-    """Return from which step training goes on, or that it has ended. `model_bytes`, of the weights, tells the disk."""
+def training_plan(checkpoints: Checkpoints, longest: int, model: torch.nn.Module | None = None) -> Plan:
+    """Return from which step of at most `longest` training goes on, or that it has ended.
+
+    The disk that its files and checkpoints take is told for the `model` with which it begins, if that is given.
+    """
+    weights = [] if model is None else list(model.parameters())
+    model_bytes = sum(p.numel() * p.element_size() for p in weights)
     found = checkpoints.standing()
     if found is not None and found.ended:
         note = f"training ended at step {found.step}: its best weights are stored, and are written out"
@@ -78,9 +82,10 @@ def training_plan(checkpoints: Checkpoints, longest: int, model_bytes: int = 0) 
 def write_training(
     stage: Stage, trained: Trained, look: Look, counts: Mapping[str, int], more: Figures | None = None
 ) -> None:
-    """Write data/reports/STAGE[/MEMBER]: curve.csv, the validations, and curves.png; tell figures, time and steps.
+    """Write curve.csv and curves.png into data/reports/STAGE[/MEMBER], and tell figures, time and steps of a training.
 
-    `counts` are figures of the group train, of what was trained on; `more` are other groups, or stand for `valid`.
+    The figures are those of the best validation as `valid`, and `train`, to which `counts` belong; then `more`, which
+    may have a `valid` of its own.
     """
     folder = stage.out("/".join(filter(None, ("data/reports", stage.name, stage.member))))
     folder.mkdir(parents=True)

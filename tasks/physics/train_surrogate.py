@@ -90,15 +90,10 @@ def run(stage: Stage, params: Params) -> Report:
 
 def plan(stage: Stage, params: Params) -> Plan:
     """Say from which step training goes on, or that it has ended."""
-    longest = params.train_surrogate.networks[stage.member].max_steps
-    return training_plan(_checkpoints(stage, params), longest, _model_bytes(stage, params))
-
-
-def _model_bytes(stage: Stage, params: Params) -> int:
     chosen = params.train_surrogate
-    data = ingested(stage, params.own, chosen.dataset)
-    surrogate = SurrogateTraining(stage.member, chosen, data, "cpu").untrained()
-    return sum(p.numel() * p.element_size() for p in surrogate.parameters())
+    training = SurrogateTraining(stage.member, chosen, ingested(stage, params.own, chosen.dataset), "cpu")
+    longest = chosen.networks[stage.member].max_steps
+    return training_plan(_checkpoints(stage, params), longest, training.untrained())
 
 
 def _checkpoints(stage: Stage, params: Params) -> Checkpoints:
@@ -123,20 +118,20 @@ class SurrogateTraining:
     def task(self) -> Task:
         """Return what is trained."""
         windows = self.windows()
-        design = _design(self.member, self.chosen.networks[self.member], self.chosen, windows)
-        return _task(self.data, self.chosen, design, windows)
+        return _task(self.data, self.chosen, self._design(windows), windows)
 
     def untrained(self) -> Surrogate:
         """Return the surrogate as training begins with it, without scaling."""
-        chosen = self.chosen
-        design = _design(self.member, chosen.networks[self.member], chosen, self.windows())
-        return Surrogate(design, seed=chosen.learning.seed)
+        return Surrogate(self._design(self.windows()), seed=self.chosen.learning.seed)
 
     def windows(self) -> WellWindows:
         """Return the windows that it is trained on."""
         request = Request(steps_input=self.chosen.frames, delta=self.chosen.delta)
         kind, seed = self.chosen.normalisation, self.chosen.learning.seed
         return self.data.windows("train", request, kind=kind, seed=seed)
+
+    def _design(self, windows: WellWindows) -> Design:
+        return _design(self.member, self.chosen.networks[self.member], self.chosen, windows)
 
 
 def _design(name: str, network: Network, chosen: TrainSurrogate, windows: WellWindows) -> Design:
