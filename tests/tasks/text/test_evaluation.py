@@ -1,12 +1,10 @@
 """Both tasks: what is asked of which evidence, how claims of a text meet those that it tells, and what words tell."""
 
-import random
 from collections.abc import Sequence
 from typing import Any
 
 import pytest
 
-from tasks.text import shortcuts
 from tasks.text.decision import Decision, Label
 from tasks.text.evaluation import (
     Found,
@@ -106,33 +104,6 @@ def test_a_text_without_claims_is_decided_without_a_question() -> None:
     found: list[list[Found]] = [[], []]
     assert decided(Words(), found, {}) == [[], []]
     assert text_accuracy(texts, [[], []]) == 0.5
-
-
-def test_a_claim_that_shows_its_label_is_seen_by_the_probe_and_one_that_does_not_is_not() -> None:
-    rng = random.Random(0)
-    words = [f"w{number}" for number in range(300)]
-    pages = [f"p{number // 2}" for number in range(400)]
-    factual = [number % 2 == 0 for number in range(400)]
-    fair = [" ".join(rng.choices(words, k=8)) for _ in pages]
-    assert 0.35 < shortcuts.claim_only(fair, factual, pages) < 0.65
-    shown = [claim if true else f"{claim} not" for claim, true in zip(fair, factual, strict=True)]
-    assert shortcuts.claim_only(shown, factual, pages) > 0.85
-    assert shortcuts.claim_only(shown[:4], factual[:4], pages[:4]) == 0.5
-    assert shortcuts.text_only(shown[:300], factual[:300], shown[300:], factual[300:]) > 0.85
-    assert shortcuts.text_only(shown, factual, [], []) == 0.5
-
-
-def test_a_page_learnt_by_heart_does_not_help_the_probe() -> None:
-    """The words of a claim stand in its false form too: by page, they say nothing."""
-    rng = random.Random(1)
-    claims, factual, pages = [], [], []
-    for page in range(150):
-        words = [f"p{page}w{number}" for number in range(6)]
-        for true in (True, False):
-            claims.append(" ".join([*words[:5], rng.choice(["x", "y"])]))
-            factual.append(true)
-            pages.append(f"p{page}")
-    assert 0.35 < shortcuts.claim_only(claims, factual, pages) < 0.65
 
 
 @pytest.mark.parametrize(
