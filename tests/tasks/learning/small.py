@@ -11,6 +11,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -94,6 +95,17 @@ def held_out(model: torch.nn.Module) -> dict[str, float]:
 
 
 TASK = Task(Net, batches(), squared, held_out)
+
+
+@dataclass(frozen=True)
+class SmallTraining:
+    """The same, as a stage tells it."""
+
+    config: LearningConfig
+    device: str = "cpu"
+
+    def task(self) -> Task:
+        return TASK
 
 
 def follow() -> None:

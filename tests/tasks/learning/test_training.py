@@ -2,7 +2,7 @@
 
 import csv
 import json
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +14,13 @@ from tasks.learning.checkpoints import Checkpoints
 from tasks.learning.config import LearningConfig
 from tasks.learning.curves import Look, draw_curves, write_validations
 from tasks.learning.loop import train
-from tasks.learning.task import Task, Trained
+from tasks.learning.task import Trained
 from tasks.learning.training import checkpoints_of, run_training, train_in_stage, training_plan, write_training
 from tasks.report import Report
 from tasks.stage import Stage, StageError, StrictModel
 from tests.conftest import Project
 from tests.stages import run_stage, set_params, stage_of
-from tests.tasks.learning.small import BASE, TASK, Net, config, weights
+from tests.tasks.learning.small import BASE, TASK, Net, SmallTraining, config, weights
 
 DVC_YAML = """stages:
   train_small:
@@ -37,15 +37,6 @@ LOOK = Look("error on rows that were seen", error=True)
 
 class Params(StrictModel):
     learning: LearningConfig
-
-
-@dataclass(frozen=True)
-class SmallTraining:
-    config: LearningConfig
-    device: str = "cpu"
-
-    def task(self) -> Task:
-        return TASK
 
 
 @pytest.fixture
