@@ -1,4 +1,4 @@
-"""A language model in the judge's place: each pair is asked about once, what fails is counted, one answer is one pair's.
+"""A language model in the judge's place: each pair is asked about once, and what fails is counted.
 
 The endpoint plays a model that reads: a claim whose person is not in the evidence is neutral to it, else entailed where
 its last word stands there, else contradicted.
@@ -26,7 +26,8 @@ from tasks.text.llm_judge import LlmJudge, asking, told_texts
 from tests.conftest import Project
 from tests.stages import run_stage, set_params, stage_of
 from tests.tasks import llm_server
-from tests.tasks.llm_cases import ASKING, SAMPLING, store  # noqa: F401
+from tests.tasks.llm_cases import ASKING, SAMPLING
+from tests.tasks.llm_cases import store as store
 from tests.tasks.llm_server import Act, Handler, Server, answer, passage_texts
 from tests.tasks.text.databases import write_database
 from tests.tasks.text.oasis_project import WORDS, Person, write_data
@@ -57,7 +58,7 @@ class Model:
 
     def __init__(self) -> None:
         self.unfactual: set[str] = set()
-        self.wrong: list[tuple[str, str, str]] = []  # part of the claim, part of the evidence, what is said
+        self.wrong: list[tuple[str, str, str, str]] = []  # person and word of the claim, part of the evidence, answer
 
     def __call__(self, handler: Handler, body: dict[str, Any]) -> None:
         data = passage_texts(body)
@@ -69,8 +70,8 @@ class Model:
         claim, evidence = data["claim"], data["evidence"]
         if said := re.search(r"SAY: (.*)", evidence):
             return answer(said[1])
-        for in_claim, in_evidence, content in self.wrong:
-            if in_claim in claim and in_evidence in evidence:
+        for person, word, in_evidence, content in self.wrong:
+            if claim.startswith(person) and word in claim and in_evidence in evidence:
                 return answer(content)
         return answer(json.dumps({"label": label_of(claim, evidence)}))
 
@@ -153,7 +154,7 @@ def test_a_whole_evaluation_is_judged_by_the_endpoint_which_is_asked_each_thing_
 ) -> None:
     project, tested = filled
     fooled = tested[0]  # the model takes its false claim for true, with and without evidence
-    model.wrong = [(f"a {fooled.new}", fooled.title, '{"label": "entailment"}')]
+    model.wrong = [(fooled.title, fooled.new, fooled.title, '{"label": "entailment"}')]
     model.unfactual = {one.unfactual for one in tested[2:]} | {tested[1].factual}
     before = plan(stage_of(project, "evaluate_factuality"), Params.model_validate(section()))
     assert server.calls == 0
@@ -176,8 +177,9 @@ def test_a_whole_evaluation_is_judged_by_the_endpoint_which_is_asked_each_thing_
     own = {one.passage_id: one.text for one in tested}
     for row in rows:
         assert row["decided_by"] == row["passage_id"]
-        wanted = label_of(row["claim"], own[row["passage_id"]])
-        assert row["labels"][-1] == ("entailment" if fooled.new in row["claim"] and wanted != "neutral" else wanted)
+        is_fooled = row["passage_id"] == fooled.passage_id and fooled.new in row["claim"]
+        wanted = "entailment" if is_fooled else label_of(row["claim"], own[row["passage_id"]])
+        assert row["labels"][-1] == wanted != "neutral"
         assert set(row["labels"][:-1]) <= {"neutral"}
     pairs = asked_pairs(server)
     assert set(pairs.values()) == {1}
@@ -204,9 +206,13 @@ def test_what_no_repair_mends_counts_as_neutral_and_is_told(
 ) -> None:
     project, tested = filled
     one = tested[1]
-    model.wrong = [(f"a {one.new}", one.title, "no JSON"), (f"lived in {one.sentences[1].split()[-1]}", one.text, "{}")]
+    model.wrong = [(one.title, one.new, one.title, "no JSON"), (one.title, "lived in", one.text, "{}")]
     figures = judged(project)
-    broken = {pair for pair in asked_pairs(server) if one.title in pair[1] and f"a {one.new}" in pair[0]}
+    broken = {
+        pair
+        for pair in asked_pairs(server)
+        if one.title in pair[1] and one.new in pair[0] and pair[0].startswith(one.title)
+    }
     unfit = {pair for pair in asked_pairs(server) if one.text in pair[1] and pair[0] == one.sentences[1]}
     assert one.factual in {evidence for _, evidence in broken}
     assert len(unfit) == 1
@@ -271,7 +277,7 @@ def test_a_text_of_ones_own_is_checked_by_the_same_judge_without_a_verifier(
     for file in (project.root / "data/models/oasis_verifier").iterdir():
         file.unlink()
     (project.root / "data/models/oasis_verifier").rmdir()
-    model.wrong = [(f"a {other.old}", other.title, "no JSON")]
+    model.wrong = [(other.title, other.old, other.title, "no JSON")]
     monkeypatch.chdir(project.root)
     own = project.write("own.txt", f"{one.false_claim} {other.sentences[0]}")
     assert check_text.main([str(own)]) == 0
@@ -302,7 +308,7 @@ def labelled(server: Server, kept: Store, pairs: Sequence[tuple[str, str]]) -> t
         return list(judge.labels([claim for claim, _ in pairs], [evidence for _, evidence in pairs])), judge
 
 
-def test_a_pair_that_comes_again_is_not_asked_again(server: Server, store: Store) -> None:  # noqa: F811
+def test_a_pair_that_comes_again_is_not_asked_again(server: Server, store: Store) -> None:
     labels, judge = labelled(server, store, [*PAIRS, *PAIRS[:2]])
     assert labels == ["entailment", "contradiction", "neutral", "entailment", "contradiction"]
     assert server.calls == 3
@@ -310,7 +316,7 @@ def test_a_pair_that_comes_again_is_not_asked_again(server: Server, store: Store
     assert server.calls == 3
 
 
-def test_a_broken_answer_is_asked_for_again_and_then_counts(server: Server, store: Store) -> None:  # noqa: F811
+def test_a_broken_answer_is_asked_for_again_and_then_counts(server: Server, store: Store) -> None:
     server.plan = [answer('{"label": "maybe"}')]
     labels, judge = labelled(server, store, PAIRS[:1])
     assert (labels, server.calls, judge.figures()) == (["entailment"], 2, {"pairs": 1, "failed": 0})
@@ -341,7 +347,7 @@ def test_an_instruction_in_evidence_touches_its_own_pair_alone(
     assert others == bodies
 
 
-def test_a_text_whose_answer_fails_counts_as_factual_and_is_told(server: Server, store: Store, model: Model) -> None:  # noqa: F811
+def test_a_text_whose_answer_fails_counts_as_factual_and_is_told(server: Server, store: Store, model: Model) -> None:
     model.unfactual = {"Rain is dry."}
     llm = Llm.model_validate({"endpoint": {"base_url": server.url, "first_wait_s": 0.01, "concurrency": 1}})
     texts = [("a", "Rain is wet."), ("b", "Rain is dry."), ("c", "Snow is wet.")]
