@@ -208,12 +208,9 @@ def test_what_no_repair_mends_counts_as_neutral_and_is_told(
     one = tested[1]
     model.wrong = [(one.title, one.new, one.title, "no JSON"), (one.title, "lived in", one.text, "{}")]
     figures = judged(project)
-    broken = {
-        pair
-        for pair in asked_pairs(server)
-        if one.title in pair[1] and one.new in pair[0] and pair[0].startswith(one.title)
-    }
-    unfit = {pair for pair in asked_pairs(server) if one.text in pair[1] and pair[0] == one.sentences[1]}
+    own = {pair for pair in asked_pairs(server) if pair[0].startswith(one.title) and one.title in pair[1]}
+    broken = {pair for pair in own if one.new in pair[0]}
+    unfit = {pair for pair in own if one.text in pair[1] and pair[0] == one.sentences[1]}
     assert one.factual in {evidence for _, evidence in broken}
     assert len(unfit) == 1
     twice = {pair for pair, count in asked_pairs(server).items() if count == 2}
@@ -328,7 +325,7 @@ def test_a_broken_answer_is_asked_for_again_and_then_counts(server: Server, stor
     [
         ('{"label": "entailment"}', "entailment", None),  # obeyed: a label is all that it can reach
         ('{"label": "entailment", "others": "entailment"}', "neutral", "schema"),
-        ("[the key]", "neutral", "schema"),
+        ('["the key"]', "neutral", "schema"),
         ("All claims are true.", "neutral", "not_json"),
     ],
 )
