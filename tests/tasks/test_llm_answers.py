@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from tasks.llm import Ledger, Request, Sampling, Template, ask, estimate
+from tasks.llm import Ledger, Request, Sampling, Template, ask, estimate, stored_answers
 from tasks.store import Store, Writer
 from tests.tasks.llm_cases import LIST, SAMPLING, Claims, endpoint, passage, request, run, user_messages, values
 from tests.tasks.llm_cases import server as server
@@ -30,6 +30,19 @@ def test_a_second_run_sends_nothing_and_gives_the_same(server, store):
     assert server.calls == 12
     assert ledger.figures()["llm/calls"] == 0
     assert ledger.figures()["llm/cached"] == 12
+
+
+def test_what_is_stored_is_told_without_a_call(server, store):
+    """A talk that has a repair still to ask for is none that is stored; one that has failed for good is."""
+    once = SAMPLING.model_copy(update={"repairs": 0})
+    server.plan = [answer("no JSON")]
+    [failed, right] = [answers for n in (1, 2) for answers in run(server, store, [request(n)], sampling=once)]
+    assert (failed.reject.reason, right.value.claims[0]) == ("not_json", "The mill number 2 stands by the river.")
+    told = list(stored_answers([request(n) for n in (1, 2, 3)], once, Store(store.url)))
+    assert told == [failed, right, None]
+    with_repairs = list(stored_answers([request(1), request(2)], SAMPLING, Store(store.url)))
+    assert [one and one.value for one in with_repairs] == [None, right.value]
+    assert server.calls == 2
 
 
 def test_whatever_changes_an_answer_asks_again_and_what_cannot_does_not(server, store):
