@@ -8,8 +8,8 @@ language model may look at a claim's first few: then the most natural comes firs
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Final, NamedTuple
 
@@ -108,19 +108,16 @@ def falsify(
         found = sources.candidates.swaps(claim, text, rng, taken)
         rare = [swap for swap in found if taken.get((swap.slot.lemma, swap.new_lemma), 0) < most]
         common += len(found) - len(rare)
-
-        def known(new_claim: str, number: int = number, standing: float = standing) -> Known:
-            return Known(
-                wordnet=sources.wordnet,
-                corpus=sources.corpus,
-                contexts=sources.contexts,
-                page_text=f"{text}\n{page_text}",
-                claims=told,
-                new_claims=[*told[:number], new_claim, *told[number + 1 :]],
-                standing=standing,
-            )
-
-        sound = _sound(claim, rare[:MAX_CANDIDATES], known, limits, nlp, entailment, refused)
+        known = Known(
+            wordnet=sources.wordnet,
+            corpus=sources.corpus,
+            contexts=sources.contexts,
+            page_text=f"{text}\n{page_text}",
+            claims=told,
+            new_claims=told,
+            standing=standing,
+        )
+        sound = _sound(number, claim, rare[:MAX_CANDIDATES], known, limits, nlp, entailment, refused)
         for swap, pair, passed in _best_first(sound, plausibility):
             verdicts = asked(pair, passed, text, entailment, plausibility)
             if not (reasons := faults(verdicts, entailment)):
@@ -155,9 +152,10 @@ class _Sound(NamedTuple):
 
 
 def _sound(
+    number: int,
     claim: Parsed,
     swaps: Sequence[Swap],
-    known: Callable[[str], Known],
+    known: Known,
     limits: Limits,
     nlp: Language,
     entailment: Entailment | None,
@@ -167,7 +165,8 @@ def _sound(
     for swap in swaps:
         if refused.pairs >= MAX_PAIRS:
             return
-        new_known = known(swap.new_claim.text)
+        told = [*known.claims[:number], swap.new_claim.text, *known.claims[number + 1 :]]
+        new_known = replace(known, new_claims=told)
         verdicts = validate(pair := Pair(claim, swap.new_claim), new_known, limits)
         if not faults(verdicts, entailment):
             [read] = parse([swap.new_claim.text], nlp)
