@@ -4,6 +4,8 @@ A causal model in one GGUF file, SmolLM2-135M-Instruct by default, with its toke
 write. Reading takes a minute, so who can do without does not read it.
 """
 
+import contextlib
+import io
 import math
 from pathlib import Path
 from typing import Any
@@ -39,8 +41,9 @@ class LanguageModel:
             "trust_remote_code": False,
         }
         try:
-            self._tokenizer = AutoTokenizer.from_pretrained(**where)
-            self._network = AutoModelForCausalLM.from_pretrained(**where, dtype=torch.float32).eval()
+            with contextlib.redirect_stderr(io.StringIO()):  # bars that no setting turns off
+                self._tokenizer = AutoTokenizer.from_pretrained(**where)
+                self._network = AutoModelForCausalLM.from_pretrained(**where, dtype=torch.float32).eval()
         except ImportError as error:
             raise ValueError(f"{file}: {error}: install gguf and accelerate, by which GGUF files are read") from None
         except (OSError, ValueError, KeyError, NotImplementedError) as error:

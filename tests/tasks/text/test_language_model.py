@@ -16,7 +16,7 @@ CACHE = os.environ.get("HEADRACE_TEST_CACHE")  # before a test is kept from the 
 LACKING = [module for module in ("gguf", "accelerate") if importlib.util.find_spec(module) is None]
 pytestmark = pytest.mark.skipif(bool(LACKING), reason=f"GGUF files are read with {LACKING}: pip install them")
 
-NATURAL = [  # true, false and, by what one learns at school, odd
+NATURAL = [  # true; false, of which some are odd as well
     ("The sun is a star.", "The sun is a spoon."),
     ("Paris is the capital of France.", "Paris is the capital of Japan."),
     ("Water freezes at zero degrees Celsius.", "Water freezes at ninety degrees Celsius."),
@@ -74,6 +74,11 @@ def test_a_text_has_the_same_bits_whatever_was_read_before_and_however_many_thre
     finally:
         torch.set_num_threads(threads)
     assert LanguageModel(file, threads=1).nats_per_token("The mill is old.") == first
+
+
+def test_reading_the_model_says_nothing(file: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    LanguageModel(file, threads=1)
+    assert capfd.readouterr().err == ""
 
 
 def test_a_text_without_tokens_or_beyond_the_context_is_refused(model: LanguageModel) -> None:
