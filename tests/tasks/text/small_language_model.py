@@ -9,7 +9,7 @@ import torch
 from tokenizers import pre_tokenizers
 from transformers import LlamaConfig, LlamaForCausalLM
 
-SPECIAL = ("<unknown>", "<begin>", "<end>")
+SPECIAL = ("<|endoftext|>", "<begin>", "<end>")  # as SmolLM2 has them: unknown and between documents, of a turn
 LETTERS = sorted(pre_tokenizers.ByteLevel.alphabet())
 MERGE = "th"  # the one token of two letters
 HEADS, LAYERS, CONTEXT = 2, 2, 64
@@ -26,10 +26,10 @@ _NAMES = {
 }
 
 
-def tokens_of(text: str) -> list[int]:
-    """Return the number of <begin>, then of each letter of an ASCII text; "th" is one token."""
+def tokens_of(text: str, begin: int = 0) -> list[int]:
+    """Return the number of the token that texts begin with, then of each letter (ASCII); "th" is one token."""
     vocabulary = [*SPECIAL, *LETTERS, MERGE]
-    spelt, found, at = text.replace(" ", "\u0120"), [1], 0
+    spelt, found, at = text.replace(" ", "\u0120"), [begin], 0
     while at < len(spelt):
         token = MERGE if spelt.startswith(MERGE, at) else spelt[at]
         found.append(vocabulary.index(token))
@@ -54,7 +54,7 @@ def network(seed: int = 0) -> LlamaForCausalLM:
     return LlamaForCausalLM(config).eval()
 
 
-def write_gguf(file: Path, made: LlamaForCausalLM) -> dict[str, Any]:
+def write_gguf(file: Path, made: LlamaForCausalLM, special: tuple[str, str, str] = SPECIAL) -> dict[str, Any]:
     """Write a network with its tokenizer; return what params.yaml says of the file."""
     import gguf
 
@@ -71,9 +71,9 @@ def write_gguf(file: Path, made: LlamaForCausalLM) -> dict[str, Any]:
     writer.add_layer_norm_rms_eps(config.rms_norm_eps)
     writer.add_vocab_size(config.vocab_size)
     writer.add_tokenizer_model("gpt2")
-    writer.add_token_list([*SPECIAL, *LETTERS, MERGE])
+    writer.add_token_list([*special, *LETTERS, MERGE])
     control, normal = gguf.TokenType.CONTROL, gguf.TokenType.NORMAL
-    writer.add_token_types([*[control] * len(SPECIAL), *[normal] * (len(LETTERS) + 1)])
+    writer.add_token_types([*[control] * len(special), *[normal] * (len(LETTERS) + 1)])
     writer.add_token_merges([" ".join(MERGE)])
     writer.add_unk_token_id(0)
     writer.add_bos_token_id(1)

@@ -61,6 +61,12 @@ def test_it_is_the_mean_over_tokens_of_the_negative_log_probability_of_each_give
     assert model.tokens(text) == ids
 
 
+def test_a_text_begins_as_a_document_does_and_else_as_the_tokenizer_says(tmp_path: Path, model: LanguageModel) -> None:
+    write_gguf(tmp_path / "other", network(), ("<unknown>", "<begin>", "<end>"))
+    assert LanguageModel(tmp_path / "other", threads=1).tokens("the path") == tokens_of("the path", begin=1)
+    assert model.tokens("the path") == tokens_of("the path", begin=0)
+
+
 def test_a_text_has_the_same_bits_whatever_was_read_before_and_however_many_threads_there_are(
     file: Path, model: LanguageModel
 ) -> None:
