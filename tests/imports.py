@@ -96,6 +96,7 @@ def all_functions() -> dict[str, Any]:
     from tasks.text import (
         evaluate_factuality,
         extract_claims,
+        language_model,
         passages,
         train_retriever,
         train_verifier,
@@ -122,6 +123,7 @@ def all_functions() -> dict[str, Any]:
             llm_answers.STORED,
             passages.STORED,
             extract_claims.STORED,
+            language_model.STORED,
             write_texts.STORED,
             train_retriever.STORED,
             train_verifier.STORED,

@@ -28,6 +28,7 @@ from tasks.text.falsification import Falsified, Sources, falsify, most_of_a_valu
 from tasks.text.generator import Generator, asked_plan
 from tasks.text.nli import Judge, Nli
 from tasks.text.parser import load_parser
+from tasks.text.plausibility import CHECK, Naturalness, Plausibility, Scorer, scorer_of
 from tasks.text.records import CLAIMS, FALSIFIED, OWED, PAGES, PASSAGES, VERDICTS
 from tasks.text.slots import Parsed, parse
 from tasks.text.swaps import Values
@@ -52,6 +53,7 @@ class FalsifyClaims(StrictModel):
         description="names, dates and numbers may not change; where false, they may. Mere negation is refused always"
     )
     nli: Nli
+    language_model: Naturalness
 
 
 class Own(StrictModel):
@@ -80,16 +82,18 @@ def run(stage: Stage, params: Params) -> Report:
     memory, downloads = HashMemory(stage.store), sources.downloads_folder(stage.root)
     wordnet = WordNet(wordnet_folder(downloads, lambda source: fetched_for(stage, source, memory)))
     found = Sources.of(wordnet, corpus, list(pages.values()))
-    limits = Limits(**chosen.model_dump(exclude={"seed", "nli"}))
-    entailment = _entailment(stage, params)
+    limits = Limits(**chosen.model_dump(exclude={"seed", "nli", "language_model"}))
+    entailment, plausibility = _entailment(stage, params), _plausibility(stage, chosen.language_model, memory)
     outcomes: dict[str, Falsified | Reject] = {}
     if params.generator.backend != "rules":
         told = {key: [parsed for _, parsed in group] for key, group in sorted(by_passage.items())}
-        outcomes = written(stage, params.generator, passages, pages, told, found, nlp, limits, entailment)
+        models = entailment, plausibility
+        outcomes = written(stage, params.generator, passages, pages, told, found, nlp, limits, *models)
     else:
         progress = Progress(len(by_passage), "passages", stage.info.address)
         rng_of = functools.partial(stage.rng, chosen.seed)
-        for passage_id, outcome in falsify_all(by_passage, passages, pages, found, nlp, rng_of, limits, entailment):
+        models = entailment, plausibility
+        for passage_id, outcome in falsify_all(by_passage, passages, pages, found, nlp, rng_of, limits, *models):
             outcomes[passage_id] = outcome
             progress.done(passage_id)
         progress.close()
@@ -101,6 +105,9 @@ def run(stage: Stage, params: Params) -> Report:
     figures = {"oasis": _figures(accepted, rejects, len(outcomes))}
     if entailment is not None:
         figures["nli"] = {"judged": entailment.judged, "agreement": round(entailment.agreement, 4)}
+    if plausibility is not None:
+        figures["language_model"] = _told_by(plausibility, accepted)
+        stage.timing({"language_model/texts_read": plausibility.read})
     stage.metrics(figures)
     reasons = dict(Counter(reject.reason for reject in rejects.values()))
     return Report("passage", len(outcomes), len(accepted), reasons, "data/curated/falsified/falsified.parquet")
@@ -115,6 +122,22 @@ def _entailment(stage: Stage, params: Params) -> Entailment | None:
         return Entailment(Judge(folder / nli.model), nli.threshold)
     except ValueError as error:
         raise StageError(str(error)) from None
+
+
+def _plausibility(stage: Stage, chosen: Naturalness, memory: HashMemory) -> Plausibility | None:
+    """Return the language model that params.yaml names, or None where it is off. It is read when first needed."""
+    if not chosen.candidates:
+        return None
+
+    def load() -> Scorer:
+        file = fetched_for(stage, chosen.weights, memory)
+        stage.log.info("%s: %s is read, which takes a minute", stage.info.address, chosen.weights.name)
+        try:
+            return scorer_of(file, chosen.threads)
+        except ValueError as error:
+            raise StageError(f"falsify_claims.language_model: {error}") from None
+
+    return Plausibility(stage.store, chosen, load)
 
 
 Told = Mapping[str, Sequence[tuple[str, Parsed]]]  # passage id -> its claims with their ids
@@ -138,6 +161,7 @@ def falsify_all(
     rng_of: Callable[[str], np.random.Generator],
     limits: Limits,
     entailment: Entailment | None = None,
+    plausibility: Plausibility | None = None,
 ) -> Iterator[tuple[str, Falsified | Reject]]:
     """Yield (passage id, outcome) of each passage. `pages`: page id -> text; `rng_of`: passage id -> its generator."""
     taken, most = Counter[Values](), most_of_a_value(len(by_passage))
@@ -150,6 +174,7 @@ def falsify_all(
             taken=taken,
             most=most,
             entailment=entailment,
+            plausibility=plausibility,
         )
         if isinstance(outcome, Falsified):
             taken[outcome.old_lemma, outcome.new_lemma] += 1
@@ -195,10 +220,19 @@ def _write(
     write_table(
         out / "rejected.parquet", rejected_rows(rejects, stage=stage.name, unit="passage", parents=parents), REJECTED
     )
-    parameters = {f"falsify_claims.{name}": value for name, value in chosen.model_dump().items()}
+    parameters = {f"falsify_claims.{name}": value for name, value in _told_parameters(chosen).items()}
     made_from = {path: stage.dep_hash(path) for path in ("data/raw/passages", "data/curated/claims")}
     card = falsified_card(rows, len(outcomes), parameters, made_from, wordnet_licence)
     (out / "README.md").write_text(card)
+
+
+def _told_parameters(chosen: FalsifyClaims) -> dict[str, Any]:
+    """Return the parameters that the card tells: a language model that is off is none."""
+    told, model = chosen.model_dump(exclude={"language_model"}), chosen.language_model
+    if model.candidates:
+        told |= {f"language_model.{name}": value for name, value in model.model_dump(exclude={"weights"}).items()}
+        told["language_model.weights"] = f"{model.weights.origin}; {model.weights.credit}; {model.weights.licence}"
+    return told
 
 
 def _row(passage: Mapping[str, Any], claim_ids: Sequence[str], found: Falsified) -> dict[str, Any]:
@@ -232,6 +266,15 @@ def _figures(accepted: Mapping[str, Falsified], rejects: Mapping[str, Reject], p
             f"relation_{relation}": count
             for relation, count in sorted(Counter(found.relation for found in accepted.values()).items())
         },
+    }
+
+
+def _told_by(plausibility: Plausibility, accepted: Mapping[str, Falsified]) -> dict[str, float]:
+    rises = [verdict.value for found in accepted.values() for verdict in found.verdicts if verdict.name == CHECK]
+    return {
+        "judged": plausibility.judged,
+        "implausible": plausibility.rejected,
+        "rise_nats_mean": round(statistics.mean(rises), 4) if rises else 0.0,
     }
 
 

@@ -10,11 +10,12 @@ from tasks.stage import Stage
 from tasks.tables import Reject
 from tasks.text import generator as llm
 from tasks.text.entailment import Entailment
-from tasks.text.falsification import Falsified, Sources, faults, judged
+from tasks.text.falsification import Falsified, Sources, asked, faults
 from tasks.text.generator import Generator
+from tasks.text.plausibility import Plausibility
 from tasks.text.salience import ranked
 from tasks.text.slots import Parsed, parse
-from tasks.text.validators import Known, Limits, Pair
+from tasks.text.validators import Known, Limits, Pair, validate
 from tasks.text.windows import window_of
 
 SAMPLES = 3  # of a prompt of its own: a pair that a check rejects is asked for again
@@ -32,6 +33,7 @@ def written(
     nlp: Language,
     limits: Limits,
     entailment: Entailment | None,
+    plausibility: Plausibility | None,
 ) -> dict[str, Falsified | Reject]:
     """Return of each passage a pair that passes all checks, or why there is none.
 
@@ -44,7 +46,8 @@ def written(
         requests = [_request(generator, passages[key], claims[key], sample) for key in todo]
         for key, answer in zip(todo, llm.asked(stage, generator, requests) if todo else [], strict=True):
             page = f"{passages[key]['text']}\n{pages[passages[key]['page_id']]}"
-            found[key] = _judged(answer, passages[key], page, claims[key], sources, nlp, limits, entailment, sample)
+            models = entailment, plausibility
+            found[key] = _judged(answer, passages[key], page, claims[key], sources, nlp, limits, *models, sample)
     return found
 
 
@@ -75,6 +78,7 @@ def _judged(
     nlp: Language,
     limits: Limits,
     entailment: Entailment | None,
+    plausibility: Plausibility | None,
     sample: int,
 ) -> Falsified | Reject:
     if answer.value is None:
@@ -96,7 +100,7 @@ def _judged(
         standing=standing,
     )
     pair = Pair(claims[number], new)
-    verdicts = judged(pair, known, limits, passage["text"], entailment)
+    verdicts = asked(pair, validate(pair, known, limits), passage["text"], entailment, plausibility)
     if reasons := faults(verdicts, entailment):
         return Reject(reasons[0], f"the pair of a language model, sample {sample}: {', '.join(reasons)}")
     window = window_of(told[number], altered)

@@ -1,10 +1,12 @@
 """The stage: one claim of a passage is made false, each check stands beside it, and no passage is lost."""
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from spacy.language import Language
 
 from tasks.report import Report
@@ -18,6 +20,7 @@ from tests.conftest import Project
 from tests.stages import run_stage, set_params, stage_of
 from tests.tasks import llm_server
 from tests.tasks.llm_cases import ASKING
+from tests.tasks.text import small_language_model
 from tests.tasks.text.databases import LICENCE, write_database
 from tests.tasks.text.test_falsification import ENTRIES, TEXTS
 from tests.tasks.text.test_nli import model_folder
@@ -45,8 +48,13 @@ LIMITS = {
     "strict": True,
 }
 NONE = {"backend": "none", "model": "", "threshold": 0.5}
+NOWHERE = {"kind": "url", "name": "nowhere", "location": "file:///nowhere", "sha256": "0" * 64}
+NO_MODEL: dict[str, Any] = {
+    **{"candidates": 0, "max_rise_nats": 1.0, "threads": 1},
+    "weights": {**NOWHERE, "licence": "x", "credit": "x", "url": "x"},
+}
 CHOSEN: dict[str, Any] = {
-    "falsify_claims": {"seed": 0, **LIMITS, "nli": NONE},
+    "falsify_claims": {"seed": 0, **LIMITS, "nli": NONE, "language_model": NO_MODEL},
     "generator": {"backend": "rules", "sampling": ASKING | {"model": ""}},
     "own": {"models": "data/own/models"},
 }
@@ -143,7 +151,7 @@ def test_each_passage_has_its_own_generator_its_page_and_the_limits_of_params(
     pages = read_table(filled.root / "data/raw/passages/pages.parquet", PAGES).to_pylist()
     longer = [{**page, "text": f"{page['text']} More of {page['title']}."} for page in pages]
     write_table(filled.root / "data/raw/passages/pages.parquet", longer, PAGES)
-    chosen = CHOSEN | {"falsify_claims": {"seed": 7, **limits, "nli": NONE}}
+    chosen = CHOSEN | {"falsify_claims": {**CHOSEN["falsify_claims"], "seed": 7, **limits}}
     set_params(filled, chosen)
     run_stage(filled, "falsify_claims", run, Params.model_validate(chosen))
     assert set(seen) == set(TOLD)
@@ -191,6 +199,7 @@ def test_the_card_credits_and_loads_what_lies_beside_it(
     assert f"| CC \\| BY | x | x | {len(pairs)} |" in card  # no cell ends early
     assert all(f"> {' '.join(line.split())}" in card for line in LICENCE if line)
     assert "| falsify_claims.steps_apart | 4 |" in card
+    assert "language_model" not in card  # it is off
     stage = stage_of(filled, "falsify_claims")
     assert f"| data/curated/claims | {stage.dep_hash('data/curated/claims')} |" in card
     monkeypatch.chdir(out)
@@ -260,4 +269,70 @@ def test_a_folder_without_a_model_stops_the_stage(filled: Project) -> None:
     nli = {"backend": "folder", "model": "none there", "threshold": 0.5}
     chosen = CHOSEN | {"falsify_claims": {**CHOSEN["falsify_claims"], "nli": nli}}
     with pytest.raises(StageError, match=r"data/own/models/none there: no config\.json in it"):
+        run_stage(filled, "falsify_claims", run, Params.model_validate(chosen))
+
+
+def test_a_language_model_judges_what_is_natural_and_reads_each_claim_once(
+    filled: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("gguf")
+    pytest.importorskip("accelerate")
+    out = filled.root / "data/curated/falsified"
+    network = small_language_model.network()
+    weights = small_language_model.write_gguf(tmp_path / "model", network)
+
+    def run_with(**changed: Any) -> Report:
+        model = {"candidates": 3, "max_rise_nats": 100.0, "threads": 1, "weights": weights, **changed}
+        chosen = CHOSEN | {"falsify_claims": {**CHOSEN["falsify_claims"], "language_model": model}}
+        set_params(filled, chosen)
+        return run_stage(filled, "falsify_claims", run, Params.model_validate(chosen))[0]
+
+    run_with()
+    pairs, verdicts = rows(filled, "falsified", FALSIFIED), rows(filled, "verdicts", VERDICTS)
+    told = {row["passage_id"]: row for row in verdicts if row["check"] == "plausibility"}
+    assert set(told) == {row["passage_id"] for row in pairs} and len(pairs) == 3
+    for row in pairs:
+        old, new = (_nats_per_token(network, row[name]) for name in ("claim", "false_claim"))
+        assert told[row["passage_id"]]["value"] == pytest.approx(new - old, abs=1e-4)
+        assert (told[row["passage_id"]]["passed"], told[row["passage_id"]]["threshold"]) == (True, 100.0)
+    figures = json.loads((filled.root / "data/metrics/falsify_claims.json").read_text())["language_model"]
+    assert (figures["judged"], figures["implausible"]) == (3, 0)
+    card = (out / "README.md").read_text()
+    assert "| falsify_claims.language_model.max_rise_nats | 100.0 |" in card
+    assert "test; CC0-1.0" in card
+    first = {path.name: path.read_bytes() for path in out.iterdir()}
+
+    def unwanted(*args: Any) -> Any:
+        raise AssertionError("all is stored")
+
+    monkeypatch.setattr("tasks.text.falsify_claims.scorer_of", unwanted)
+    run_with()
+    assert {path.name: path.read_bytes() for path in out.iterdir()} == first
+    report = run_with(max_rise_nats=-100.0)  # the stored figures, compared with another limit
+    assert (report.kept, report.rejected["implausible"]) == (0, 3)
+
+
+def _nats_per_token(network: Any, text: str) -> float:
+    ids = torch.tensor([small_language_model.tokens_of(text)])
+    with torch.inference_mode():
+        logs = network(ids).logits[0].log_softmax(-1)
+    return -sum(float(logs[place - 1, token]) for place, token in enumerate(ids[0].tolist()) if place) / (
+        ids.shape[1] - 1
+    )
+
+
+def test_weights_that_cannot_be_read_stop_the_stage(filled: Project, tmp_path: Path) -> None:
+    (tmp_path / "model").write_bytes(b"no model")
+    weights = NO_MODEL["weights"] | {
+        "location": (tmp_path / "model").as_uri(),
+        "sha256": hashlib.sha256(b"no model").hexdigest(),
+    }
+    chosen = CHOSEN | {
+        "falsify_claims": {
+            **CHOSEN["falsify_claims"],
+            "language_model": NO_MODEL | {"candidates": 3, "weights": weights},
+        }
+    }
+    set_params(filled, chosen)
+    with pytest.raises(StageError, match=r"falsify_claims.language_model: .*one GGUF file"):
         run_stage(filled, "falsify_claims", run, Params.model_validate(chosen))
