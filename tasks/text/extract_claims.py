@@ -16,7 +16,7 @@ from typing import Any
 from spacy.language import Language
 
 from tasks.keys import StoredFunction
-from tasks.llm import Request
+from tasks.llm import Ledger, Request
 from tasks.stage import Plan, Report, Stage, StrictModel, stage_main
 from tasks.stored import stored_plan, stored_values
 from tasks.tables import REJECTED, Reject, read_table, rejected_rows, write_table
@@ -97,7 +97,8 @@ def _written(
 ) -> tuple[dict[str, dict[str, Any]], dict[str, Reject]]:
     """Return the claims that a language model has listed, as `claims_of` does, and why passages have none."""
     found, rejects = {}, {}
-    for row, answer in zip(passages, asked(stage, generator, _requests(generator, passages)), strict=True):
+    answers = asked(stage, generator, _requests(generator, passages), Ledger(stage.knobs.llm.limits))
+    for row, answer in zip(passages, answers, strict=True):
         if answer.value is None:
             assert answer.reject is not None
             rejects[row["passage_id"]] = answer.reject

@@ -256,18 +256,18 @@ def false_request(passage_id: str, text: str, claims: Sequence[str], sample: int
     return Request(passage_id, FALSIFY, data, Falsified, check_falsified(claims), sample)
 
 
-def asked(stage: Stage, generator: Generator, requests: Sequence[Request[Any]]) -> list[Answer[Any]]:
-    """Return the answers to `requests`, in their order; what they cost goes to MLflow.
+def asked(stage: Stage, generator: Generator, requests: Sequence[Request[Any]], ledger: Ledger) -> list[Answer[Any]]:
+    """Return the answers to `requests`, in their order. `ledger` holds what the whole run spends; it goes to MLflow.
 
     Raises StageError where no endpoint is set.
     """
-    endpoint, limits = stage.knobs.llm.endpoint, stage.knobs.llm.limits
+    endpoint, before = stage.knobs.llm.endpoint, ledger.calls
     if endpoint is None:
         raise StageError(
             f"params.yaml: generator.backend is '{generator.backend}', but run.llm.endpoint is null: give its base_url "
             f"there, or set generator.backend to rules"
         )
-    ledger, progress = Ledger(limits), Progress(len(requests), "passages", stage.info.address)
+    progress = Progress(len(requests), "passages", stage.info.address)
 
     def done(answer: Answer[Any]) -> None:
         progress.done(answer.request.item_id)
@@ -276,7 +276,7 @@ def asked(stage: Stage, generator: Generator, requests: Sequence[Request[Any]]) 
         return list(ask(requests, generator.settings, endpoint, stage.store, ledger=ledger, progress=done))
     finally:
         progress.close()
-        stage.count_done(ledger.calls)
+        stage.count_done(ledger.calls - before)
         stage.timing(ledger.figures())
 
 

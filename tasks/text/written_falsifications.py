@@ -5,7 +5,7 @@ from typing import Any
 
 from spacy.language import Language
 
-from tasks.llm import Answer, Request
+from tasks.llm import Answer, Ledger, Request
 from tasks.stage import Stage
 from tasks.tables import Reject
 from tasks.text import generator as llm
@@ -40,11 +40,12 @@ def written(
     Where the steps are asked for one by one, what is rejected is asked for again, `SAMPLES` times in all.
     """
     found: dict[str, Falsified | Reject] = {}
+    ledger = Ledger(stage.knobs.llm.limits)
     samples = SAMPLES if generator.backend == "multi_call" else 1
     for sample in range(samples):
         todo = [key for key in claims if not isinstance(found.get(key), Falsified)]
         requests = [_request(generator, passages[key], claims[key], sample) for key in todo]
-        for key, answer in zip(todo, llm.asked(stage, generator, requests) if todo else [], strict=True):
+        for key, answer in zip(todo, llm.asked(stage, generator, requests, ledger) if todo else [], strict=True):
             page = f"{passages[key]['text']}\n{pages[passages[key]['page_id']]}"
             models = entailment, plausibility
             found[key] = _judged(answer, passages[key], page, claims[key], sources, nlp, limits, *models, sample)

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tasks.llm import Request
+from tasks.llm import Ledger, Request
 from tasks.stage import Stage
 from tasks.tables import Reject
 from tasks.text import generator as llm
@@ -34,7 +34,8 @@ def written(
     """Return the texts of each passage, as the rules give them, and why others have none."""
     found, rejects = {}, {}
     factual: dict[str, tuple[str, str | None]] = {}
-    answers = llm.asked(stage, generator, [factual_request(generator, key, job) for key, job in jobs.items()])
+    ledger = Ledger(stage.knobs.llm.limits)
+    answers = llm.asked(stage, generator, [factual_request(generator, key, job) for key, job in jobs.items()], ledger)
     for (key, job), answer in zip(jobs.items(), answers, strict=True):
         if answer.value is None:
             assert answer.reject is not None
@@ -47,7 +48,7 @@ def written(
     if generator.backend == "multi_call":
         asking = {key: job for key, job in jobs.items() if key in factual and job.false_claim is not None}
         requests = [_unfactual_request(key, job, factual[key][0]) for key, job in asking.items()]
-        for key, answer in zip(asking, llm.asked(stage, generator, requests) if requests else [], strict=True):
+        for key, answer in zip(asking, llm.asked(stage, generator, requests, ledger) if requests else [], strict=True):
             if answer.value is None:
                 assert answer.reject is not None
                 rejects[key] = answer.reject

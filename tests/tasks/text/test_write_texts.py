@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from tasks.llm import BudgetError
 from tasks.report import Report
 from tasks.tables import REJECTED, read_table, write_table
 from tasks.text.records import CLAIMS, FALSIFIED, PAGES, PASSAGES, TEXTS
@@ -174,3 +175,19 @@ def test_a_language_models_texts_differ_in_the_false_claim_alone_or_are_refused(
     spans = [lima["factual"][span["start"] : span["end"]] for span in lima["factual_spans"]]
     assert spans == TOLD["The Lima"]
     assert found["Bronze"]["unfactual"] is None
+
+
+def test_a_limit_of_calls_holds_for_both_texts_together(filled: Project) -> None:
+    def told(handler: llm_server.Handler, body: dict[str, Any]) -> None:
+        texts = llm_server.passage_texts(body)
+        said = texts["claims"].replace("\n", " ") if "claims" in texts else texts["factual"]
+        llm_server.answer(json.dumps({"text": said}))(handler, body)
+
+    chosen = {**CHOSEN, "generator": {"backend": "multi_call", "sampling": ASKING | {"repairs": 0}}}
+    with llm_server.running() as server:
+        server.default = told
+        knobs = {"endpoint": {"base_url": server.url}, "limits": {"max_calls": 5}}
+        set_params(filled, chosen, llm=knobs)
+        with pytest.raises(BudgetError):  # four factual texts, then one of three unfactual ones
+            run_stage(filled, "write_texts", run, Params.model_validate(chosen))
+        assert server.calls == 5
