@@ -5,14 +5,15 @@ Behavior Research Methods 2007), counted over given texts and WordNet's glosses.
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
+from itertools import chain
 from typing import Final
 
 import numpy as np
 from scipy import sparse
 
-from tasks.text.wordnet import POS_FILES, Pos, Synset, WordNet
+from tasks.text.wordnet import Pos, WordNet
 
 # cosines of words that may stand for each other: "city" and "town" 0.2, "element" and "segment" 0.04; antonyms of
 # adjectives say so by themselves, the cosine keeps out those of other senses ("basic" and "incidental")
@@ -30,8 +31,7 @@ class Contexts:
         """Count over `texts` and the glosses of `wordnet`. Plurals count as their singulars."""
         self._net = wordnet
         self._ids: dict[str, int] = {}
-        lines = [self._line(text) for text in [*texts, *_glosses(wordnet)]]
-        every = np.fromiter((n for line in lines for n in [*line, *[_END] * REACH]), np.int64)
+        every = self._numbers(chain(texts, wordnet.glosses()))
         flat = every[every != _FUNCTION_WORD]
         size = len(self._ids)
         counts = sparse.csr_matrix((size, size), dtype=np.float64)
@@ -71,9 +71,19 @@ class Contexts:
         first, last = (self._ids.get(self._base(word), -1) for word in (one, other))
         return int(counts[first, last]) if min(first, last) >= 0 else 0
 
-    def _line(self, text: str) -> list[int]:
-        words = re.findall(r"[a-z]+(?:-[a-z]+)*", text.lower())
-        return [self._ids.setdefault(self._base(w), len(self._ids)) if _tells(w) else _FUNCTION_WORD for w in words]
+    def _numbers(self, texts: Iterable[str]) -> np.ndarray:
+        """Return the numbers of the words of all texts, each text with `REACH` times `_END` after it."""
+        numbers: dict[str, int] = {}
+        found: list[int] = []
+        for text in texts:
+            for word in re.findall(r"[a-z]+(?:-[a-z]+)*", text.lower()):
+                number = numbers.get(word)
+                if number is None:
+                    of_base = self._ids.setdefault(self._base(word), len(self._ids)) if _tells(word) else _FUNCTION_WORD
+                    number = numbers[word] = of_base
+                found.append(number)
+            found += [_END] * REACH
+        return np.array(found, np.int64)
 
     def _base(self, word: str) -> str:
         return _singular(self._net, word)
@@ -87,16 +97,6 @@ def _tells(word: str) -> bool:
 def _singular(net: WordNet, word: str) -> str:
     forms = net.base_forms(word, "n") if word.endswith("s") or net.has_exceptions else ()
     return forms[-1] if forms else word
-
-
-def _glosses(net: WordNet) -> Iterator[str]:
-    seen: set[Synset] = set()
-    for pos in POS_FILES:
-        for word in net.words(pos):
-            for synset in net.senses(word, pos):
-                if synset not in seen:
-                    seen.add(synset)
-                    yield synset.gloss
 
 
 def _normalised(counts: sparse.csr_matrix) -> sparse.csr_matrix:

@@ -21,7 +21,7 @@ from tasks.stage import Plan, Report, Stage, StrictModel, stage_main
 from tasks.stored import stored_plan, stored_values
 from tasks.tables import REJECTED, Reject, read_table, rejected_rows, write_table
 from tasks.text.cards import claims_card
-from tasks.text.claims import extract
+from tasks.text.claims import Extraction, extract_all
 from tasks.text.generator import Generator, asked, asked_plan, claim_request, sound_claims
 from tasks.text.parser import load_parser
 from tasks.text.records import CLAIMS, DROPPED, OWED, PASSAGES
@@ -51,7 +51,9 @@ def run(stage: Stage, params: Params) -> Report:
     if params.generator.backend == "rules":
         jobs = {row["passage_id"]: (_input_hash(job), job) for row in passages for job in [_job(row)]}
         names = {row["passage_id"]: row["title"] for row in passages}
-        found, rejects = stored_values(stage, STORED, {}, claims_of, jobs, unit="passage", names=names)
+        found, rejects = stored_values(
+            stage, STORED, {}, claims_of, jobs, unit="passage", names=names, together=claims_of_all
+        )
     else:
         found, rejects = _written(stage, params.generator, passages)
     stage.check_rejects("passage", len(passages), len(rejects))  # that state no plain fact is not a fault of theirs
@@ -124,8 +126,17 @@ def _input_hash(job: Job) -> str:
 
 
 def claims_of(job: Job) -> dict[str, Any]:
-    """Return what the store keeps of a passage. It is parsed alone: in a batch, sums may round otherwise."""
-    found = extract(job.text, job.title, job.sentences, _parser())
+    """Return what the store keeps of a passage."""
+    [value] = claims_of_all([job])
+    return value
+
+
+def claims_of_all(jobs: Sequence[Job]) -> list[dict[str, Any]]:
+    """Return what the store keeps of each passage."""
+    return [_kept(found) for found in extract_all([(job.text, job.title, job.sentences) for job in jobs], _parser())]
+
+
+def _kept(found: Extraction) -> dict[str, Any]:
     return {
         "claims": [
             {

@@ -28,6 +28,7 @@ from tasks.text.falsification import Falsified, Sources, falsify, most_of_a_valu
 from tasks.text.generator import Generator, asked_plan
 from tasks.text.nli import Judge, Nli
 from tasks.text.parser import load_parser
+from tasks.text.parses import parsed_of, parses_of_claims
 from tasks.text.plausibility import CHECK, Naturalness, Plausibility, Scorer, scorer_of
 from tasks.text.records import CLAIMS, FALSIFIED, OWED, PAGES, PASSAGES, VERDICTS
 from tasks.text.slots import Parsed, parse
@@ -76,8 +77,9 @@ def run(stage: Stage, params: Params) -> Report:
     raw, curated = stage.dep("data/raw/passages"), stage.dep("data/curated/claims")
     passages = {row["passage_id"]: row for row in read_table(raw / "passages.parquet", PASSAGES).to_pylist()}
     pages = {row["page_id"]: row["text"] for row in read_table(raw / "pages.parquet", PAGES).to_pylist()}
+    by_passage, unparsed = _parsed(stage, read_table(curated / "claims.parquet", CLAIMS).to_pylist(), passages)
+    stage.check_rejects("passage", len(by_passage) + len(unparsed), len(unparsed))
     nlp = load_parser()
-    by_passage = parsed_claims(read_table(curated / "claims.parquet", CLAIMS).to_pylist(), nlp)
     corpus = [parsed for group in by_passage.values() for _, parsed in group]
     memory, downloads = HashMemory(stage.store), sources.downloads_folder(stage.root)
     wordnet = WordNet(wordnet_folder(downloads, lambda source: fetched_for(stage, source, memory)))
@@ -98,6 +100,7 @@ def run(stage: Stage, params: Params) -> Report:
             progress.done(passage_id)
         progress.close()
         stage.count_done(len(outcomes))
+    outcomes |= unparsed
     claim_ids = {passage_id: [claim for claim, _ in group] for passage_id, group in by_passage.items()}
     _write(stage, chosen, passages, claim_ids, outcomes, wordnet.licence)
     accepted = {key: found for key, found in outcomes.items() if isinstance(found, Falsified)}
@@ -141,6 +144,22 @@ def _plausibility(stage: Stage, chosen: Naturalness, memory: HashMemory) -> Plau
 
 
 Told = Mapping[str, Sequence[tuple[str, Parsed]]]  # passage id -> its claims with their ids
+
+
+def _parsed(
+    stage: Stage, rows: Sequence[Mapping[str, Any]], passages: Mapping[str, Mapping[str, Any]]
+) -> tuple[Told, dict[str, Reject]]:
+    """Return the claims of each passage with their parses, and why others have none."""
+    by_passage: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
+    for row in sorted(rows, key=lambda row: (row["passage_id"], row["number"])):
+        by_passage[row["passage_id"]].append(row)
+    texts = {key: [row["claim"] for row in mine] for key, mine in by_passage.items()}
+    found, unparsed = parses_of_claims(stage, texts, {key: passages[key]["title"] for key in texts})
+    told = {
+        key: [(row["claim_id"], parsed_of(one)) for row, one in zip(by_passage[key], parses, strict=True)]
+        for key, parses in found.items()
+    }
+    return told, unparsed
 
 
 def parsed_claims(rows: Sequence[Mapping[str, Any]], nlp: Language) -> Told:

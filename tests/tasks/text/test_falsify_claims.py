@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -66,8 +67,14 @@ def nlp() -> Language:
     return load_parser()
 
 
+@pytest.fixture(scope="module")
+def stored(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store that has the parses of the claims, once a test has run."""
+    return tmp_path_factory.mktemp("stored") / "store"
+
+
 @pytest.fixture
-def filled(project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, nlp: Language) -> Project:
+def filled(project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, nlp: Language, stored: Path) -> Project:
     project.write("dvc.yaml", DVC_YAML)
     project.write("data/own/models/.gitignore", "*\n")
     monkeypatch.setattr("tasks.text.falsify_claims.load_parser", lambda: nlp)
@@ -101,6 +108,11 @@ def filled(project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, nl
     write_table(project.root / "data/raw/passages/pages.parquet", pages, PAGES)
     write_table(project.root / "data/raw/passages/passages.parquet", passages, PASSAGES)
     write_table(project.root / "data/curated/claims/claims.parquet", claims, CLAIMS)
+    if not stored.exists():
+        falsified(project)
+        shutil.copytree(project.root / "data/store", stored)
+    else:
+        shutil.copytree(stored, project.root / "data/store", dirs_exist_ok=True)
     return project
 
 

@@ -49,7 +49,7 @@ def resources(tmp_path_factory: pytest.TempPathFactory) -> Resources:
     entries = [Entry("lake", "noun.location", "lake:9"), Entry("fever", "noun.animal", "fever:3")]
     wordnet = WordNet(write_database(tmp_path_factory.mktemp("wordnet"), entries))
     texts = [passage.text for passage, _ in real_passages()]
-    return Resources(Remembered(load_parser()), wordnet, Usage(count_pairs(texts)))  # type: ignore[arg-type]
+    return Resources(Remembered(load_parser()), wordnet, Usage(count_pairs(texts)))
 
 
 def real_passages() -> Iterator[tuple[Passage, list[str]]]:
@@ -215,7 +215,7 @@ def test_a_window_put_into_the_old_text_gives_the_new(old_words: list[str], new_
 
 def test_swapped_tokens_are_those_that_the_false_claim_tells_otherwise(resources: Resources) -> None:
     def swapped(claim: str, false: str) -> dict[str, str] | None:
-        doc = resources.nlp(claim)
+        doc = resources.parse(claim)
         found = swapped_tokens(doc, false)
         return None if found is None else {doc[at].text: new for at, new in found.items()}
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tasks.text.wordnet import LEXICOGRAPHER_FILES, Pos, WordNet, WordNetError
+from tasks.text.wordnet import LEXICOGRAPHER_FILES, POS_FILES, Pos, WordNet, WordNetError
 from tests.tasks.text.databases import LICENCE, Entry, write_database
 
 ENTRIES = [
@@ -187,6 +187,13 @@ def test_counts_of_glosses_know_lower_case_and_whose_instances_are_told(net: Wor
     assert net.instance_count("sculptor", "noun.person") == 1
     assert net.instance_count("painter", "noun.person") == 0
     assert net.instance_count("sculptor", "noun.location") == 0
+
+
+def test_the_glosses_are_those_of_all_synsets_each_once_by_word_and_sense(net: WordNet) -> None:
+    by_sense = [synset for pos in POS_FILES for word in net.words(pos) for synset in net.senses(word, pos)]
+    told = list(net.glosses())
+    assert told == [synset.gloss for synset in dict.fromkeys(by_sense)]
+    assert len(told) == len(ENTRIES) < len(by_sense)
 
 
 def test_a_file_that_is_missing_is_named_with_the_remedy(tmp_path: Path) -> None:
