@@ -32,6 +32,7 @@ _MATRICES = {  # Kr and Kb of each matrix that YUV is made with (ITU-T H.273, ta
     Colorspace.SMPTE240M: (0.212, 0.087),
     Colorspace.BT2020: (0.2627, 0.0593),
 }
+_SMPTE170M = 6  # NTSC's; the same as BT.601's, 5, which PyAV gives this name
 _YCGCO = 8
 _UNSPECIFIED = 2
 _RGB = 0  # also said of YUV, by encoders that were given RGB
@@ -228,6 +229,8 @@ class Scaler:
         if color.matrix in (_UNSPECIFIED, _RGB):  # what players take for its size
             usual = Colorspace.BT2020 if wide else Colorspace.ITU709 if frame.height > 576 else Colorspace.ITU601
             matrix = int(usual)
+        elif color.matrix == _SMPTE170M:
+            matrix = int(Colorspace.ITU601)
         elif color.matrix in _MATRICES or color.matrix == _YCGCO:
             matrix = color.matrix
         else:

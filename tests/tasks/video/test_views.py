@@ -54,6 +54,17 @@ def test_colours_are_those_of_the_picture(view: View, matrix: int, color_range: 
     assert np.quantile(np.abs(seen - wanted), 0.99) <= 6
 
 
+@pytest.mark.parametrize("pixels", ["yuv420p", "yuv420p10le"])
+def test_the_matrix_of_ntsc_has_a_number_of_its_own(pixels: str) -> None:
+    """Six in ITU-T H.273, the same matrix as five, under which PyAV has its name."""
+    image = cv2.GaussianBlur(clips.texture(1, 480, 640), (0, 0), 15)
+    frame = frame_as(pixels, image, Colorspace.ITU601, ColorRange.MPEG)
+    wanted = [shown(frame, view) for view in VIEWS]
+    frame.colorspace = 6
+    for view, seen in zip(VIEWS, wanted, strict=True):
+        np.testing.assert_array_equal(shown(frame, view), seen)
+
+
 @pytest.mark.parametrize("pixels", ["rgb24", "gbrp", "pal8", "gray", "ya8", "gray10le"])
 def test_pictures_that_are_not_yuv_are_shown(pixels: str) -> None:
     image = cv2.merge([cv2.GaussianBlur(clips.texture(1, 360, 640), (0, 0), 15)[..., 0]] * 3)
