@@ -7,6 +7,7 @@ a word that is swapped in one of them is found again. Labels are those of spaCy'
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Final
 
 from spacy.tokens import Doc, Token
@@ -74,35 +75,40 @@ class Frame:
         """Say whether the parse divides the claim plainly."""
         return self.verb[1] > 0
 
-    @property
+    @cached_property
     def end(self) -> int:
         """Where the claim ends, without its full stop."""
         last = len(self.doc)
         return last - 1 if last and self.doc[last - 1].text == "." else last
 
-    @property
+    @cached_property
+    def spaces(self) -> tuple[bool, ...]:
+        """Whether a blank follows each token."""
+        return tuple(bool(token.whitespace_) for token in self.doc)
+
+    @cached_property
     def root(self) -> Token:
         """The main verb."""
         return next(t for t in self.doc if t.dep_ == "ROOT")
 
-    @property
+    @cached_property
     def subject_head(self) -> Token:
         """The token that heads the subject."""
         return self.doc[slice(*self.subject)].root
 
-    @property
+    @cached_property
     def key(self) -> str:
         """The subject in lower case without article: equal of claims with the same subject; "" where unsure."""
         if not self.sure or self.doc[self.subject[0]].lower_ in QUANTITIES | {"every", "no", "other"}:
             return ""  # of "some authors" others may be meant each time
         return subject_key(self.doc[slice(*self.subject)].text)
 
-    @property
+    @cached_property
     def is_copula(self) -> bool:
         """Say whether the claim says what the subject is, by a bare form of be."""
         return self.sure and self.root.lemma_ == "be" and self.verb[1] - self.verb[0] == 1 and self.tense != MODAL
 
-    @property
+    @cached_property
     def has_clause(self) -> bool:
         """Say whether a clause stands within what is said of the subject."""
         return any(
@@ -146,7 +152,7 @@ class Wording:
         return found
 
     def _word(self, at: int, text: str) -> Word:
-        spaced = bool(self.frame.doc[at].whitespace_) if at >= 0 else not text.endswith("-")
+        spaced = self.frame.spaces[at] if at >= 0 else not text.endswith("-")
         return Word(text, (self.frame.number,), at, spaced, at >= 0 and text != self.frame.texts[at])
 
     def put(self, *texts: str) -> list[Word]:

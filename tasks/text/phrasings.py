@@ -70,8 +70,8 @@ def _next(frame: Frame, i: int) -> str:
 def _of_adjunct(frame: Frame, token: Token) -> Iterator[Rewording]:
     word, i = token.lower_, token.i
     after = _next(frame, i + 1)
-    alone = sum(t.lower_ in ("in", "during") for t in frame.doc) == 1
-    if token.dep_ == "prep" and token.text in ("in", "during") and after in ("the", "his", "her", "its") and alone:
+    dated = token.dep_ == "prep" and token.text in ("in", "during") and after in ("the", "his", "her", "its")
+    if dated and sum(t.lower_ in ("in", "during") for t in frame.doc) == 1:
         pobj = next((c for c in token.children if c.dep_ == "pobj"), None)
         if pobj is not None and pobj.lower_ in _AGES:
             yield Rewording({i: "during" if word == "in" else "in"})

@@ -8,6 +8,8 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Final, NamedTuple
 
+from spacy.tokens import Token
+
 from tasks.text.frames import MODAL, PAST, Frame
 from tasks.text.inflection import be, past, present
 
@@ -95,8 +97,9 @@ def verb_phrases(frame: Frame) -> Iterator[Mapping[int, str]]:
     """Yield other words for the verb of a claim and those after it, each by its token."""
     if not frame.sure or any(t.dep_ == "neg" for t in frame.doc[slice(*frame.verb)]):
         return
+    group = [t for t in frame.doc[slice(*frame.verb)] if t.pos_ not in ("ADV",) and t.dep_ != "advmod"]
     for rule in RULES:
-        tokens = _matched(frame, rule.old.split())
+        tokens = _matched(frame, group, rule.old.split())
         if tokens and _holds(frame, rule.condition) and _is_ahead(frame, tokens[-1] + 1, rule.ahead):
             for new in rule.new:
                 texts = _put(frame, tokens, rule.old.split(), new.split())
@@ -104,9 +107,9 @@ def verb_phrases(frame: Frame) -> Iterator[Mapping[int, str]]:
                     yield texts
 
 
-def _matched(frame: Frame, old: list[str]) -> list[int]:
+def _matched(frame: Frame, group: list[Token], old: list[str]) -> list[int]:
     """Return the tokens that the words of a rule are, the verbs of the group and what directly follows."""
-    doc, group = frame.doc, [t for t in frame.doc[slice(*frame.verb)] if t.pos_ not in ("ADV",) and t.dep_ != "advmod"]
+    doc = frame.doc
     if old[0] == "be" and group[0].lower_ not in ("is", "are", "was", "were"):
         return []
     if old[0] != "be" and (len(group) != 1 or group[0].lemma_.lower() != old[0] or group[0].dep_ != "ROOT"):
