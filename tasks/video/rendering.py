@@ -17,7 +17,7 @@ from av.video.frame import PictureType
 from av.video.reformatter import ColorPrimaries, ColorRange, ColorTrc, VideoReformatter
 
 from tasks.keys import StoredFunction
-from tasks.video.composition import Canvas, Clip, Composition
+from tasks.video.composition import Box, Canvas, Clip, Composition
 from tasks.video.encoding import ColorTags, add_h264, mux, open_mp4, shape
 from tasks.video.fitting import MATRIX, Counts, Fitter, Reader, blank, interpolation, paste
 
@@ -256,9 +256,11 @@ def sampled_frames(
 
 
 def scaled_rgb(frame: av.VideoFrame, size: tuple[int, int], matrix: str, reformatter: VideoReformatter) -> np.ndarray:
-    """Return a frame of limited range as RGB of a size (width, height), uint8 (H, W, 3)."""
+    """Return a frame of limited range as RGB of a size (width, height), uint8 (H, W, 3): by its samples alone."""
+    plain = blank(frame.width, frame.height, frame.format.name)  # else swscale minds where H.264 says that chroma lies
+    paste(plain, frame, Box(0, 0, frame.width, frame.height))
     scaled = reformatter.reformat(
-        frame,
+        plain,
         *size,
         "rgb24",
         src_colorspace=MATRIX[matrix],

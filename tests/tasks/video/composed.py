@@ -8,6 +8,7 @@ from typing import Any
 
 import av
 import numpy as np
+from av.video.reformatter import Interpolation
 
 from tasks.video.composition import Box, Canvas, Clip
 from tasks.video.rendering import Encoding
@@ -30,13 +31,11 @@ def tagged(matrix: int = 1, color_range: int = 1) -> Any:
 
 
 def noise(seed: int, frames: int, *, width: int = 160, height: int = 96) -> list[av.VideoFrame]:
-    """Return frames of soft noise in motion, yuv420p in limited range, no two alike."""
+    """Return frames of soft noise in motion, yuv420p in limited range, no two alike; all are colours of RGB."""
     found = []
     for image in clips.moving(seed, frames, 3, height=height, width=width):
-        planes = [
-            16 + image[..., 0] * np.float32(219 / 255),
-            *(16 + image[::2, ::2, n] * np.float32(0.87) for n in (1, 2)),
-        ]
+        luma, chroma = 64 + image[..., 0] * np.float32(0.5), 96 + image[::2, ::2, 1:] * np.float32(0.25)
+        planes = [luma, chroma[..., 0], chroma[..., 1]]
         found.append(odd.frame_of([np.rint(plane).astype(np.uint8) for plane in planes], "yuv420p"))
     return found
 
@@ -119,10 +118,31 @@ def outside(planes: Planes, box: Box | Sequence[int]) -> Planes:
     return found
 
 
-def resized(planes: Planes, width: int, height: int, pixels: str = "yuv420p") -> Planes:
-    """Return a frame scaled by swscale, called by hand: by area, with accurate rounding."""
-    flags = "AREA|ACCURATE_RND|FULL_CHR_H_INP|FULL_CHR_H_INT"
-    value = sum(int(av.video.reformatter.Interpolation[name]) for name in flags.split("|"))
-    frame = odd.frame_of(planes, "yuv420p")
+def resized(clip: Clip, width: int, height: int, pixels: str = "yuv420p") -> list[Planes]:
+    """Return a clip's frames scaled by swscale, called by hand: by area, with accurate rounding.
+
+    The clip is one that `clip_of` made: its name says which frames of the file it is.
+    """
+    flags = ("AREA", "ACCURATE_RND", "FULL_CHR_H_INP", "FULL_CHR_H_INT")
+    value = sum(int(Interpolation[name]) for name in flags)
     kept = {"src_colorspace": 1, "dst_colorspace": 1, "src_color_range": 1, "dst_color_range": 1}
-    return planes_of(frame.reformat(width, height, pixels, interpolation=value, **kept))
+    first, last = map(int, clip.clip_id.split("-")[-2:])
+    with av.open(str(clip.file)) as container:
+        frames = list(container.decode(video=0))[first:last]
+        return [planes_of(frame.reformat(width, height, pixels, interpolation=value, **kept)) for frame in frames]
+
+
+def frames_of(clip: Clip) -> list[Planes]:
+    """Return the planes of the frames of a clip that `clip_of` made, by a plain decode of its file."""
+    first, last = map(int, clip.clip_id.split("-")[-2:])
+    return decoded(clip.file, first, last - first)
+
+
+def rgb_of(planes: Planes, *, red: float = 0.2126, blue: float = 0.0722) -> np.ndarray:
+    """Return a frame of limited range as RGB, float (H, W, 3) in 0..255: the formulas of BT.709 or of other weights."""
+    step = len(planes[0]) // len(planes[1])
+    y = (planes[0].astype(float) - 16) / 219
+    cb, cr = ((plane.astype(float) - 128) / 224 for plane in planes[1:])
+    cb, cr = (np.kron(plane, np.ones((step, step))) for plane in (cb, cr))
+    r, b = y + 2 * (1 - red) * cr, y + 2 * (1 - blue) * cb
+    return 255 * np.stack([r, (y - red * r - blue * b) / (1 - red - blue), b], axis=-1)
