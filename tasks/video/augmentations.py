@@ -199,9 +199,10 @@ def _small_box(
 ) -> Box:
     """Draw a box of the needle's shape on the haystack's picture, on even pixels."""
     picture = fitted(haystack.width, haystack.height, canvas.whole, 2)
-    short, long = sorted((needle.width, needle.height))
+    room = min(Fraction(picture.width, needle.width), Fraction(picture.height, needle.height))
+    short = min(needle.width, needle.height)
     side = float(rng.uniform(*share)) * min(picture.width, picture.height)
-    side = min(side, min(picture.width, picture.height) * short / long)  # where the needle is long and narrow
+    side = min(side, float(short * room))  # where the needle is long and narrow
     narrow = max(2, 2 * round(side / 2))  # rounded first: then the long side follows it within a pixel
     sides = [max(2, 2 * round(narrow * length / short / 2)) for length in (needle.width, needle.height)]
     width, height = min(sides[0], picture.width), min(sides[1], picture.height)

@@ -91,11 +91,9 @@ class Clip:
     @classmethod
     def of(cls, row: Mapping[str, Any]) -> "Clip":
         """Return the clip of a row of captions.CLIPS."""
-        return cls(
-            *(row[name] for name in ("clip_id", "source_id", "root", "path", "start_pts", "end_pts")),
-            Fraction(row["time_base_num"], row["time_base_den"]),
-            *(row[name] for name in ("frames", "width_px", "height_px")),
-        )
+        same = ("clip_id", "source_id", "root", "path", "start_pts", "end_pts", "frames")
+        base = Fraction(row["time_base_num"], row["time_base_den"])
+        return cls(**{name: row[name] for name in same}, time_base=base, width=row["width_px"], height=row["height_px"])
 
     @property
     def file(self) -> Path:

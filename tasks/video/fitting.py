@@ -24,15 +24,13 @@ from tasks.video.progressive import progressive
 from tasks.video.views import Color, Scaler, View
 from tasks.video.virtual import OtherFileError, read_take
 
-MATRIX = {"bt709": int(Colorspace.ITU709), "bt601": int(Colorspace.SMPTE170M)}
+MATRIX = {"bt709": int(Colorspace.ITU709), "bt601": int(Colorspace.ITU601)}
 BLACK = (16, 128, 128)  # Y, Cb, Cr in limited range
-_SAME_MATRIX = {"bt709": {Colorspace.ITU709}, "bt601": {Colorspace.ITU601, Colorspace.ITU624, Colorspace.SMPTE170M}}
+_SMPTE_170M = 6  # in H.273 the matrix of BT.601 has two numbers, and swscale and views know the other, 5
 _BY_SWSCALE = {  # matrices that swscale knows
     Colorspace.ITU709,
     Colorspace.FCC,
     Colorspace.ITU601,
-    Colorspace.ITU624,
-    Colorspace.SMPTE170M,
     Colorspace.SMPTE240M,
 }
 _EXACT = Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INP | Interpolation.FULL_CHR_H_INT
@@ -66,7 +64,8 @@ class Reader:
         with open_video(clip.file) as (_, stream):
             codec = stream.codec_context
             self.aspect = stream.sample_aspect_ratio or Fraction(1)
-            self.declared = Color(codec.colorspace, codec.color_trc, codec.color_primaries, codec.color_range)
+            matrix = _one_number(codec.colorspace)
+            self.declared = Color(matrix, codec.color_trc, codec.color_primaries, codec.color_range)
             self._fields_apart = codec.name == "hevc"
             if stream.time_base != clip.time_base:
                 raise self._differs(f"its unit of time is {stream.time_base} s, the clip's {clip.time_base} s")
@@ -83,7 +82,7 @@ class Reader:
         self._counts.decoders += 1
         found = self._found()
         shown: av.VideoFrame | None = None
-        after = next(found)
+        after = next(found, None)
         for tick in ticks:
             due = self.clip.start_pts + math.floor((tick / fps + look_ahead_s(fps)) / self.clip.time_base)
             while after is not None and after[0] <= due:
@@ -102,6 +101,8 @@ class Reader:
                     raise Reject("field_pictures", f"{clip.file}: each picture is a field: FFmpeg joins none")
                 count += 1
                 self._counts.decoded_frames += 1
+                if frame.colorspace == _SMPTE_170M:
+                    frame.colorspace = _one_number(_SMPTE_170M)
                 yield pts, frame
         except OtherFileError as error:
             raise Reject("frames_differ", str(error)) from None
@@ -110,6 +111,10 @@ class Reader:
 
     def _differs(self, what: str) -> Reject:
         return Reject("frames_differ", f"{self.clip.file}, clip {self.clip.clip_id}: {what}: scan and cut it again")
+
+
+def _one_number(matrix: int) -> int:
+    return MATRIX["bt601"] if matrix == _SMPTE_170M else matrix
 
 
 @dataclass(frozen=True)
@@ -181,7 +186,7 @@ class Fitter:
             return way
         if planes.wide or planes.matrix not in _BY_SWSCALE or pixels.name.startswith(("gray", "mono")):
             return dataclasses.replace(way, by_views=True)
-        same = pixels.name == canvas.pixels and planes.limited and planes.matrix in _SAME_MATRIX[canvas.matrix]
+        same = pixels.name == canvas.pixels and planes.limited and planes.matrix == MATRIX[canvas.matrix]
         size = (frame.width, frame.height) == self._box[2:]
         untouched = same and size and place == self._box and not turns and not mirrored
         return dataclasses.replace(way, matrix=planes.matrix, untouched=untouched)
@@ -244,7 +249,7 @@ def blank(width: int, height: int, pixels: str) -> av.VideoFrame:
     """Return a black frame."""
     frame = av.VideoFrame(width, height, pixels)
     for plane, level in zip(frame.planes, BLACK, strict=True):
-        np.frombuffer(plane, np.uint8)[...] = level
+        np.frombuffer(memoryview(plane), np.uint8)[...] = level  # what pads its lines too
     return frame
 
 
