@@ -1,13 +1,9 @@
-"""A clip as pictures for a composition: its frames by a steady clock, each made to fit a box of the canvas.
+"""Frames made to fit a box of a canvas: upright, in square pixels, in the canvas's colours, never stretched.
 
-Times are those shown in the file (pts), so a variable rate needs no special case. A picture is upright, without combs,
-in square pixels and in the canvas's colours; what is transparent lies on black. HDR and wide colours are shown as
-`tones` has them. A file that does not hold what its clip claims is rejected, never filled up.
+What is transparent lies on black. HDR and wide colours are shown as `tones` has them.
 """
 
 import dataclasses
-import math
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
@@ -17,16 +13,13 @@ import numpy as np
 from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoReformatter
 
 from tasks.tables import Reject
-from tasks.video.composition import Box, Canvas, Clip, fitted, look_ahead_s
+from tasks.video.composition import Box, Canvas, fitted
 from tasks.video.encoding import samples
-from tasks.video.probe import open_video
-from tasks.video.progressive import progressive
+from tasks.video.reading import BT601
 from tasks.video.views import Color, Scaler, View
-from tasks.video.virtual import OtherFileError, read_take
 
-MATRIX = {"bt709": int(Colorspace.ITU709), "bt601": int(Colorspace.ITU601)}
+MATRIX = {"bt709": int(Colorspace.ITU709), "bt601": BT601}
 BLACK = (16, 128, 128)  # Y, Cb, Cr in limited range
-_SMPTE_170M = 6  # in H.273 the matrix of BT.601 has two numbers, and swscale and views know the other, 5
 _BY_SWSCALE = {  # matrices that swscale knows
     Colorspace.ITU709,
     Colorspace.FCC,
@@ -36,85 +29,9 @@ _BY_SWSCALE = {  # matrices that swscale knows
 _EXACT = Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INP | Interpolation.FULL_CHR_H_INT
 
 
-@dataclass
-class Counts:
-    """What making a composition took."""
-
-    decoders: int = 0  # opened, each for a run through a clip
-    decoded_frames: int = 0
-    fitted_frames: int = 0
-    composed_frames: int = 0
-    encodes: int = 0
-
-
 def interpolation(source_width: float, width: int) -> int:
     """Return how swscale scales a picture: by area to a smaller one, else bicubic; rounded, with whole chroma."""
     return int((Interpolation.BICUBIC if width > source_width else Interpolation.AREA) | _EXACT)
-
-
-class Reader:
-    """Reads a clip. Raises Reject as `open_video` does.
-
-    And `frames_differ` where the file's time base is not the clip's, `alpha_not_decoded` for VP9 or VP8 with alpha.
-    """
-
-    def __init__(self, clip: Clip, counts: Counts):
-        self.clip = clip
-        self._counts = counts
-        with open_video(clip.file) as (_, stream):
-            codec = stream.codec_context
-            self.aspect = stream.sample_aspect_ratio or Fraction(1)
-            matrix = _one_number(codec.colorspace)
-            self.declared = Color(matrix, codec.color_trc, codec.color_primaries, codec.color_range)
-            self._fields_apart = codec.name == "hevc"
-            if stream.time_base != clip.time_base:
-                raise self._differs(f"its unit of time is {stream.time_base} s, the clip's {clip.time_base} s")
-            if stream.metadata.get("alpha_mode", "0") != "0":
-                detail = f"{clip.file}: FFmpeg's {codec.name} decoder leaves its alpha out: convert it to ProRes 4444"
-                raise Reject("alpha_not_decoded", detail)
-
-    def frames(self, ticks: Iterable[int], fps: Fraction) -> Iterator[av.VideoFrame]:
-        """Yield the frame shown at each of `ticks`, which never fall: tick k is k / fps after the clip's beginning.
-
-        The same object is yielded as long as a frame is shown. Raises Reject: `frames_differ` where the file shows no
-        frame at the clip's beginning, or more or fewer than the clip claims; `corrupt_frames`, `field_pictures`.
-        """
-        self._counts.decoders += 1
-        found = self._found()
-        shown: av.VideoFrame | None = None
-        after = next(found, None)
-        for tick in ticks:
-            due = self.clip.start_pts + math.floor((tick / fps + look_ahead_s(fps)) / self.clip.time_base)
-            while after is not None and after[0] <= due:
-                shown = after[1]
-                after = next(found, None)
-            assert shown is not None, "a clip's first frame is at its beginning"
-            yield shown
-
-    def _found(self) -> Iterator[tuple[int, av.VideoFrame]]:
-        clip, count = self.clip, 0
-        try:
-            for pts, frame in progressive(read_take(clip.file, clip.start_pts, clip.end_pts), clip.time_base):
-                if frame.is_corrupt:
-                    raise Reject("corrupt_frames", f"{clip.file}: the decoder concealed damage at pts {pts}")
-                if count == 0 and self._fields_apart and frame.interlaced_frame:
-                    raise Reject("field_pictures", f"{clip.file}: each picture is a field: FFmpeg joins none")
-                count += 1
-                self._counts.decoded_frames += 1
-                if frame.colorspace == _SMPTE_170M:
-                    frame.colorspace = _one_number(_SMPTE_170M)
-                yield pts, frame
-        except OtherFileError as error:
-            raise Reject("frames_differ", str(error)) from None
-        if count != clip.frames:
-            raise self._differs(f"{count} frames can be decoded, the clip claims {clip.frames}")
-
-    def _differs(self, what: str) -> Reject:
-        return Reject("frames_differ", f"{self.clip.file}, clip {self.clip.clip_id}: {what}: scan and cut it again")
-
-
-def _one_number(matrix: int) -> int:
-    return MATRIX["bt601"] if matrix == _SMPTE_170M else matrix
 
 
 @dataclass(frozen=True)

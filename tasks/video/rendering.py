@@ -19,7 +19,8 @@ from av.video.reformatter import ColorPrimaries, ColorRange, ColorTrc, VideoRefo
 from tasks.keys import StoredFunction
 from tasks.video.composition import Box, Canvas, Clip, Composition
 from tasks.video.encoding import ColorTags, add_h264, mux, open_mp4, shape
-from tasks.video.fitting import MATRIX, Counts, Fitter, Reader, blank, interpolation, paste
+from tasks.video.fitting import MATRIX, Fitter, blank, interpolation, paste
+from tasks.video.reading import Counts, Reader
 
 RENDER = StoredFunction("video.render", "1", __name__, libraries=("av", "numpy"))
 
@@ -91,17 +92,21 @@ class _Lane:
 
     def _made(self) -> Generator[av.VideoFrame]:
         reader = Reader(self.clip, self._counts)
-        fitter = Fitter(*self.size, self._canvas, reader.aspect, reader.declared)
-        if self.held:
-            ticks = sorted(set(self.ticks))
-            pictures = dict(zip(ticks, self._run(reader, fitter, ticks), strict=True))
-            yield from (pictures[tick] for tick in self.ticks)
-            return
-        begun = 0
-        for end in range(1, len(self.ticks) + 1):
-            if end == len(self.ticks) or self.ticks[end] < self.ticks[end - 1]:
-                yield from self._run(reader, fitter, self.ticks[begun:end])
-                begun = end
+        try:
+            fitter = Fitter(*self.size, self._canvas, reader.aspect, reader.declared)
+            if self.held:
+                ticks = sorted(set(self.ticks))
+                pictures = dict(zip(ticks, self._run(reader, fitter, ticks), strict=True))
+                reader.close()
+                yield from (pictures[tick] for tick in self.ticks)
+                return
+            begun = 0
+            for end in range(1, len(self.ticks) + 1):
+                if end == len(self.ticks) or self.ticks[end] < self.ticks[end - 1]:
+                    yield from self._run(reader, fitter, self.ticks[begun:end])
+                    begun = end
+        finally:
+            reader.close()
 
     def _run(self, reader: Reader, fitter: Fitter, ticks: Sequence[int]) -> Iterator[av.VideoFrame]:
         before: av.VideoFrame | None = None
