@@ -108,6 +108,8 @@ def make_clips(film: Path, folder: Path, figure: Figure) -> None:
         cut("haystack", 30, figure.haystack_s, Canvas(*figure.size, Fraction(figure.fps)))
         cut("needle", 120, 3, small)
     (folder / "clips.json").write_text(json.dumps(clips))
+    if figure.build == "grid" and not figure.sampled:  # for the peer to encode
+        render_file(built(folder, figure), folder / "grid.mp4", Encoding("h264", crf=12, preset="ultrafast"))
 
 
 def _times(film: Path) -> list[int]:
@@ -176,7 +178,7 @@ def plain(folder: Path, figure: Figure) -> int:
         for clip in clips:
             for _ in _decoded(clip):
                 pass
-        frames = _decoded(folder / "grid.mkv")
+        frames = _decoded(folder / "grid.mp4")
     elif composition.frames == composition.pieces[0].frames:  # the haystack is as long as the video
         frames = _decoded(clips[0])
     else:
@@ -229,12 +231,12 @@ def measure_here(name: str, who: str, folder: Path) -> Try:
     return Try(frames, cpu_s, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
 
 
-def measure(name: str, who: str, folder: Path) -> Try:
-    """Run one contender in a process of its own."""
+def run(name: str, who: str, folder: Path, film: Path) -> str:
+    """Make the clips of a figure, or run one contender, in a process of its own. Returns what it printed."""
     env = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
     command = [sys.executable, "-m", "bench.vista", "--only", name, "--who", who, "--folder", str(folder)]
-    done = subprocess.run(command, env=env, stdout=subprocess.PIPE, text=True, check=True)
-    return Try(**json.loads(done.stdout.splitlines()[-1]))
+    done = subprocess.run([*command, "--input", str(film)], env=env, stdout=subprocess.PIPE, text=True, check=True)
+    return done.stdout
 
 
 def row_of(name: str, film: Path, tries: int) -> dict[str, Any]:
@@ -242,13 +244,9 @@ def row_of(name: str, film: Path, tries: int) -> dict[str, Any]:
     figure = FIGURES[name]
     with tempfile.TemporaryDirectory(prefix="bench-vista-") as folder_name:
         folder = Path(folder_name)
-        make_clips(film, folder, figure)
-        if figure.build == "grid" and not figure.sampled:
-            from tasks.video.rendering import Encoding, render_file
-
-            render_file(built(folder, figure), folder / "grid.mkv", Encoding("h264", crf=12, preset="ultrafast"))
+        run(name, "make", folder, film)  # not here: a process takes its parent's peak memory for its own
         turns = ["plain", *["ours", "plain"] * tries]
-        done = [measure(name, who, folder) for who in turns]
+        done = [Try(**json.loads(run(name, who, folder, film).splitlines()[-1])) for who in turns]
     mine, theirs = done[1::2], done[::2]
     assert all(one.frames == done[0].frames for one in done), "both make as many frames"
     ratios = [(done[at - 1].cpu_s + done[at + 1].cpu_s) / 2 / done[at].cpu_s for at in range(1, len(done), 2)]
@@ -276,8 +274,11 @@ def main() -> None:
     for name in ("--only", "--who", "--folder"):
         parser.add_argument(name, help=argparse.SUPPRESS)
     told = parser.parse_args()
-    if told.only:
+    if told.only and told.who == "make":
+        make_clips(told.input, Path(told.folder), FIGURES[told.only])
+    elif told.only:
         print(json.dumps(asdict(measure_here(told.only, told.who, Path(told.folder)))))
+    if told.only:
         return
     if not told.input.exists():
         raise SystemExit(f"{told.input} is missing: make it with 'dvc repro fetch_video', or name a file by --input")
