@@ -3,6 +3,7 @@
 What is transparent lies on black. HDR and wide colours are shown as `tones` has them.
 """
 
+import contextlib
 import dataclasses
 from dataclasses import dataclass
 from fractions import Fraction
@@ -13,9 +14,9 @@ import numpy as np
 from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoReformatter
 
 from tasks.tables import Reject
-from tasks.video.composition import Box, Canvas, fitted
+from tasks.video.composition import Box, Canvas, Clip, fitted
 from tasks.video.encoding import samples
-from tasks.video.reading import BT601
+from tasks.video.reading import BT601, Counts, Reader
 from tasks.video.views import Color, Scaler, View
 
 MATRIX = {"bt709": int(Colorspace.ITU709), "bt601": BT601}
@@ -46,6 +47,17 @@ class _Way:
     by_views: bool = False  # greys, wide colours and matrices that swscale has not
     matrix: int | None = None  # None: RGB
     limited: bool = False
+
+
+def natural_matrix(clip: Clip) -> str:
+    """Return the matrix of the canvas on which a clip's colours stay as they are: "bt709" where neither is its own.
+
+    Raises Reject as `Reader` and views.Scaler do.
+    """
+    with contextlib.closing(Reader(clip, Counts())) as reader:
+        first = next(reader.frames([0], Fraction(1)))
+        own = Scaler(reader.aspect, reader.declared).planes(first).matrix
+    return "bt601" if own == BT601 else "bt709"
 
 
 class Fitter:

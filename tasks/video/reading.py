@@ -163,6 +163,10 @@ def _few(container: Any, clip: Clip, dues: Sequence[int], counts: Counts) -> Ite
     ready: dict[int, av.VideoFrame] = {}
     shown: av.VideoFrame | None = None
     seen, ended, flushed, whole_from = 0, False, False, start_pts
+
+    def counted(packet: Any) -> bool:
+        return bool(start_pts <= packet.pts < end_pts and not packet.is_discard)
+
     for due in dues:
         while not ended and (not waiting or waiting[-1].dts is None or waiting[-1].dts <= due):
             packet = next(packets, None)
@@ -172,7 +176,7 @@ def _few(container: Any, clip: Clip, dues: Sequence[int], counts: Counts) -> Ite
                     raise _MustDecodeAllError(f"{seen} packets for {clip.frames} frames")
                 break
             waiting.append(packet)
-            if start_pts <= packet.pts < end_pts and not packet.is_discard:
+            if counted(packet):
                 seen += 1
                 inside.add(packet.pts)
         wanted = max((pts for pts in inside if pts <= due), default=None)
@@ -193,9 +197,9 @@ def _few(container: Any, clip: Clip, dues: Sequence[int], counts: Counts) -> Ite
             if packet is None and flushed:
                 raise _MustDecodeAllError(f"no frame comes out for pts {wanted}")
             flushed = packet is None
-            if packet is not None and start_pts <= packet.pts < end_pts and packet.pts not in inside:
+            if packet is not None and counted(packet):
+                seen += packet.pts not in inside
                 inside.add(packet.pts)
-                seen += 1
             if codec.name in _SKIPPING:
                 codec.skip_frame = "NONREF" if packet is not None and packet.pts < wanted else "DEFAULT"
             for frame in _decoded(stream, packet):
@@ -222,8 +226,8 @@ def _packets(container: Any, stream: Any, start_pts: int) -> Iterator[Any]:
                 continue
             yield first
             for packet in found:
-                if packet.pts is None:
-                    raise _MustDecodeAllError("a packet without a time")
+                if packet.pts is None or (packet.dts is not None and packet.dts > packet.pts):
+                    raise _MustDecodeAllError("a packet without a time, or decoded after it is shown")
                 yield packet
             return
         except av.error.FFmpegError as error:

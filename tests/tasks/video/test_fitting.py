@@ -15,6 +15,7 @@ import pytest
 
 from tasks.tables import Reject
 from tasks.video.composition import Box, Canvas, Clip, Composition, Piece
+from tasks.video.fitting import natural_matrix
 from tasks.video.rendering import Encoding, composed_frames, render_file
 from tests.tasks.video import clips, odd
 from tests.tasks.video.composed import Planes, clip_of, cut, frames_of, noise, planes_of, rgb_of, same, tagged, write
@@ -190,6 +191,18 @@ def test_a_clip_in_the_canvas_own_format_is_the_very_samples(tmp_path: Path) -> 
     clip = clip_of(write(tmp_path / "old.mp4", 1, 10, width=320, height=180, matrix=6))
     assert all(same(a, b) for a, b in zip(shown(clip, old), frames_of(clip), strict=True))
     assert not same(shown(clip)[0], frames_of(clip)[0])
+
+
+@pytest.mark.parametrize(
+    ("matrix", "height", "natural"), [(1, 96, "bt709"), (6, 96, "bt601"), (2, 96, "bt601"), (2, 720, "bt709")]
+)
+def test_the_matrix_that_leaves_a_clip_as_it_is_is_known(
+    tmp_path: Path, matrix: int, height: int, natural: str
+) -> None:
+    clip = clip_of(write(tmp_path / "clip.mp4", 1, 4, width=160, height=height, matrix=matrix))
+    assert natural_matrix(clip) == natural
+    canvas = Canvas(160, height, Fraction(12), matrix=natural)
+    assert all(same(a, b) for a, b in zip(shown(clip, canvas), frames_of(clip), strict=True))
 
 
 # --- colour ---

@@ -6,21 +6,22 @@ from pathlib import Path
 import pytest
 
 from tasks.tables import Reject
-from tasks.video.composition import Clip
+from tasks.video.composition import Canvas, Clip, Composition, Piece
 from tasks.video.reading import Counts, Reader
+from tasks.video.rendering import Encoding, render_file
 from tests.tasks.video import clips, odd
-from tests.tasks.video.composed import clip_of, frames_of, planes_of, same, write
+from tests.tasks.video.composed import Planes, clip_of, frames_of, planes_of, same, write
 from tests.tasks.video.test_cutting import SOURCES, images, write_fields
 
 FPS = Fraction(24)
 
 
-def read(clip: Clip, ticks: list[int], counts: Counts) -> list[list[object]]:
+def read(clip: Clip, ticks: list[int], counts: Counts) -> list[Planes]:
     """Return the planes shown at ticks of 24 a second; a frame that is shown longer is the same object."""
     reader = Reader(clip, counts)
     found = [planes_of(frame) for frame in reader.frames(ticks, FPS)]
     reader.close()
-    return found  # type: ignore[return-value]
+    return found
 
 
 @pytest.mark.parametrize("name", SOURCES)
@@ -36,6 +37,26 @@ def test_few_frames_are_those_of_a_full_decode(name: str, tmp_path: Path) -> Non
             assert len(found) == len(ticks)
             assert counts.decoders == 1, "no full decode was needed"
             assert all(same(one, every[tick]) for one, tick in zip(found, ticks, strict=True)), (first, ticks)
+
+
+def test_few_frames_of_what_was_rendered_here(tmp_path: Path) -> None:
+    clip = clip_of(write(tmp_path / "clip.mkv", 1, 96, fps=24, codec="ffv1", options={"level": "3"}))
+    canvas = Canvas(160, 96, FPS)
+    plan = Composition(canvas, 96, (Piece(clip, canvas.whole, 0, 96),))
+    render_file(plan, tmp_path / "again.mp4", Encoding(preset="medium"))
+    again, counts = clip_of(tmp_path / "again.mp4"), Counts()
+    every = frames_of(again)
+    assert all(same(one, every[n]) for one, n in zip(read(again, [4, 50, 95], counts), (4, 50, 95), strict=True))
+    assert counts.decoders == 1
+
+
+def test_a_gradual_refresh_is_no_place_to_begin(tmp_path: Path) -> None:
+    refresh = {"x264-params": "keyint=24:min-keyint=24:scenecut=0:intra-refresh=1:bframes=0"}
+    clip = clip_of(clips.write_clip(tmp_path / "refresh.ts", images(), options=refresh))
+    every = frames_of(clip)
+    for ticks in ([0, 30, 60, 95], [26], [50, 73]):
+        found = read(clip, ticks, Counts())
+        assert all(same(one, every[tick]) for one, tick in zip(found, ticks, strict=True))
 
 
 def test_groups_of_pictures_without_a_wanted_frame_are_not_decoded(tmp_path: Path) -> None:
@@ -54,7 +75,7 @@ def test_frames_to_which_no_other_refers_are_left_out(tmp_path: Path) -> None:
     path = write(tmp_path / "clip.mp4", 1, 120, fps=24, options=options)
     clip, counts = clip_of(path), Counts()
     (found,) = read(clip, [100], counts)
-    assert same(found, frames_of(clip)[100])  # type: ignore[arg-type]
+    assert same(found, frames_of(clip)[100])
     assert counts.decoded_frames < 50  # of three, two are left out on the way
 
 
@@ -70,7 +91,7 @@ def test_few_frames_of_two_fields_are_those_without_combs_of_a_full_pass(tmp_pat
     clip = clip_of(write_fields(tmp_path / "fields.mkv", odd.woven(clips.moving(7, 96, 6)), coding))
     every = read(clip, list(range(48)), Counts())
     few = read(clip, [0, 30, 47], Counts())
-    assert all(same(one, every[tick]) for one, tick in zip(few, (0, 30, 47), strict=True))  # type: ignore[arg-type]
+    assert all(same(one, every[tick]) for one, tick in zip(few, (0, 30, 47), strict=True))
 
 
 def test_few_frames_of_a_torn_file_are_its_own_or_none(tmp_path: Path) -> None:
@@ -78,7 +99,7 @@ def test_few_frames_of_a_torn_file_are_its_own_or_none(tmp_path: Path) -> None:
     clips.cut_short(whole.file, tmp_path / "torn.mkv", 0.5)
     torn = Clip(**{**vars(whole), "path": "torn.mkv"})
     (found,) = read(torn, [20], Counts())
-    assert same(found, frames_of(whole)[20])  # type: ignore[arg-type]
+    assert same(found, frames_of(whole)[20])
     for ticks in ([90], [0, 95], [0, 20, 70]):
         with pytest.raises(Reject) as caught:
             read(torn, ticks, Counts())
@@ -91,4 +112,4 @@ def test_few_frames_of_uneven_times_are_those_on_screen(tmp_path: Path) -> None:
     every = frames_of(clip_of(path))
     clip = Clip("c", "s", str(tmp_path), path.name, 0, 2100, Fraction(1, 1000), 19, 320, 180)
     found = read(clip, [0, 24, 47], Counts())
-    assert all(same(one, every[n]) for one, n in zip(found, (0, 10, 17), strict=True))  # type: ignore[arg-type]
+    assert all(same(one, every[n]) for one, n in zip(found, (0, 10, 17), strict=True))
