@@ -174,6 +174,24 @@ def test_bars_are_exactly_black_and_lie_on_even_pixels(tmp_path: Path) -> None:
     assert y[:, 40:280].min() > 30
 
 
+def test_a_size_that_changes_on_the_way_changes_nothing_that_is_seen(tmp_path: Path) -> None:
+    parts = [
+        odd.write(
+            tmp_path / f"{width}.m2v",
+            [disc(width, width * 9 // 16)] * 6,
+            "mpeg2video",
+            "yuv420p",
+            options={"qscale": "1"},
+        )
+        for width in (320, 640)
+    ]
+    clip = clip_of(odd.joined(parts, tmp_path / "clip.ts"))
+    found = shown(clip, Canvas(320, 180, Fraction(25)))
+    assert len(found) == 12
+    for planes in found:
+        assert np.abs(planes[0] - luma(disc(320, 180))).mean() < 3
+
+
 def test_mirrored_pictures_are_shown_as_they_are_meant(tmp_path: Path) -> None:
     image = disc(320, 180)
     path = clips.write_clip(tmp_path / "clip.mp4", [image] * 4, fps=12, rotation_deg=180, options={"crf": "4"})
