@@ -4,9 +4,11 @@ A clip that fills the canvas and is in its format goes through untouched. Memory
 the canvas, and small pieces up to a limit, whatever the length.
 """
 
+import contextlib
 import hashlib
 import itertools
-from collections.abc import Generator, Iterator, Sequence
+from collections import OrderedDict
+from collections.abc import Generator, Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -58,15 +60,44 @@ class Rendered:
     counts: Counts
 
 
+class Shelf:
+    """Small pieces made for one composition and kept for the next, up to so many bytes; the longest unused go first.
+
+    A loader that draws many compositions from few clips (grids above all) decodes each clip once. Holds for one
+    process, as long as the files do not change.
+    """
+
+    def __init__(self, max_bytes: int):
+        self.bytes = 0
+        self._max_bytes = max_bytes
+        self._kept: OrderedDict[Hashable, tuple[int, dict[int, av.VideoFrame]]] = OrderedDict()
+
+    def get(self, key: Hashable) -> dict[int, av.VideoFrame] | None:
+        """Return pictures by tick, None where there are none."""
+        if key not in self._kept:
+            return None
+        self._kept.move_to_end(key)
+        return self._kept[key][1]
+
+    def put(self, key: Hashable, size: int, pictures: dict[int, av.VideoFrame]) -> None:
+        """Keep pictures of `size` bytes."""
+        before, _ = self._kept.pop(key, (0, {}))
+        self._kept[key] = size, pictures
+        self.bytes += size - before
+        while self.bytes > self._max_bytes:
+            _, (gone, _) = self._kept.popitem(last=False)
+            self.bytes -= gone
+
+
 class _Lane:
     """One run through a clip, or several where it falls back, for pieces in a box of one size that follow each other.
 
     `ticks` are those of the clip that will be taken, in order. With `held` all of them are made at the first.
     """
 
-    def __init__(self, clip: Clip, size: tuple[int, int], canvas: Canvas, counts: Counts):
+    def __init__(self, clip: Clip, size: tuple[int, int], canvas: Canvas, counts: Counts, shelf: Shelf | None):
         self.clip, self.size = clip, size
-        self._canvas, self._counts = canvas, counts
+        self._canvas, self._counts, self._shelf = canvas, counts, shelf
         self.ticks: list[int] = []
         self.until = -1  # the last frame of the canvas on which it is seen
         self.held = False
@@ -91,22 +122,20 @@ class _Lane:
         self._pictures.close()
 
     def _made(self) -> Generator[av.VideoFrame]:
-        reader = Reader(self.clip, self._counts)
-        try:
-            fitter = Fitter(*self.size, self._canvas, reader.aspect, reader.declared)
-            if self.held:
-                ticks = sorted(set(self.ticks))
+        ticks = tuple(sorted(set(self.ticks)))
+        key = self.clip, self.size, self._canvas, ticks
+        pictures = self._shelf.get(key) if self._shelf and self.held else None
+        if pictures is None:
+            with contextlib.closing(Reader(self.clip, self._counts)) as reader:
+                fitter = Fitter(*self.size, self._canvas, reader.aspect, reader.declared)
+                if not self.held:
+                    for run in _rising(self.ticks):
+                        yield from self._run(reader, fitter, run)
+                    return
                 pictures = dict(zip(ticks, self._run(reader, fitter, ticks), strict=True))
-                reader.close()
-                yield from (pictures[tick] for tick in self.ticks)
-                return
-            begun = 0
-            for end in range(1, len(self.ticks) + 1):
-                if end == len(self.ticks) or self.ticks[end] < self.ticks[end - 1]:
-                    yield from self._run(reader, fitter, self.ticks[begun:end])
-                    begun = end
-        finally:
-            reader.close()
+            if self._shelf:
+                self._shelf.put(key, self.bytes, pictures)
+        yield from (pictures[tick] for tick in self.ticks)
 
     def _run(self, reader: Reader, fitter: Fitter, ticks: Sequence[int]) -> Iterator[av.VideoFrame]:
         before: av.VideoFrame | None = None
@@ -117,7 +146,18 @@ class _Lane:
             yield picture
 
 
-def _lanes(composition: Composition, seen: Sequence[tuple[int, list[int]]], counts: Counts) -> list[_Lane]:
+def _rising(ticks: Sequence[int]) -> Iterator[Sequence[int]]:
+    """Yield runs of ticks that do not fall: a clip that begins anew is read anew."""
+    begun = 0
+    for end in range(1, len(ticks) + 1):
+        if end == len(ticks) or ticks[end] < ticks[end - 1]:
+            yield ticks[begun:end]
+            begun = end
+
+
+def _lanes(
+    composition: Composition, seen: Sequence[tuple[int, list[int]]], counts: Counts, shelf: Shelf | None
+) -> list[_Lane]:
     """Return the lane of each piece; `seen` are frames of the canvas with the pieces seen on them."""
     canvas, pieces = composition.canvas, composition.pieces
     when: list[list[int]] = [[] for _ in pieces]
@@ -141,7 +181,7 @@ def _lanes(composition: Composition, seen: Sequence[tuple[int, list[int]]], coun
             None,
         )
         if lane is None:
-            lane = _Lane(piece.clip, size, canvas, counts)
+            lane = _Lane(piece.clip, size, canvas, counts, shelf)
             lanes.append(lane)
         lane.ticks += ticks
         lane.until = frames[-1]
@@ -150,12 +190,15 @@ def _lanes(composition: Composition, seen: Sequence[tuple[int, list[int]]], coun
     for lane in lanes:
         lane.held = lane.size != (canvas.width, canvas.height) and lane.bytes <= free
         free -= lane.bytes if lane.held else 0
-    nothing = _Lane(pieces[0].clip, (0, 0), canvas, counts)  # of pieces that are never seen
+    nothing = _Lane(pieces[0].clip, (0, 0), canvas, counts, shelf)  # of pieces that are never seen
     return [of_piece.get(number, nothing) for number in range(len(pieces))]
 
 
 def composed_frames(
-    composition: Composition, frames: Sequence[int] | None = None, counts: Counts | None = None
+    composition: Composition,
+    frames: Sequence[int] | None = None,
+    counts: Counts | None = None,
+    shelf: Shelf | None = None,
 ) -> Iterator[av.VideoFrame]:
     """Yield the frames of the canvas, or those of the rising numbers `frames`, in the canvas's pixel format.
 
@@ -167,7 +210,7 @@ def composed_frames(
     if any(after <= before for before, after in itertools.pairwise([-1, *numbers, composition.frames])):
         raise ValueError(f"frames must rise from 0 to {composition.frames - 1}: {list(numbers)[:20]}")
     seen = [(number, composition.visible(number)) for number in numbers]
-    lanes = _lanes(composition, seen, counts)
+    lanes = _lanes(composition, seen, counts, shelf)
     ground: av.VideoFrame | None = None
     laid: list[int] = []
     try:
@@ -242,7 +285,11 @@ def _tags(canvas: Canvas) -> ColorTags:
 
 
 def sampled_frames(
-    composition: Composition, frames: Sequence[int], size: tuple[int, int], counts: Counts | None = None
+    composition: Composition,
+    frames: Sequence[int],
+    size: tuple[int, int],
+    counts: Counts | None = None,
+    shelf: Shelf | None = None,
 ) -> np.ndarray:
     """Return some frames of a composition at `size` (width, height) without encoding it: uint8 (N, H, W, 3), RGB.
 
@@ -254,7 +301,7 @@ def sampled_frames(
     pictures = np.stack(
         [
             scaled_rgb(frame, size, composition.canvas.matrix, reformatter)
-            for frame in composed_frames(composition, order, counts)
+            for frame in composed_frames(composition, order, counts, shelf)
         ]
     )
     return pictures[np.searchsorted(order, frames)]

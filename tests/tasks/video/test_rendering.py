@@ -23,7 +23,8 @@ from tasks.video.augmentations import (
     two_needles,
 )
 from tasks.video.composition import Box, Built, Canvas, Clip, Composition, Piece, to_dict
-from tasks.video.rendering import Encoding, composed_frames, render_file, sampled_frames, scaled_rgb
+from tasks.video.reading import Counts
+from tasks.video.rendering import Encoding, Shelf, composed_frames, render_file, sampled_frames, scaled_rgb
 from tests.tasks.video.composed import (
     LOSSLESS,
     SMALL,
@@ -281,7 +282,8 @@ RENDER = """
 import json, sys
 from pathlib import Path
 from tasks.video.composition import from_dict
-from tasks.video.rendering import Encoding, render_file
+from tasks.video.reading import Counts
+from tasks.video.rendering import Encoding, Shelf, render_file
 render_file(from_dict(json.loads(sys.argv[1])), Path(sys.argv[2]), Encoding(sys.argv[3]))
 """
 
@@ -319,6 +321,29 @@ def test_sampled_frames_are_those_of_the_lossless_file(
         assert np.abs(image - small).mean() < 1.0
         exact = scaled_rgb(every[number], (64, 40), "bt709", av.video.reformatter.VideoReformatter())
         assert np.array_equal(image, exact)
+
+
+def test_a_loader_that_keeps_small_pieces_decodes_each_clip_once(cells: list[Clip]) -> None:
+    canvas, shelf = Canvas(320, 184, Fraction(12)), Shelf(10**7)
+    grids = [grid([cells[n] for n in random(seed).permutation(64)], canvas, random(seed)) for seed in range(3)]
+    decoded_frames = []
+    for built in grids:
+        plain = sampled_frames(built.composition, [1, 4], (64, 40))
+        counts = Counts()
+        assert np.array_equal(sampled_frames(built.composition, [1, 4], (64, 40), counts, shelf), plain)
+        decoded_frames.append(counts.decoded_frames)
+    assert decoded_frames[0] > 100
+    assert decoded_frames[1:] == [0, 0]
+
+
+def test_what_a_shelf_keeps_is_bounded_and_the_longest_unused_go_first(cells: list[Clip]) -> None:
+    shelf = Shelf(100)
+    for name in "abc":
+        for _ in range(2):
+            shelf.put(name, 40, {})
+        shelf.get("a")
+    assert [shelf.get(name) is not None for name in "abc"] == [True, False, True]
+    assert shelf.bytes == 80
 
 
 def test_frames_that_do_not_rise_or_are_not_there_are_refused(haystack: Clip) -> None:
