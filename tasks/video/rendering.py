@@ -19,7 +19,7 @@ from av.video.frame import PictureType
 from av.video.reformatter import ColorPrimaries, ColorRange, ColorTrc, VideoReformatter
 
 from tasks.keys import StoredFunction
-from tasks.video.composition import Box, Canvas, Clip, Composition
+from tasks.video.composition import Canvas, Clip, Composition
 from tasks.video.encoding import ColorTags, add_h264, mux, open_mp4, shape
 from tasks.video.fitting import MATRIX, Fitter, blank, interpolation, paste
 from tasks.video.reading import Counts, Reader
@@ -294,32 +294,33 @@ def sampled_frames(
     """Return some frames of a composition at `size` (width, height) without encoding it: uint8 (N, H, W, 3), RGB.
 
     `frames` may come in any order, and more than once. Equal to the last bit to the frames of the lossless FFV1 file,
-    scaled by `scaled_rgb`. Raises Reject as `composed_frames` does.
+    scaled by `Small`. Raises Reject as `composed_frames` does.
     """
-    order = sorted(set(frames))
-    reformatter = VideoReformatter()
-    pictures = np.stack(
-        [
-            scaled_rgb(frame, size, composition.canvas.matrix, reformatter)
-            for frame in composed_frames(composition, order, counts, shelf)
-        ]
-    )
+    order, small = sorted(set(frames)), Small(composition.canvas, size)
+    pictures = np.stack([small.of(frame) for frame in composed_frames(composition, order, counts, shelf)])
     return pictures[np.searchsorted(order, frames)]
 
 
-def scaled_rgb(frame: av.VideoFrame, size: tuple[int, int], matrix: str, reformatter: VideoReformatter) -> np.ndarray:
-    """Return a frame of limited range as RGB of a size (width, height), uint8 (H, W, 3): by its samples alone."""
-    plain = blank(frame.width, frame.height, frame.format.name)  # else swscale minds where H.264 says that chroma lies
-    paste(plain, frame, Box(0, 0, frame.width, frame.height))
-    scaled = reformatter.reformat(
-        plain,
-        *size,
-        "rgb24",
-        src_colorspace=MATRIX[matrix],
-        src_color_range=ColorRange.MPEG,
-        dst_color_range=ColorRange.JPEG,
-        interpolation=interpolation(frame.width, size[0]),
-        threads=1,
-    )
-    image: np.ndarray = scaled.to_ndarray()
-    return image
+class Small:
+    """Scales frames of a canvas to RGB of `size` (width, height), by their samples alone."""
+
+    def __init__(self, canvas: Canvas, size: tuple[int, int]):
+        self._canvas, self._size = canvas, size
+        self._reformatter = VideoReformatter()
+        self._plain = blank(canvas.width, canvas.height, canvas.pixels)
+
+    def of(self, frame: av.VideoFrame) -> np.ndarray:
+        """Return a frame as uint8 (H, W, 3)."""
+        paste(self._plain, frame, self._canvas.whole)  # else swscale minds where H.264 says that chroma lies
+        scaled = self._reformatter.reformat(
+            self._plain,
+            *self._size,
+            "rgb24",
+            src_colorspace=MATRIX[self._canvas.matrix],
+            src_color_range=ColorRange.MPEG,
+            dst_color_range=ColorRange.JPEG,
+            interpolation=interpolation(frame.width, self._size[0]),
+            threads=1,
+        )
+        image: np.ndarray = scaled.to_ndarray()
+        return image

@@ -24,7 +24,7 @@ from tasks.video.augmentations import (
 )
 from tasks.video.composition import Box, Built, Canvas, Clip, Composition, Piece, to_dict
 from tasks.video.reading import Counts
-from tasks.video.rendering import Encoding, Shelf, composed_frames, render_file, sampled_frames, scaled_rgb
+from tasks.video.rendering import Encoding, Shelf, Small, composed_frames, render_file, sampled_frames
 from tests.tasks.video.composed import (
     LOSSLESS,
     SMALL,
@@ -283,7 +283,7 @@ import json, sys
 from pathlib import Path
 from tasks.video.composition import from_dict
 from tasks.video.reading import Counts
-from tasks.video.rendering import Encoding, Shelf, render_file
+from tasks.video.rendering import Encoding, Shelf, Small, render_file
 render_file(from_dict(json.loads(sys.argv[1])), Path(sys.argv[2]), Encoding(sys.argv[3]))
 """
 
@@ -319,8 +319,7 @@ def test_sampled_frames_are_those_of_the_lossless_file(
     for image, number in zip(found, wanted, strict=True):
         small = cv2.resize(rgb_of(planes_of(every[number])), (64, 40), interpolation=cv2.INTER_AREA)
         assert np.abs(image - small).mean() < 1.0
-        exact = scaled_rgb(every[number], (64, 40), "bt709", av.video.reformatter.VideoReformatter())
-        assert np.array_equal(image, exact)
+        assert np.array_equal(image, Small(built.composition.canvas, (64, 40)).of(every[number]))
 
 
 def test_a_loader_that_keeps_small_pieces_decodes_each_clip_once(cells: list[Clip]) -> None:
