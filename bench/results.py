@@ -57,6 +57,18 @@ def video(rows: dict[str, Any]) -> list[str]:
     ]
 
 
+def vista(rows: dict[str, Any]) -> list[str]:
+    columns = ["figure", "frames", "ours", "beside", "result", "peak_mb", "peak_mb_beside", "target", "met"]
+    what = f"{rows['input']}, median of {rows['tries']} tries in turns"
+    return [
+        section(
+            f"VISTA's compositions beside a plain decode and encode: {what}", "python -m bench.vista", rows, columns
+        ),
+        "Frames per CPU-second; result: ours in parts of the peer's. The peer of a file decodes the same clips and "
+        "encodes as many frames by the same settings; that of a loader's frames decodes all and shows none.\n",
+    ]
+
+
 def data_juicer(rows: dict[str, Any]) -> list[str]:
     what = f"{rows['input']}, first {rows['seconds']:g} s, median of {rows['tries']} tries in turns"
     columns = ["contender", "frames", "frames_per_cpu_s", "cpu_s", "scan_is_faster", "peak_mb", "found"]
@@ -182,6 +194,7 @@ SECTIONS = (
     video_scale,
     video_shots,
     duplicates,
+    vista,
     backends,
     orchestration,
     physics,

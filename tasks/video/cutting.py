@@ -4,31 +4,26 @@ Time begins at 0 in the file, with no edit list: all that is in a file is shown,
 """
 
 import os
-from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import av
-import av.filter
 import numpy as np
 from av.video.frame import PictureType
 from av.video.reformatter import ColorRange, Colorspace, ColorTrc, VideoReformatter
 
 from tasks.keys import StoredFunction
 from tasks.tables import Reject
+from tasks.video.encoding import ColorTags, add_h264, mux, open_mp4, samples, shape
 from tasks.video.probe import open_video
+from tasks.video.progressive import progressive
 from tasks.video.virtual import OtherFileError, read_take
 
 COPY = StoredFunction("video.cut_copy", "1", __name__, libraries=("av",))
 ENCODE = StoredFunction("video.cut_encode", "1", __name__, libraries=("av",))
 
-_MP4 = {
-    "fflags": "+bitexact",  # no version and no date in the file
-    "movflags": "+negative_cts_offsets+faststart",
-    "use_editlist": "0",
-}
 _IN_MP4 = {"h264", "hevc", "av1", "vp9", "mpeg4", "mpeg2video", "mpeg1video", "mjpeg"}
 _HDR = (ColorTrc.SMPTE2084, ColorTrc.ARIB_STD_B67)  # PQ and HLG
 _UNSPECIFIED = 2  # in ITU-T H.273
@@ -57,24 +52,6 @@ class EncodeSettings:
     max_short_side_px: int  # 0: as it is
 
 
-def _mp4(target: Path) -> Any:
-    return av.open(str(target), "w", format="mp4", options=_MP4)
-
-
-def _mux(out: Any, stream: Any, packets: list[Any], end_pts: int) -> None:
-    """Write the packets of a take that ends at `end_pts`: the first frame is shown at 0.
-
-    Each is decoded at the time that is in its place among the times shown, less what the order of decoding needs.
-    """
-    shown = sorted(packet.pts for packet in packets)
-    delay = max(time - packet.pts for time, packet in zip(shown, packets, strict=True))
-    packets[-1].duration = end_pts - shown[-1]  # MP4 has the others' from the times of decoding
-    for time, packet in zip(shown, packets, strict=True):
-        packet.pts, packet.dts = packet.pts - shown[0], time - delay - shown[0]
-        packet.stream = stream
-        out.mux(packet)
-
-
 # --- copying ---
 
 
@@ -98,8 +75,8 @@ def cut_copy(
         share = (end - start) / (end_pts - start_pts) if kept else 0.0
         if not kept or share < min_share:
             raise too_little(len(kept), share, min_share)
-        with _mp4(target) as out:
-            _mux(out, out.add_stream_from_template(stream, opaque=True), kept, end)
+        with open_mp4(target) as out:
+            mux(out, out.add_stream_from_template(stream, opaque=True), kept, end)
         size = stream.codec_context.width, stream.codec_context.height
     _check_begins_whole(target)
     return CutFacts(len(kept), start, end, name, *size, target.stat().st_size)
@@ -186,14 +163,14 @@ def cut_encode(
         time_base, aspect = stream.time_base, stream.sample_aspect_ratio or Fraction(1)
         rate = stream.average_rate or Fraction(25)
         codec = stream.codec_context
-        declared = _Color(codec.colorspace, codec.color_primaries, codec.color_trc, codec.color_range)
+        declared = ColorTags(codec.colorspace, codec.color_primaries, codec.color_trc, codec.color_range)
     pixels: _Pixels | None = None
     encoded: Any = None
     packets: list[Any] = []
     frames = 0
-    with _mp4(target) as out:
+    with open_mp4(target) as out:
         try:
-            for pts, frame in _progressive(read_take(path, start_pts, end_pts), time_base):
+            for pts, frame in progressive(read_take(path, start_pts, end_pts), time_base):
                 if pixels is None:
                     pixels = _Pixels(frame, declared, aspect, settings.max_short_side_px)
                     encoded = _encoder(out, pixels, rate, time_base, settings)
@@ -205,77 +182,20 @@ def cut_encode(
         except OtherFileError as error:
             raise Reject("frames_differ", str(error)) from None
         assert pixels is not None, "a take has a first frame"
-        _mux(out, encoded, [*packets, *encoded.encode(None)], end_pts)
+        mux(out, encoded, [*packets, *encoded.encode(None)], end_pts)
     return CutFacts(frames, start_pts, end_pts, "h264", pixels.width, pixels.height, target.stat().st_size)
 
 
 def _encoder(out: Any, pixels: "_Pixels", rate: Fraction, time_base: Fraction, settings: EncodeSettings) -> Any:
-    # mbtree=0: x264's macroblock tree reads memory that it did not write, so bytes would differ from run to run
-    options = {"preset": settings.preset, "crf": f"{settings.crf:g}", "threads": "1", "mbtree": "0"}
-    stream = out.add_stream("libx264", rate=rate.limit_denominator(100_000), options=options)
-    codec = stream.codec_context
-    stream.width, stream.height, stream.pix_fmt = pixels.width, pixels.height, pixels.format
-    codec.time_base, codec.thread_count = time_base, 1
-    codec.sample_aspect_ratio = pixels.aspect
-    color = pixels.color
-    codec.colorspace, codec.color_range = color.matrix, color.range
-    codec.color_primaries, codec.color_trc = color.primaries, color.transfer
+    stream = add_h264(out, rate, crf=settings.crf, preset=settings.preset)
+    shape(stream, (pixels.width, pixels.height), pixels.format, time_base, pixels.color, pixels.aspect)
     return stream
-
-
-def _progressive(frames: Iterator[tuple[int, Any]], time_base: Fraction) -> Iterator[tuple[int, Any]]:
-    """Yield the same frames at the same times, those of two fields without their combs (bwdif)."""
-    graph: Any = None
-    times: list[int] = []
-    for pts, frame in frames:
-        if graph is None and not frame.interlaced_frame:
-            yield pts, frame
-            continue
-        graph = graph or _deinterlacer(frame, time_base)
-        times.append(pts)
-        frame.pts, frame.time_base = pts, time_base
-        graph.vpush(frame)
-        yield from _pulled(graph, times)
-    if graph is not None:
-        graph.vpush(None)
-        yield from _pulled(graph, times)
-
-
-def _deinterlacer(frame: av.VideoFrame, time_base: Fraction) -> Any:
-    graph = av.filter.Graph()
-    graph.threads = 1
-    source = graph.add_buffer(
-        width=frame.width, height=frame.height, format=frame.format, time_base=time_base, name="in"
-    )
-    graph.link_nodes(source, graph.add("bwdif", "mode=send_frame:deint=interlaced"), graph.add("buffersink"))
-    graph.configure()
-    return graph
-
-
-def _pulled(graph: Any, times: list[int]) -> Iterator[tuple[int, Any]]:
-    """Yield what the filter has ready: one frame for each that went in, in their order."""
-    while times:
-        try:
-            frame = graph.vpull()
-        except (av.error.BlockingIOError, av.error.EOFError):
-            return
-        yield times.pop(0), frame
-
-
-@dataclass(frozen=True)
-class _Color:
-    """Colour tags, as ITU-T H.273 numbers them; the range as FFmpeg does."""
-
-    matrix: int
-    primaries: int
-    transfer: int
-    range: int
 
 
 class _Pixels:
     """Makes of a take's frames what is encoded: one size and format, upright, with even sides."""
 
-    def __init__(self, first: av.VideoFrame, declared: _Color, aspect: Fraction, max_short_side_px: int) -> None:
+    def __init__(self, first: av.VideoFrame, declared: ColorTags, aspect: Fraction, max_short_side_px: int) -> None:
         self._turns, self._mirrored = _upright(first)
         self._reformatter = VideoReformatter()
         self._is_yuv = first.format.name.startswith(("yuv", "nv", "p0"))
@@ -309,15 +229,10 @@ class _Pixels:
         upright = av.VideoFrame(self.width, self.height, self.format)
         sample = np.uint16 if self.format.endswith("10le") else np.uint8
         for source_plane, plane in zip(frame.planes, upright.planes, strict=True):
-            samples = _samples(source_plane, sample)
-            turned = np.rot90(samples[:, ::-1] if self._mirrored else samples, self._turns)
-            _samples(plane, sample)[...] = turned[: plane.height, : plane.width]
+            lying = samples(source_plane, sample)
+            turned = np.rot90(lying[:, ::-1] if self._mirrored else lying, self._turns)
+            samples(plane, sample)[...] = turned[: plane.height, : plane.width]
         return upright
-
-
-def _samples(plane: Any, sample: type) -> np.ndarray:
-    """Return a plane's samples in place, (H, W)."""
-    return np.frombuffer(plane, sample).reshape(plane.height, -1)[:, : plane.width]
 
 
 def _even(width: Fraction, height: Fraction) -> tuple[int, int]:
@@ -336,7 +251,7 @@ def _upright(frame: av.VideoFrame) -> tuple[int, bool]:
     return round(-np.arctan2(b, a) / (np.pi / 2)) % 4, mirrored
 
 
-def _color(frame: av.VideoFrame, declared: _Color, *, is_yuv: bool) -> _Color:
+def _color(frame: av.VideoFrame, declared: ColorTags, *, is_yuv: bool) -> ColorTags:
     """Return the tags to encode with: the frame's, the container's where it has none, else what players take."""
     matrix, primaries, transfer = (
         int(theirs if own in (0, _UNSPECIFIED) else own)
@@ -347,8 +262,8 @@ def _color(frame: av.VideoFrame, declared: _Color, *, is_yuv: bool) -> _Color:
         )
     )
     if not is_yuv:
-        return _Color(int(Colorspace.ITU709), primaries, transfer, int(ColorRange.MPEG))
+        return ColorTags(int(Colorspace.ITU709), primaries, transfer, int(ColorRange.MPEG))
     if matrix in (0, _UNSPECIFIED):
         matrix = int(Colorspace.ITU709 if frame.height > 576 else Colorspace.SMPTE170M)
     full = (frame.color_range or declared.range) == ColorRange.JPEG or frame.format.name.startswith("yuvj")
-    return _Color(matrix, primaries, transfer, int(ColorRange.JPEG if full else ColorRange.MPEG))
+    return ColorTags(matrix, primaries, transfer, int(ColorRange.JPEG if full else ColorRange.MPEG))

@@ -26,17 +26,32 @@ def read_take(path: os.PathLike[str] | str, start_pts: int, end_pts: int) -> Ite
     """
     for back_s in (*_STEPS_BACK_S, None):
         with av.open(os.fspath(path), metadata_errors="replace") as container:
-            frames = _from_before(container, start_pts, back_s)
-            first = next((found for found in frames if found[0] >= start_pts), None)
-            if first is None or first[0] != start_pts:
+            frames = take_of(container, start_pts, end_pts, back_s)
+            first = next(frames, None)
+            if first is None:
                 continue
             yield first
-            for pts, frame in frames:
-                if pts >= end_pts:
-                    return
-                yield pts, frame
+            yield from frames
             return
     raise OtherFileError(f"{os.fspath(path)} shows no frame at pts {start_pts}: not the file that this take is of")
+
+
+def take_of(
+    container: Any, start_pts: int, end_pts: int, back_s: int | None = 0
+) -> Iterator[tuple[int, av.VideoFrame]]:
+    """Yield the take's frames from an open file: none where no frame at `start_pts` comes out.
+
+    Decoded from an I-frame at least `back_s` before the take, or from the file's start where that is None.
+    """
+    frames = _from_before(container, start_pts, back_s)
+    first = next((found for found in frames if found[0] >= start_pts), None)
+    if first is None or first[0] != start_pts:
+        return
+    yield first
+    for pts, frame in frames:
+        if pts >= end_pts:
+            return
+        yield pts, frame
 
 
 def main_stream(container: Any) -> Any:
