@@ -1,11 +1,11 @@
 """Generated scenes, drawn: backgrounds, a sign, and outlined things on them, to a fraction of a pixel."""
 
+import importlib.util
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
 import cv2
-import matplotlib
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
@@ -135,7 +135,9 @@ def word_picture(word: str, typeface: Typeface) -> np.ndarray:
 
 @cache
 def _font(name: str) -> ImageFont.FreeTypeFont:
-    path = Path(matplotlib.get_data_path()) / "fonts" / "ttf" / name
+    package = importlib.util.find_spec("matplotlib")  # its files alone: importing it takes a second
+    assert package is not None and package.origin is not None, "matplotlib is installed"
+    path = Path(package.origin).parent / "mpl-data" / "fonts" / "ttf" / name
     return ImageFont.truetype(str(path), _LETTER_PX, layout_engine=ImageFont.Layout.BASIC)
 
 
