@@ -17,9 +17,10 @@ from av.video.reformatter import ColorRange, Colorspace
 from tasks.keys import StoredFunction, canonical_json, key_of
 from tasks.stage import item_rng
 from tasks.store import Store
+from tasks.video.scenario import draw_scene
 from tasks.video.scene_captions import clip_caption, clip_facts, segment_caption, segment_facts, segment_frames
 from tasks.video.scene_pictures import frames_of
-from tasks.video.scenes import Clip, Scene, Settings, draw_scene
+from tasks.video.scenes import Clip, Scene, Settings
 from tasks.workers import reporter
 
 STORED = StoredFunction(
@@ -143,25 +144,28 @@ def encode_scene(scene: Scene, job: Job, path: Path) -> None:
 
 
 def _yuv_frames(scene: Scene, job: Job) -> Iterator[av.VideoFrame]:
+    """Yield each frame as it is encoded; one object, of which only what has changed is written anew."""
     film = None
     if job.picture is not None:
         film = cv2.imdecode(np.frombuffer(job.picture, np.uint8), cv2.IMREAD_COLOR_RGB)
-    for picture, times in frames_of(scene, job.settings, film):
-        frame = av.VideoFrame.from_ndarray(yuv420(picture), "yuv420p")
-        for _ in range(times):
+    frame = av.VideoFrame(job.settings.width_px, job.settings.height_px, "yuv420p")
+    planes = [np.frombuffer(p, np.uint8).reshape(p.height, -1)[:, : p.width] for p in frame.planes]
+    for drawn in frames_of(scene, job.settings, film):
+        for box in drawn.boxes:
+            for plane, new in zip(planes, yuv420(drawn.picture[box.slices]), strict=True):
+                scale = planes[0].shape[0] // plane.shape[0]
+                top, left = box.top // scale, box.left // scale
+                plane[top : top + new.shape[0], left : left + new.shape[1]] = new
+        for _ in range(drawn.times):
             yield frame
 
 
-def yuv420(picture: np.ndarray) -> np.ndarray:
-    """Return an RGB picture, uint8 (H, W, 3) with even sides, as planes of BT.709 in 4:2:0, uint8 (3 H / 2, W)."""
+def yuv420(picture: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return an RGB picture, uint8 (H, W, 3) with even sides, as Y, Cb and Cr of BT.709 in 4:2:0."""
     height, width = picture.shape[:2]
-    planes = np.empty((height * 3 // 2, width), np.uint8)
     halved = cv2.resize(picture, (width // 2, height // 2), interpolation=cv2.INTER_AREA)
     luma, chroma = cv2.transform(picture, _TO_YUV), cv2.transform(halved, _TO_YUV)  # all three: one is slower
-    cv2.extractChannel(luma, 0, planes[:height])
-    for channel, plane in enumerate(planes[height:].reshape(2, height // 2, width // 2), 1):
-        cv2.extractChannel(chroma, channel, plane)
-    return planes
+    return luma[..., 0], chroma[..., 1], chroma[..., 2]
 
 
 _RED, _BLUE = 0.2126, 0.0722  # shares of luma (BT.709)

@@ -2,16 +2,18 @@
 
 import importlib.util
 from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
 import cv2
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from tasks.video.scene_shapes import contours
+from tasks.video.scene_shapes import contours, extent
 from tasks.video.scene_words import BACKGROUNDS, COLOURS, FILM, Typeface
-from tasks.video.scenes import Background, Clip, Scene, Settings, Sign, Track, held_frames
+from tasks.video.scenes import Background, Scene, Settings, Sign, Track, held_frames
 
 cv2.setNumThreads(1)
 
@@ -21,11 +23,34 @@ _SHIFT = 6  # bits of a pixel's fraction, for OpenCV
 _LETTER_PX = 160  # of a word before it is brought to its size
 
 
-def frames_of(scene: Scene, settings: Settings, film: np.ndarray | None) -> Iterator[tuple[np.ndarray, int]]:
-    """Yield (picture, times that it is shown) for all frames of a scene, each uint8 (H, W, 3) in RGB.
+class Box(NamedTuple):
+    """Rows [top, bottom) and columns [left, right) of a picture, all even."""
 
-    `film` is the picture of the film behind it, RGB. A picture is overwritten when the next one is asked for.
+    top: int
+    bottom: int
+    left: int
+    right: int
+
+    @property
+    def slices(self) -> tuple[slice, slice]:
+        return slice(self.top, self.bottom), slice(self.left, self.right)
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A picture, uint8 (H, W, 3) in RGB, shown `times` times; it differs from the one before within `boxes` alone.
+
+    It is overwritten when the next one is asked for.
     """
+
+    picture: np.ndarray
+    boxes: tuple[Box, ...]
+    times: int
+
+
+def frames_of(scene: Scene, settings: Settings, film: np.ndarray | None) -> Iterator[Drawn]:
+    """Yield all frames of a scene; `film` is the picture of the film behind it, RGB."""
+    whole = Box(0, settings.height_px, 0, settings.width_px)
     canvas = np.empty((settings.height_px, settings.width_px, 3), np.uint8)
     view, base = -1, canvas
     for clip, held in held_frames(scene):
@@ -33,28 +58,43 @@ def frames_of(scene: Scene, settings: Settings, film: np.ndarray | None) -> Iter
             view, base = clip.view, background_picture(scene.background, clip.view, settings, film)
             if scene.sign is not None:
                 draw_sign(base, scene.sign, clip.word, scene.typeface)
+        still = base.copy()
+        for track in clip.tracks:
+            if track.is_still:
+                draw_thing(still, track, 0, scene.typeface)
+        acting = [track for track in clip.tracks if not track.is_still]
+        last: list[Box] = [whole]
         for frame in range(clip.frames):
-            np.copyto(canvas, base)
-            draw_things(canvas, clip, frame, scene.typeface)
-            yield canvas, 1
+            now = [box_of(track, frame, whole) for track in acting]
+            for box in last:
+                canvas[box.slices] = still[box.slices]
+            for track in acting:
+                if track.seen[frame]:
+                    draw_thing(canvas, track, frame, scene.typeface)
+            yield Drawn(canvas, (*last, *now), 1)
+            last = now
         if held:
-            np.copyto(canvas, base)
-            draw_things(canvas, clip, None, scene.typeface)
-            yield canvas, held
+            for track in acting:
+                if track.after.seen:
+                    draw_thing(canvas, track, clip.frames - 1, scene.typeface)
+            yield Drawn(canvas, tuple(last), held)
 
 
 # --- things ---
 
 
-def draw_things(canvas: np.ndarray, clip: Clip, frame: int | None, typeface: Typeface) -> None:
-    """Draw all things of a frame; of the still picture after the clip where `frame` is None."""
-    for track in clip.tracks:
-        at = len(track.seen) - 1 if frame is None else frame
-        if track.after.seen if frame is None else track.seen[at]:
-            _draw_thing(canvas, track, at, typeface)
+def box_of(track: Track, frame: int, whole: Box) -> Box:
+    """Return what a thing may cover in a frame, its outline too."""
+    reach = extent(track.before.shape) * float(track.radius[frame]) + 3 + whole.bottom / 150
+    x, y = float(track.x[frame]), float(track.y[frame])
+    top, bottom, left, right = (
+        2 * int(side // 2) + 2 * (n % 2) for n, side in enumerate((y - reach, y + reach, x - reach, x + reach))
+    )
+    return Box(max(top, 0), min(bottom, whole.bottom), max(left, 0), min(right, whole.right))
 
 
-def _draw_thing(canvas: np.ndarray, track: Track, at: int, typeface: Typeface) -> None:
+def draw_thing(canvas: np.ndarray, track: Track, at: int, typeface: Typeface) -> None:
+    """Draw a thing as it is in the frame `at` of its clip."""
     x, y, radius = float(track.x[at]), float(track.y[at]), float(track.radius[at])
     colour = COLOURS[track.colour_at(at)]
     turn = np.radians(float(track.angle[at]))
