@@ -149,7 +149,7 @@ def _yuv_frames(scene: Scene, job: Job) -> Iterator[av.VideoFrame]:
     if job.picture is not None:
         film = cv2.imdecode(np.frombuffer(job.picture, np.uint8), cv2.IMREAD_COLOR_RGB)
     frame = av.VideoFrame(job.settings.width_px, job.settings.height_px, "yuv420p")
-    planes = [np.frombuffer(p, np.uint8).reshape(p.height, -1)[:, : p.width] for p in frame.planes]
+    planes = [_samples(plane) for plane in frame.planes]
     for drawn in frames_of(scene, job.settings, film):
         for box in drawn.boxes:
             for plane, new in zip(planes, yuv420(drawn.picture[box.slices]), strict=True):
@@ -158,6 +158,11 @@ def _yuv_frames(scene: Scene, job: Job) -> Iterator[av.VideoFrame]:
                 plane[top : top + new.shape[0], left : left + new.shape[1]] = new
         for _ in range(drawn.times):
             yield frame
+
+
+def _samples(plane: Any) -> np.ndarray:
+    """Return a plane's samples in place, (H, W)."""
+    return np.frombuffer(plane, np.uint8).reshape(plane.height, -1)[:, : plane.width]
 
 
 def yuv420(picture: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

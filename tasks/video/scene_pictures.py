@@ -251,5 +251,5 @@ def _film_picture(
         grey = cv2.cvtColor(crop, cv2.COLOR_RGB2GRAY)[..., None].astype(np.float32)
         return np.rint(np.clip(0.45 * grey + 0.55 * tint, 0, 255)).astype(np.uint8)
     if style == "dimmed":
-        return np.rint(crop * np.float32(0.55)).astype(np.uint8)
+        return np.rint(crop * np.float32(0.65)).astype(np.uint8)
     return crop

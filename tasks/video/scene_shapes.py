@@ -47,7 +47,7 @@ def _heart() -> np.ndarray:
 def _crescent() -> np.ndarray:
     outer = np.radians(np.linspace(55, 305, _POINTS))
     tip = np.array([np.cos(outer[0]), np.sin(outer[0])])
-    centre = 0.42  # of the inner circle, on the x axis
+    centre = 0.55  # of the inner circle, on the x axis
     radius = np.hypot(tip[0] - centre, tip[1])
     bound = np.arctan2(tip[1], tip[0] - centre)
     inner = np.linspace(2 * np.pi - bound, bound, _POINTS)

@@ -34,7 +34,7 @@ ROUND = ("circle", "ring")  # a turn does not show
 BROAD = ("circle", "square", "hexagon")  # wide enough for a word
 TEXTURES = ("plain", "gradient", "stripes", "checks", "dots", "speckles")
 FILM = "film picture"
-SIZES: Mapping[str, float] = {"large": 0.145, "small": 0.064}  # radius in heights of the picture
+SIZES: Mapping[str, float] = {"large": 0.15, "small": 0.072}  # radius in heights of the picture
 COUNTS = ("zero", "one", "two", "three", "four", "five")
 
 DIRECTIONS: Mapping[str, tuple[int, int]] = {  # x to the right, y downwards

@@ -116,7 +116,7 @@ def templates() -> dict[str, np.ndarray]:
     drawn = {
         "circle": discs((0, 0, 1, 255)),
         "ring": discs((0, 0, 1, 255), (0, 0, 0.52, 0)),
-        "crescent": discs((0, 0, 1, 255), (0.42, 0, 0.83, 0)),
+        "crescent": discs((0, 0, 1, 255), (0.55, 0, 0.82, 0)),
         "square": polygon([(-1, -1), (1, -1), (1, 1), (-1, 1)]),
         "triangle": polygon([(0, -1), (np.sqrt(3) / 2, 0.5), (-np.sqrt(3) / 2, 0.5)]),
         "hexagon": polygon([(np.cos(turn * i / 6), np.sin(turn * i / 6)) for i in range(6)]),

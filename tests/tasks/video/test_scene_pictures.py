@@ -295,7 +295,7 @@ def test_a_clip_begins_with_a_frame_that_needs_no_other(sources: list[Source]) -
 def test_a_film_picture_lies_behind_a_source(tmp_path: Path) -> None:
     picture = texture(3, 256, 455)
     _, jpeg = cv2.imencode(".jpg", picture[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 95])
-    source = Source(job_of(2, picture=jpeg.tobytes()), tmp_path)
+    source = Source(job_of(2, SHORT, jpeg.tobytes()), tmp_path)
     assert "In front of a film picture" in source.clips[0]["caption"]
     assert source.clips[0]["facts"][0] == {
         "kind": "background_texture",
