@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 from tasks.video.scene_files import Encoding, Job, encode_scene, scene_of, told, yuv420
-from tasks.video.scene_pictures import BOARD, frames_of
-from tasks.video.scene_words import BACKGROUNDS, COLOURS, DIRECTIONS, UNLIKE
-from tasks.video.scenes import Scene
+from tasks.video.scene_pictures import BOARD, draw_thing, frames_of
+from tasks.video.scene_words import BACKGROUNDS, COLOURS, DIRECTIONS, TYPEFACES, UNLIKE
+from tasks.video.scenes import Scene, Thing, Track
 from tests.tasks.video import seen
 from tests.tasks.video.clips import texture
 from tests.tasks.video.scene_jobs import SETTINGS, Told, facts, job_of
@@ -166,7 +166,7 @@ def test_things_move_where_it_is_said(sources: list[Source]) -> None:
     assert len(checked) > 6
 
 
-def test_a_moving_thing_keeps_its_pace_to_a_fraction_of_a_pixel(sources: list[Source]) -> None:
+def test_a_moving_thing_keeps_its_pace(sources: list[Source]) -> None:
     checked = 0
     for source, clip in clips_of(sources):
         for subject, motion in facts(clip, "object_motion").items():
@@ -175,9 +175,23 @@ def test_a_moving_thing_keeps_its_pace_to_a_fraction_of_a_pixel(sources: list[So
             masks = [source.where(picture, colour_in(subject) or "") for picture in source.of(clip)]
             x = np.array([seen.centroid(mask)[0] for mask in masks])
             line = np.polyval(np.polyfit(np.arange(len(x)), x, 1), np.arange(len(x)))
-            assert np.abs(x - line).max() < 0.6
+            assert np.abs(x - line).max() < 1
             checked += 1
     assert checked
+
+
+def test_a_thing_is_drawn_where_it_is_to_a_fraction_of_a_pixel() -> None:
+    steps = np.arange(0, 3, 0.11)
+    thing = Thing("circle", "white", "large")
+    ones = np.ones(len(steps))
+    track = Track(thing, thing, 60 + steps, 50 + steps / 2, 20 * ones, 0 * ones, ones > 0, 0)
+    for at, step in enumerate(steps):
+        canvas = np.zeros((100, 120, 3), np.uint8)
+        draw_thing(canvas, track, at, TYPEFACES["train"][0])
+        light = canvas[..., 1].astype(float)
+        y, x = np.indices(light.shape)
+        found = np.array([(x * light).sum(), (y * light).sum()]) / light.sum()
+        np.testing.assert_allclose(found, [60 + step, 50 + step / 2], atol=0.1)
 
 
 def test_what_happens_at_once_happens_when_it_is_said(sources: list[Source]) -> None:
@@ -214,7 +228,9 @@ def test_colliding_things_touch_once_and_part(sources: list[Source]) -> None:
                 away = cv2.distanceTransform((~two).astype(np.uint8), cv2.DIST_L2, 5)
                 gaps.append(float(away[one].min()))
             at = int(np.argmin(gaps))
-            assert gaps[at] < 9 and gaps[0] > 50 and gaps[-1] > 25, (source.path, gaps)  # outlines are 2 to 3 px each
+            pointed = {subject.split()[-1], other} & {"star", "crescent", "triangle", "heart"}  # tips have no colour
+            most = 14 if pointed else 9  # outlines are 2 to 3 px each
+            assert gaps[at] < most and gaps[0] > 50 and gaps[-1] > 25, (source.path, gaps)
             assert 0 < at < len(gaps) - 1
             checked += 1
     assert checked
