@@ -1,0 +1,91 @@
+"""The card of generated clips: README.md beside clips.parquet, with licences, credits, counts and a loading snippet."""
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from tasks.licences import hub_licence
+from tasks.markdown import plain, table
+from tasks.video.cards import splits_of
+
+SNIPPET = """\
+import av
+import duckdb
+
+clips = duckdb.sql("select path, start_pts, end_pts, frames, caption from 'clips.parquet' where split = 'train'")
+for path, start, end, frames, caption in clips.fetchall()[:1]:
+    with av.open(path) as video:
+        video.seek(start, stream=video.streams.video[0])  # a clip begins with an I-frame
+        shown = [f.to_ndarray(format="rgb24") for f in video.decode(video=0) if start <= f.pts < end]
+    assert len(shown) == frames, caption
+"""
+
+
+def card_text(
+    clips: Sequence[Mapping[str, Any]],
+    sources: Sequence[Mapping[str, Any]],
+    vocabulary: Mapping[str, Sequence[str]],
+    parameters: Mapping[str, Any],
+    made_from: Mapping[str, str],
+) -> str:
+    """Return the card as Markdown; equal data sets have equal cards. `made_from` has DVC's hash by path."""
+    seconds = sum(clip["end_s"] - clip["start_s"] for clip in clips)
+    counts = ", ".join(f"{len(of)} {split}" for split, of in splits_of(clips).items())
+    parts = [
+        _front_matter(clips, sources),
+        "# Generated clips with exact captions\n",
+        f"{len(clips)} clips ({counts}), {seconds / 60:.1f} minutes, in {len(sources)} source videos. In a source, "
+        f"things of named shapes, colours and sizes do one thing after the other; each event is a clip. Captions, "
+        f"facts and sub-captions are told from what was drawn: no model was asked.\n",
+        "`clips.parquet` has a row for each clip: frames with start_pts <= pts < end_pts of `path`, in units of "
+        "time_base_num / time_base_den seconds. Clips of a source follow each other at once or within seconds, some "
+        "later. `segments` are sub-captions of the centre frames of five equal parts, and say what has changed since "
+        "the one before. A fact's subject is unique among its kind's in the clip, and its value is one of the kind's "
+        "words (below). `sources.parquet` says what each source was made of.\n",
+        "A source is in one split. Film shots and their near-duplicates, words and typefaces are in one split too.\n",
+        "## Licence and credits\n\nWhat is generated is dedicated to the public domain (CC0 1.0). A source drawn on a "
+        "picture of a film stands under that film's licence; `licence` and `credit` of each clip say so.\n",
+        _sources(sources),
+        "## Facts\n",
+        table(("kind", "values", "facts"), _kinds(clips, vocabulary)),
+        f"## Loading\n\nRuns in the folder of this card.\n\n```python\n{SNIPPET}```\n",
+        "## How it was made\n",
+        _plain_table(("parameter", "value"), parameters.items()),
+        _plain_table(("made from", "DVC hash"), made_from.items()),
+    ]
+    return "\n".join(parts)
+
+
+def _front_matter(clips: Sequence[Mapping[str, Any]], sources: Sequence[Mapping[str, Any]]) -> str:
+    licences = sorted({source["licence"] for source in sources})
+    named = hub_licence(licences[0]) if len(licences) == 1 else ["license: other", "license_name: by-clip"]
+    size = "n<1K" if len(clips) < 1000 else "1K<n<10K" if len(clips) < 10_000 else "10K<n<100K"
+    lines = [
+        *named,
+        'pretty_name: "Generated clips with exact captions"',
+        f"size_categories: [{json.dumps(size)}]",
+        "tags: [video]",
+        "configs:",
+        "- config_name: default",
+        '  data_files: "clips.parquet"',
+    ]
+    return "\n".join(["---", *lines, "---\n"])
+
+
+def _kinds(clips: Sequence[Mapping[str, Any]], vocabulary: Mapping[str, Sequence[str]]) -> Iterable[Sequence[Any]]:
+    counts = Counter(fact["kind"] for clip in clips for fact in clip["facts"])
+    for kind, values in vocabulary.items():
+        shown = ", ".join(values) if len(values) <= 20 else f"{len(values)} words"
+        yield f"`{kind}`", plain(shown), counts[kind]
+
+
+def _sources(sources: Sequence[Mapping[str, Any]]) -> str:
+    counts = Counter((source["licence"], source["credit"], source["url"]) for source in sources)
+    return _plain_table(
+        ("licence", "credit", "url", "sources"), ((*key, count) for key, count in sorted(counts.items()))
+    )
+
+
+def _plain_table(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+    return table(head, ([plain(cell) for cell in row] for row in rows))

@@ -1,0 +1,184 @@
+"""One generated source video: drawn, encoded and told in a worker process, and kept in the store."""
+
+import hashlib
+import tempfile
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import cv2
+import numpy as np
+from av.video.frame import PictureType
+from av.video.reformatter import ColorRange, Colorspace
+
+from tasks.keys import StoredFunction, canonical_json, key_of
+from tasks.stage import item_rng
+from tasks.store import Store
+from tasks.video.scenario import draw_scene
+from tasks.video.scene_captions import clip_caption, clip_facts, segment_caption, segment_facts, segment_frames
+from tasks.video.scene_pictures import frames_of
+from tasks.video.scenes import Clip, Scene, Settings
+from tasks.workers import reporter
+
+STORED = StoredFunction(
+    "video.scene", "1", __name__, libraries=("av", "matplotlib", "numpy", "opencv-python-headless", "pillow")
+)
+_MP4 = {"fflags": "+bitexact", "movflags": "+faststart", "use_editlist": "0"}  # no version and no date in the file
+_TICKS = 1024  # of the file's clock, a frame
+_BT709 = 1  # in ITU-T H.273
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """How sources are encoded: H.264 by libx264."""
+
+    crf: float
+    preset: str
+
+
+@dataclass(frozen=True)
+class Job:
+    """One source for a worker. `picture` is a JPEG of the film to draw it on, or None."""
+
+    name: str
+    split: str
+    seed: int
+    picture: bytes | None
+    settings: Settings
+    encoding: Encoding
+    store_url: str
+
+    @property
+    def params(self) -> dict[str, Any]:
+        """What every source depends on."""
+        return {**asdict(self.settings), **asdict(self.encoding)}
+
+    @property
+    def input_hash(self) -> str:
+        """What this source depends on besides: its seed, its split, and the picture."""
+        picture = hashlib.sha256(self.picture).hexdigest() if self.picture else ""
+        return hashlib.sha256(canonical_json([self.name, self.split, self.seed, picture]).encode()).hexdigest()
+
+    @property
+    def key(self) -> str:
+        """Return the store's key."""
+        return key_of(STORED.name, STORED.version, self.params, self.input_hash)
+
+
+def scene_of(job: Job) -> Scene:
+    """Draw what happens in a source, the same each time."""
+    rng = item_rng(job.seed, "make_clips", job.name)
+    return draw_scene(rng, job.settings, job.split, film=job.picture is not None)
+
+
+def make_source(job: Job) -> int:
+    """Draw, encode and tell one source, and keep it; return how many frames it has."""
+    scene = scene_of(job)
+    store = Store(job.store_url)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "source.mp4"
+        encode_scene(scene, job, path)
+        with path.open("rb") as file:
+            blob = store.put_blob(file)
+        size = path.stat().st_size
+    value = {
+        "frames": scene.frames,
+        "bytes": size,
+        "typeface": scene.typeface.name,
+        "background": asdict(scene.background),
+        "clips": [told(clip, scene, job.settings.fps) for clip in scene.clips],
+    }
+    with store.writer() as writer:
+        writer.put(STORED.name, STORED.version, job.params, job.input_hash, value, [blob])
+    return scene.frames
+
+
+def told(clip: Clip, scene: Scene, fps: int) -> dict[str, Any]:
+    """Return what captions.CLIPS has of a clip: its span in ticks of 1 / (1024 fps) s, caption, facts, segments."""
+    at = segment_frames(clip.frames)
+    return {
+        "start_pts": clip.start * _TICKS,
+        "end_pts": (clip.start + clip.frames) * _TICKS,
+        "time_base_num": 1,
+        "time_base_den": fps * _TICKS,
+        "frames": clip.frames,
+        "start_s": clip.start / fps,
+        "end_s": (clip.start + clip.frames) / fps,
+        "caption": clip_caption(clip, scene.background),
+        "facts": [fact._asdict() for fact in clip_facts(clip, scene.background)],
+        "segments": [
+            {
+                "frame_s": frame / fps,
+                "caption": segment_caption(clip, frame, before),
+                "facts": [fact._asdict() for fact in segment_facts(clip, frame)],
+            }
+            for frame, before in zip(at, [None, *at], strict=False)
+        ],
+    }
+
+
+def encode_scene(scene: Scene, job: Job, path: Path) -> None:
+    """Write the source as MP4, H.264 in 4:2:0 of BT.709, in one thread; each clip begins with an I-frame."""
+    settings, report = job.settings, reporter()
+    starts = {clip.start for clip in scene.clips}
+    # mbtree=0: x264's macroblock tree reads memory that it did not write, so bytes would differ from run to run
+    options = {"preset": job.encoding.preset, "crf": f"{job.encoding.crf:g}", "threads": "1", "mbtree": "0"}
+    options |= {"bf": "0", "forced-idr": "1", "g": "600"}
+    mp4 = _MP4 | {"video_track_timescale": str(settings.fps * _TICKS)}
+    with av.open(str(path), "w", format="mp4", options=mp4) as out:
+        stream: Any = out.add_stream("libx264", rate=settings.fps, options=options)
+        stream.width, stream.height, stream.pix_fmt = settings.width_px, settings.height_px, "yuv420p"
+        codec = stream.codec_context
+        codec.time_base, codec.thread_count = Fraction(1, settings.fps), 1
+        codec.colorspace, codec.color_range = Colorspace.ITU709, ColorRange.MPEG
+        codec.color_primaries = codec.color_trc = _BT709
+        for number, frame in enumerate(_yuv_frames(scene, job)):
+            frame.pts, frame.time_base = number, codec.time_base
+            frame.pict_type = PictureType.I if number in starts else PictureType.NONE
+            out.mux(stream.encode(frame))
+            report(number / scene.frames)
+        out.mux(stream.encode(None))
+
+
+def _yuv_frames(scene: Scene, job: Job) -> Iterator[av.VideoFrame]:
+    """Yield each frame as it is encoded; one object, of which only what has changed is written anew."""
+    film = None
+    if job.picture is not None:
+        film = cv2.imdecode(np.frombuffer(job.picture, np.uint8), cv2.IMREAD_COLOR_RGB)
+    frame = av.VideoFrame(job.settings.width_px, job.settings.height_px, "yuv420p")
+    planes = [_samples(plane) for plane in frame.planes]
+    for drawn in frames_of(scene, job.settings, film):
+        for box in drawn.boxes:
+            for plane, new in zip(planes, yuv420(drawn.picture[box.slices]), strict=True):
+                scale = planes[0].shape[0] // plane.shape[0]
+                top, left = box.top // scale, box.left // scale
+                plane[top : top + new.shape[0], left : left + new.shape[1]] = new
+        for _ in range(drawn.times):
+            yield frame
+
+
+def _samples(plane: Any) -> np.ndarray:
+    """Return a plane's samples in place, (H, W)."""
+    return np.frombuffer(plane, np.uint8).reshape(plane.height, -1)[:, : plane.width]
+
+
+def yuv420(picture: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return an RGB picture, uint8 (H, W, 3) with even sides, as Y, Cb and Cr of BT.709 in 4:2:0."""
+    height, width = picture.shape[:2]
+    halved = cv2.resize(picture, (width // 2, height // 2), interpolation=cv2.INTER_AREA)
+    luma, chroma = cv2.transform(picture, _TO_YUV), cv2.transform(halved, _TO_YUV)  # all three: one is slower
+    return luma[..., 0], chroma[..., 1], chroma[..., 2]
+
+
+_RED, _BLUE = 0.2126, 0.0722  # shares of luma (BT.709)
+_LUMA = np.array([_RED, 1 - _RED - _BLUE, _BLUE])
+_TO_YUV = np.array(
+    [
+        [*(219 / 255 * _LUMA), 16],
+        [*(112 / 255 * (np.array([0, 0, 1]) - _LUMA) / (1 - _BLUE)), 128],
+        [*(112 / 255 * (np.array([1, 0, 0]) - _LUMA) / (1 - _RED)), 128],
+    ]
+)  # studio range, from full range
