@@ -1,0 +1,147 @@
+"""Questions that need both parts of a needle: what changed between them, what comes first, how many there are over both."""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from tasks.tables import Reject
+from tasks.video.captions import Fact
+from tasks.video.items import Case, Item, subset_name
+from tasks.video.question_forms import INSTRUCTIONS, LISTED, OF_EVERY_CLIP, OVER_TIME, aspect, clause, is_whole
+from tasks.video.sightings import Sighting, sighting, values_of
+from tasks.video.wording import capitalised, clashes, normalised
+
+Found = tuple[str, str, tuple[Fact, ...]]  # question, answer, what is asked
+_CHANGE = (
+    "What is different about {a} between the two inserted parts?",
+    "How does {a} differ between the first and the second inserted part?",
+    "Compare {a} in the two inserted parts: what is it in each?",
+)
+_SAME = (
+    "Is {a} the same in both inserted parts?",
+    "Does {a} stay the same from the first inserted part to the second?",
+    "Compare {a} in the two inserted parts: is there a difference?",
+)
+_ORDER = (
+    "Which is seen first in the inserted parts: that {x}, or that {y}?",
+    "In the two inserted parts, what comes first: that {x}, or that {y}?",
+    "In which order do the inserted parts show that {x} and that {y}?",
+)
+_COUNT = (
+    "How many different {n} do the two inserted parts show altogether?",
+    "Counting both inserted parts, how many different {n} are there?",
+)
+
+
+def two_part_item(case: Case, rng: np.random.Generator) -> Item | Reject:
+    """Return a free-form question on both parts of a needle.
+
+    What differs between the parts is asked before what is the same in both. Reject "no_question" where the parts have
+    no fact in common and none apart.
+    """
+    seen = [sighting(shown) for shown in case.shown]
+    skipped = tuple(dict.fromkeys(one for part in seen for one in part.unclear))
+    styles: dict[str, Callable[[Case, list[Sighting], np.random.Generator], Found | None]] = {
+        "change": _changed,
+        "order": _ordered,
+        "count": _counted,
+    }
+    order = [list(styles)[int(n)] for n in rng.permutation(len(styles))]
+    found, style = None, ""
+    for style in order:
+        if found := styles[style](case, seen, rng):
+            break
+    if not found:
+        style, found = "same", _same(seen, rng)
+    if not found:
+        reasons = "; ".join(f"{kind} of {subject}: {reason}" for kind, subject, reason in skipped)
+        return Reject("no_question", f"the two parts have no fact that both are needed for ({reasons or 'no facts'})")
+    pool = INSTRUCTIONS["two_needle_niah"]
+    return Item(
+        item_id=case.item_id,
+        subset=subset_name(case.subset, "qa"),
+        group=case.shown[0].clip["group"],
+        style=style,
+        instruction=pool[int(rng.integers(len(pool)))],
+        question=found[0],
+        answer=found[1],
+        facts=found[2],
+        skipped=skipped,
+    )
+
+
+def _pairs(seen: list[Sighting]) -> list[tuple[Fact, Fact]]:
+    """Return the facts of one subject and kind that both parts have."""
+    later = {(fact.kind, normalised(fact.subject)): fact for fact in seen[1].facts}
+    keys = [(fact, (fact.kind, normalised(fact.subject))) for fact in seen[0].facts if fact.kind not in OVER_TIME]
+    return [(fact, later[key]) for fact, key in keys if key in later]
+
+
+def _changed(case: Case, seen: list[Sighting], rng: np.random.Generator) -> Found | None:
+    pairs = [(first, second) for first, second in _pairs(seen) if not clashes(first.value, second.value)]
+    if not pairs:
+        return None
+    first, second = pairs[int(rng.integers(len(pairs)))]
+    told = f"n the first part {_told(first)}, in the second part {_told(second)}."
+    if rng.random() < 0.5:  # as often as what is the same is asked so: a "no" must be as likely as a "yes"
+        return _drawn(_SAME, rng).format(a=aspect(first)), f"No: i{told}", (first, second)
+    return _drawn(_CHANGE, rng).format(a=aspect(first)), f"I{told}", (first, second)
+
+
+def _same(seen: list[Sighting], rng: np.random.Generator) -> Found | None:
+    pairs = [pair for pair in _pairs(seen) if normalised(pair[0].value) == normalised(pair[1].value)]
+    if not pairs:
+        return None
+    first, second = pairs[int(rng.integers(len(pairs)))]
+    return _drawn(_SAME, rng).format(a=aspect(first)), f"Yes: in both parts {_told(first)}.", (first, second)
+
+
+def _ordered(case: Case, seen: list[Sighting], rng: np.random.Generator) -> Found | None:
+    """Ask which of two facts is seen first, of which each is true of one part alone."""
+    alone = []
+    for number in (0, 1):
+        other = case.shown[1 - number]
+        mine = [
+            fact
+            for fact in seen[number].facts
+            if fact.kind not in OVER_TIME
+            and not any(clashes(fact.value, value) for value in values_of(other, fact.kind).values())
+            and (fact.kind not in OF_EVERY_CLIP or values_of(other, fact.kind))
+        ]
+        alone.append(mine)
+    if not all(alone):
+        return None
+    first, second = (mine[int(rng.integers(len(mine)))] for mine in alone)
+    x, y = (_told(first), _told(second)) if rng.random() < 0.5 else (_told(second), _told(first))
+    question = _drawn(_ORDER, rng).format(x=x, y=y)
+    return question, f"First {_told(first)}, later {_told(second)}.", (first, second)
+
+
+def _counted(case: Case, seen: list[Sighting], rng: np.random.Generator) -> Found | None:
+    """Ask how many values of a kind there are over both parts, where neither part shows them all."""
+    kinds = []
+    for kind in LISTED:
+        first, second = (values_of(shown, kind) for shown in case.shown)
+        both = second | first
+        distinct = not any(clashes(a, b) for a in both for b in both if a != b)
+        if distinct and len(both) > max(len(first), len(second)) and min(len(first), len(second)):
+            kinds.append((kind, both))
+    if not kinds:
+        return None
+    kind, both = kinds[int(rng.integers(len(kinds)))]
+    facts = [fact for part in seen for fact in part.facts if fact.kind == kind]
+    *most, last = sorted(both.values())
+    noun = LISTED[kind]
+    return (
+        _drawn(_COUNT, rng).format(n=noun),
+        f"{capitalised(str(len(both)))}: {', '.join(most)} and {last}.",
+        tuple(dict.fromkeys(facts)),
+    )
+
+
+def _told(fact: Fact) -> str:
+    return clause(fact._replace(subject="the picture") if is_whole(fact.subject) else fact)
+
+
+def _drawn(pool: tuple[str, ...], rng: np.random.Generator) -> str:
+    return pool[int(rng.integers(len(pool)))]
