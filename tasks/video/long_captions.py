@@ -1,5 +1,6 @@
-"""One caption out of the captions of a source's clips: in their order, each thing by one name, what repeats said once."""
+"""One caption out of those of a source's clips: in their order, each thing by one name, what repeats said once."""
 
+import re
 from collections.abc import Sequence
 
 import numpy as np
@@ -9,9 +10,11 @@ from tasks.video.captions import Fact, facts_of
 from tasks.video.items import Case, Item, subset_name
 from tasks.video.question_forms import INSTRUCTIONS, clause, is_whole, noun_phrase
 from tasks.video.sightings import Row
-from tasks.video.wording import capitalised, content_words, normalised, words_of
+from tasks.video.wording import capitalised, content_words, normalised, vocabulary, words_of
 
 _NEXT = ("Then", "Next", "After that", "Afterwards", "Later on")
+_SMALL = vocabulary("the a an there it he she they in on at 2 3 several his her its")
+_ADJECTIVE = re.compile(r"is (?!an? |the |mostly |of )(?!\w+ing\b)")
 _SAME_SENTENCE = 0.8  # of the words of two sentences in common: they say the same
 
 
@@ -101,12 +104,23 @@ def _sentences(facts: Sequence[Fact], back: set[Fact]) -> list[str]:
     for group in by_subject.values():
         clauses = []
         for fact in group:
-            fact_ = fact._replace(subject="the picture") if is_whole(fact.subject) else fact
-            clauses.append(clause(fact_) + (" again" if fact in back else ""))
-        opening = next((o for o in [noun_phrase(group[0].subject)] if all(c.startswith(f"{o} ") for c in clauses)), "")
+            named = fact._replace(subject="the picture") if is_whole(fact.subject) else fact
+            clauses.append(clause(named) + (" again" if fact in back else ""))
+        opening = "the picture" if is_whole(group[0].subject) else noun_phrase(group[0].subject)
+        if not all(one.startswith(f"{opening} ") for one in clauses):
+            opening = ""
         rest = clauses if not opening else [clauses[0], *(one.removeprefix(f"{opening} ") for one in clauses[1:])]
-        sentences.append(f"{capitalised(_joined(rest))}.")
+        sentences.append(f"{capitalised(_joined(_shortened(rest, opening)))}.")
     return sentences
+
+
+def _shortened(parts: Sequence[str], opening: str) -> list[str]:
+    """Return predicates of one subject with "is" said once before adjectives that follow each other."""
+    found, before = [parts[0]], parts[0].removeprefix(f"{opening} ")
+    for part in parts[1:]:
+        found.append(part.removeprefix("is ") if _ADJECTIVE.match(before) and _ADJECTIVE.match(part) else part)
+        before = part
+    return found
 
 
 def _joined(parts: Sequence[str]) -> str:
@@ -114,8 +128,6 @@ def _joined(parts: Sequence[str]) -> str:
 
 
 def _split(text: str) -> list[str]:
-    import re
-
     return [one.strip() for one in re.split(r"(?<=[.!?])\s+", text) if one.strip()]
 
 
@@ -127,22 +139,4 @@ def _is_said(sentence: str, said: Sequence[set[str]]) -> bool:
 def _lowered(sentence: str) -> str:
     """Return a sentence to stand after "Then,": only its article or pronoun loses the capital, a name keeps it."""
     first = words_of(sentence.partition(" ")[0])
-    small = {
-        "the",
-        "a",
-        "an",
-        "there",
-        "it",
-        "he",
-        "she",
-        "they",
-        "in",
-        "on",
-        "at",
-        "two",
-        "three",
-        "several",
-        "his",
-        "her",
-    }
-    return sentence[:1].lower() + sentence[1:] if first and first[0] in small else sentence
+    return sentence[:1].lower() + sentence[1:] if first and first[0] in _SMALL else sentence

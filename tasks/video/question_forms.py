@@ -64,6 +64,7 @@ LISTED: dict[str, str] = {  # kinds of which a clip may show several: they can b
 _WHOLE = vocabulary(  # subjects that are the picture itself
     "picture video clip frame scene image shot view footage take film"
 )
+_MIDDLING = vocabulary("medium normal average moderate")
 _GLYPHS = frozenset({"glyph", "letter", "digit", "character", "symbol", "sign", "number", "numeral"})
 _SHAPE_ADJECTIVES = vocabulary("round square rectangular triangular circular oval flat elongated irregular")
 _TEXTURE_ADJECTIVES = vocabulary("plain noisy smooth rough uniform blank flat grainy blurred clear solid")
@@ -166,6 +167,8 @@ def clause(fact: Fact) -> str:
         return f"{subject} is {value if normalised(value) in _SHAPE_ADJECTIVES else with_article(value)}"
     if fact.kind in ("background_texture", "object_texture"):
         return _texture_clause(subject, value)
+    if normalised(value) in _MIDDLING and fact.kind in NOUNS:
+        return f"{subject} is of {value} {NOUNS[fact.kind]}"
     return f"{subject} is {value}"
 
 

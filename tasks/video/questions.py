@@ -1,4 +1,4 @@
-"""The text side of VISTA's seven subsets (arXiv 2412.00927), by templates over facts: offline, the same for the same seed.
+"""The text side of VISTA's seven subsets (arXiv 2412.00927) by templates over facts: offline, by seed.
 
 A case says what an item shows; out come its instruction, question, answer and options. The truth of each is that of
 the captions' facts.

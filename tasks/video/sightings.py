@@ -136,6 +136,6 @@ def _distinct(values: list[str]) -> set[str]:
 
 
 def _tells(subject: str, value: str) -> bool:
-    """Say whether a subject names its value: "the dark red circle" is asked for no colour, "the circle" for no shape."""
+    """Say whether a subject names its value: "the red circle" is asked for no colour, "the circle" for no shape."""
     told, named = set(normalised(value).split()), normalised(subject).split()
     return told <= set(named) or not told.isdisjoint(named[:-1])

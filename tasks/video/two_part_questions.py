@@ -1,4 +1,4 @@
-"""Questions that need both parts of a needle: what changed between them, what comes first, how many there are over both."""
+"""Questions that need both parts of a needle: what changed in between, what comes first, how many over both."""
 
 from collections.abc import Callable
 
@@ -9,7 +9,7 @@ from tasks.video.captions import Fact
 from tasks.video.items import Case, Item, subset_name
 from tasks.video.question_forms import INSTRUCTIONS, LISTED, OF_EVERY_CLIP, OVER_TIME, aspect, clause, is_whole
 from tasks.video.sightings import Sighting, sighting, values_of
-from tasks.video.wording import capitalised, clashes, normalised
+from tasks.video.wording import capitalised, cardinal, clashes, normalised
 
 Found = tuple[str, str, tuple[Fact, ...]]  # question, answer, what is asked
 _CHANGE = (
@@ -134,7 +134,7 @@ def _counted(case: Case, seen: list[Sighting], rng: np.random.Generator) -> Foun
     noun = LISTED[kind]
     return (
         _drawn(_COUNT, rng).format(n=noun),
-        f"{capitalised(str(len(both)))}: {', '.join(most)} and {last}.",
+        f"{capitalised(cardinal(len(both)))}: {', '.join(most)} and {last}.",
         tuple(dict.fromkeys(facts)),
     )
 
