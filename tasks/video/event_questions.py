@@ -14,9 +14,10 @@ from tasks.video.captions import Fact
 from tasks.video.choices import Choice, choice
 from tasks.video.items import Case, Form, Item, subset_name
 from tasks.video.question_forms import INSTRUCTIONS, OF_EVERY_CLIP, clause, is_whole
-from tasks.video.sightings import Shown, sighting, values_of
-from tasks.video.wording import capitalised, clashes
+from tasks.video.sightings import Shown, facts_over_time, sighting
+from tasks.video.wording import capitalised, clashes, vocabulary, words_of
 
+_ANY_THING = vocabulary("object thing shape one item")
 STYLES = ("first", "last", "before", "after", "between", "order")
 _OPTIONS = 4
 _LISTED = 3  # events that an order question names, and a free-form one chooses from at least
@@ -60,21 +61,35 @@ class Event:
 def telling_facts(shown: Sequence[Shown]) -> list[list[Fact]]:
     """Return of each clip the facts that tell it from every other clip of the video.
 
-    No other clip has at any time a value of that kind which may be the same, of whatever subject. What every clip
-    has (brightness, camera motion) tells clips apart only where all others state it.
+    No other clip says, at any time, of what may be the same thing what may be the same. What every clip has (brightness,
+    camera motion) tells clips apart only where all others state it.
     """
+    told = [[fact for facts in facts_over_time(one).values() for fact in facts] for one in shown]
+    colours = {word for facts in told for fact in facts if "colour" in fact.kind for word in words_of(fact.value)}
     found = []
     for place, one in enumerate(shown):
-        others = [other for number, other in enumerate(shown) if number != place]
-        mine = []
-        for fact in sighting(one).facts:
-            values = [list(values_of(other, fact.kind).values()) for other in others]
-            if fact.kind in OF_EVERY_CLIP and not all(values):
-                continue
-            if not any(clashes(fact.value, value) for told in values for value in told):
-                mine.append(fact)
-        found.append(mine)
+        others = [facts for number, facts in enumerate(told) if number != place]
+        found.append([fact for fact in sighting(one).facts if _tells_apart(fact, others, colours)])
     return found
+
+
+def _tells_apart(fact: Fact, others: Sequence[Sequence[Fact]], colours: set[str]) -> bool:
+    for facts in others:
+        same = [other for other in facts if other.kind == fact.kind]
+        if fact.kind in OF_EVERY_CLIP and not same:
+            return False
+        if any(clashes(fact.value, o.value) and not _are_two(fact.subject, o.subject, colours) for o in same):
+            return False
+    return True
+
+
+def _are_two(one: str, other: str, colours: set[str]) -> bool:
+    """Say whether two noun phrases are surely not of one thing: other nouns, or other colours of one noun."""
+    first, second = words_of(one), words_of(other)
+    if not first or not second or is_whole(one) or is_whole(other) or {first[-1], second[-1]} & _ANY_THING:
+        return False
+    mine, theirs = colours & set(first), colours & set(second)
+    return first[-1] != second[-1] or bool(mine and theirs and not mine & theirs)
 
 
 def event_item(case: Case, form: Form, rng: np.random.Generator) -> Item | Reject:

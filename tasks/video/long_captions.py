@@ -10,12 +10,12 @@ from tasks.video.captions import Fact, facts_of
 from tasks.video.items import Case, Item, subset_name
 from tasks.video.question_forms import INSTRUCTIONS, clause, is_whole, noun_phrase
 from tasks.video.sightings import Row
-from tasks.video.wording import capitalised, content_words, normalised, vocabulary, words_of
+from tasks.video.wording import capitalised, may_be, normalised, vocabulary, words_of
 
 _NEXT = ("Then", "Next", "After that", "Afterwards", "Later on")
 _SMALL = vocabulary("the a an there it he she they in on at 2 3 several his her its")
 _ADJECTIVE = re.compile(r"is (?!an? |the |mostly |of )(?!\w+ing\b)")
-_SAME_SENTENCE = 0.8  # of the words of two sentences in common: they say the same
+_SETTING = re.compile(r"(?:On|In|At|Before|Under|Against|In front of) [^,.:;]*?(?=,? there (?:is|are)\b)")
 
 
 def caption_item(case: Case, rng: np.random.Generator) -> Item | Reject:
@@ -38,33 +38,112 @@ def caption_item(case: Case, rng: np.random.Generator) -> Item | Reject:
 
 
 def merged(clips: Sequence[Row], rng: np.random.Generator) -> tuple[str, list[Fact]]:
-    """Return the text of chronological clips, and the facts that it tells.
+    """Return the text of chronological clips, and the facts that it was made of, if any.
 
-    A clip with facts is told by them, another by the sentences of its caption.
+    Captions are merged as they are written; where one is empty, all clips are told by their facts.
     """
+    if all(clip["caption"].strip() for clip in clips):
+        return _joined_captions(clips, rng), []
+    return _told_facts(clips, rng)
+
+
+# --- captions ---------------------------------------------------------------------------------------------------
+
+
+def _joined_captions(clips: Sequence[Row], rng: np.random.Generator) -> str:
+    """Return captions one after another: a sentence or a setting that still holds is not said again.
+
+    One that was said before the last clip is said "again"; a thing that was introduced gets "the".
+    """
+    things = _thing_pattern(clips)
+    parts: list[str] = []
+    ever: set[str] = set()
+    last: set[str] = set()
+    known: list[frozenset[str]] = []
+    setting = ""
+    for clip in clips:
+        mine, said = set(), []
+        for sentence in _split(clip["caption"]):
+            key = normalised(sentence)
+            mine.add(key)
+            if key in last:
+                continue
+            sentence = f"{sentence[:-1]} again{sentence[-1]}" if key in ever and sentence[-1] in ".!" else sentence
+            if found := _SETTING.match(sentence):
+                sentence = capitalised(sentence[found.end() :].lstrip(" ,")) if found[0] == setting else sentence
+                setting = found[0]
+            said.append(_introduced_once(sentence, things, known))
+        ever |= mine
+        last = mine
+        known += [_modifiers(found) for one in said for found in things.finditer(one)] if things else []
+        parts += _opened(said, bool(parts), rng)
+    return " ".join(parts)
+
+
+def _thing_pattern(clips: Sequence[Row]) -> re.Pattern[str] | None:
+    """Return what finds the things that facts are said of, with article and modifiers; None where there are none."""
+    subjects = {fact.subject for clip in clips for fact in facts_of(clip) if fact.kind.startswith("object_")}
+    shapes = {fact.value for clip in clips for fact in facts_of(clip) if fact.kind == "object_shape"}
+    nouns = {words[-1] for words in map(words_of, subjects | shapes) if words}
+    if not nouns:
+        return None
+    return re.compile(rf"\b([Aa]n?|[Tt]he) ((?:[\w-]+ ){{0,3}}?(?:{'|'.join(sorted(map(re.escape, nouns)))}))\b")
+
+
+def _modifiers(found: re.Match[str]) -> frozenset[str]:
+    return frozenset(words_of(found[2]))
+
+
+def _introduced_once(sentence: str, things: re.Pattern[str] | None, known: Sequence[frozenset[str]]) -> str:
+    """Return a sentence in which a thing of an earlier clip has the definite article."""
+    if things is None:
+        return sentence
+
+    def named(found: re.Match[str]) -> str:
+        mine = _modifiers(found)
+        if found[1].lower() == "the" or not any(mine <= one or one <= mine for one in known):
+            return found[0]
+        return f"{'The' if found[1][0] == 'A' else 'the'} {found[2]}"
+
+    return things.sub(named, sentence)
+
+
+def _split(text: str) -> list[str]:
+    return [one.strip() for one in re.split(r"(?<=[.!?])\s+", text) if one.strip()]
+
+
+def _opened(said: list[str], goes_on: bool, rng: np.random.Generator) -> list[str]:
+    """Return the sentences of a clip, the first after a word that says that time goes on."""
+    if not said or not goes_on:
+        return said
+    opening = _NEXT[int(rng.integers(len(_NEXT)))]
+    return [f"{opening}, {_lowered(said[0])}", *said[1:]]
+
+
+def _lowered(sentence: str) -> str:
+    """Return a sentence to stand after "Then,": only its article or pronoun loses the capital, a name keeps it."""
+    first = words_of(sentence.partition(" ")[0])
+    return sentence[:1].lower() + sentence[1:] if first and first[0] in _SMALL else sentence
+
+
+# --- facts ------------------------------------------------------------------------------------------------------
+
+
+def _told_facts(clips: Sequence[Row], rng: np.random.Generator) -> tuple[str, list[Fact]]:
     state: dict[tuple[str, str], str] = {}  # what is known to be so, by kind and subject
     once: set[tuple[str, str, str]] = set()
     names: dict[str, str] = {}  # normalised subject -> how the text calls it
-    sentences: list[set[str]] = []
     parts: list[str] = []
     told: list[Fact] = []
     for clip in clips:
-        if clip["facts"]:
-            names |= _names(facts_of(clip), names)
-            facts = [fact._replace(subject=names[normalised(fact.subject)]) for fact in facts_of(clip)]
-            fresh = [fact for fact in dict.fromkeys(facts) if _is_news(fact, state)]
-            back = {fact for fact in fresh if (fact.kind, normalised(fact.subject), normalised(fact.value)) in once}
-            state |= {(fact.kind, normalised(fact.subject)): normalised(fact.value) for fact in facts}
-            once |= {(fact.kind, normalised(fact.subject), normalised(fact.value)) for fact in facts}
-            told += fresh
-            said = _sentences(fresh, back)
-        else:
-            said = [one for one in _split(clip["caption"]) if not _is_said(one, sentences)]
-            sentences += [set(content_words(one)) for one in said]
-        if said and parts:
-            opening = _NEXT[int(rng.integers(len(_NEXT)))]
-            said = [f"{opening}, {_lowered(said[0])}", *said[1:]]
-        parts += said
+        names |= _names(facts_of(clip), names)
+        facts = [fact._replace(subject=names[normalised(fact.subject)]) for fact in facts_of(clip)]
+        fresh = [fact for fact in dict.fromkeys(facts) if _is_news(fact, state)]
+        back = {fact for fact in fresh if (fact.kind, normalised(fact.subject), normalised(fact.value)) in once}
+        state |= {(fact.kind, normalised(fact.subject)): normalised(fact.value) for fact in facts}
+        once |= {(fact.kind, normalised(fact.subject), normalised(fact.value)) for fact in facts}
+        told += fresh
+        parts += _opened(_sentences(fresh, back), bool(parts), rng)
     return " ".join(parts), told
 
 
@@ -80,15 +159,10 @@ def _names(facts: Sequence[Fact], known: dict[str, str]) -> dict[str, str]:
         if subject in known:
             found[subject] = known[subject]
             continue
-        earlier = {known[key] for key in known if key not in mine and _may_be(subject, key)}
-        rivals = [other for other in mine if other != subject and any(_may_be(other, normalised(e)) for e in earlier)]
+        earlier = {known[key] for key in known if key not in mine and may_be(subject, key)}
+        rivals = [other for other in mine if other != subject and any(may_be(other, normalised(e)) for e in earlier)]
         found[subject] = earlier.pop() if len(earlier) == 1 and not rivals else phrase
     return found
-
-
-def _may_be(one: str, other: str) -> bool:
-    first, second = one.split(), other.split()
-    return first[-1:] == second[-1:] and (set(first) <= set(second) or set(second) <= set(first))
 
 
 def _is_news(fact: Fact, state: dict[tuple[str, str], str]) -> bool:
@@ -125,18 +199,3 @@ def _shortened(parts: Sequence[str], opening: str) -> list[str]:
 
 def _joined(parts: Sequence[str]) -> str:
     return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
-
-
-def _split(text: str) -> list[str]:
-    return [one.strip() for one in re.split(r"(?<=[.!?])\s+", text) if one.strip()]
-
-
-def _is_said(sentence: str, said: Sequence[set[str]]) -> bool:
-    words = set(content_words(sentence))
-    return any(words <= other or len(words & other) >= _SAME_SENTENCE * len(words | other) for other in said)
-
-
-def _lowered(sentence: str) -> str:
-    """Return a sentence to stand after "Then,": only its article or pronoun loses the capital, a name keeps it."""
-    first = words_of(sentence.partition(" ")[0])
-    return sentence[:1].lower() + sentence[1:] if first and first[0] in _SMALL else sentence

@@ -15,7 +15,7 @@ _DIRECTION_STARTS = ("to ", "towards ", "from ", "in ", "along ", "across ", "ar
 _VERBS = vocabulary(
     "pan tilt zoom move spin rotate turn bounce roll slide swing drift shake grow shrink rise fall jump circle orbit "
     "pulse wobble flicker fade appear disappear enter leave stay stop start blink brighten darken dolly track follow "
-    "split merge open close vanish"
+    "split merge open close vanish change collide scale flip"
 )
 _IRREGULAR = {"has", "is", "does", "goes"}
 

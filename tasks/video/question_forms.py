@@ -13,17 +13,17 @@ from tasks.video.wording import normalised, plural, singular, vocabulary, with_a
 ASKED: dict[str, tuple[str, ...]] = {
     "object_colour": ("what colour is {s}", "which colour does {s} have", "what is the colour of {s}"),
     "object_shape": ("what shape is {s}", "which shape does {s} have", "what is the shape of {s}"),
-    "object_size": ("how large is {s}", "what size is {s}", "what is the size of {s}"),
-    "object_texture": ("what texture does {s} have", "which pattern does {s} show"),
+    "object_size": ("what best describes the size of {s}", "what can be said of the size of {s}"),
+    "object_texture": ("what does the surface of {s} look like", "which pattern does {s} show"),
     "object_position": ("where is {s}", "where can {s} be seen"),
     "object_motion": ("how does {s} move", "what movement does {s} make", "what is the motion of {s}"),
     "object_count": ("how many {n} are there", "how many {n} can be seen", "how many {n} can you count"),
     "person_count": ("how many people are there", "how many people can be seen", "how many people can you count"),
     "face_count": ("how many faces are there", "how many faces can be seen", "how many faces can you count"),
-    "glyph": ("which {g} can be read", "what {g} is shown", "which {g} do you see"),
+    "glyph": ("what can be read on {s}", "what is written on {s}", "what does one read on {s}"),
     "text": ("what does {s} say", "how does {s} read", "what is the wording of {s}"),
     "background_colour": ("what colour is {s}", "which colour does {s} have", "what is the colour of {s}"),
-    "background_texture": ("what pattern does {s} have", "which texture does {s} show", "what does {s} look like"),
+    "background_texture": ("what does {s} look like", "which pattern or picture does {s} show"),
     "camera_motion": ("how does {s} move", "what does {s} do", "what is the motion of {s}"),
     "brightness": ("how bright is {s}", "how light or dark is {s}", "what is the brightness of {s}"),
     "dominant_colour": (
@@ -32,16 +32,24 @@ ASKED: dict[str, tuple[str, ...]] = {
         "what colour is most of {s}",
     ),
     "motion": ("how much motion is there", "how much movement can be seen"),
-    "change": ("how does {s} change", "what change does {s} undergo", "in which way does {s} change"),
+    "change": ("what happens to {s}", "what does {s} do"),
+    "colour_before": ("what colour is {s} before it changes", "which colour does {s} have at first"),
+    "colour_after": ("what colour is {s} after it has changed", "which colour does {s} take on"),
+    "collides_with": ("what does {s} collide with", "what does {s} run into"),
     "event": ("what does {s} do", "what can {s} be seen to do"),
 }
 OF_THE_WHOLE: dict[str, tuple[str, ...]] = {  # where the subject is the picture itself
+    "glyph": ("what can be read", "what is there to read"),
+    "change": ("what changes", "what happens"),
     "text": ("what text can be read", "which words can be read", "what text is shown"),
     "event": ("what happens", "what can be seen to happen", "which event takes place"),
 }
+_OF_GLYPHS = ("which {g} can be read", "what {g} is shown", "which {g} do you see")  # of "the letter"
 COUNTS = frozenset({"object_count", "person_count", "face_count"})
 VERBATIM = frozenset({"glyph", "text"})  # an option is what stands there, letter by letter
-OVER_TIME = frozenset({"change", "event"})  # true of a clip as a whole
+OVER_TIME = frozenset(
+    {"change", "event", "colour_before", "colour_after", "collides_with"}
+)  # true of a clip as a whole
 # Each clip has one of these: a clip without one is not known to differ, so it tells clips apart only if all have it.
 OF_EVERY_CLIP = frozenset(
     {"background_colour", "background_texture", "camera_motion", "brightness", "dominant_colour", "motion"}
@@ -54,19 +62,15 @@ NOUNS: dict[str, str] = {  # what a kind's value is called: "the colour of the l
     **{"dominant_colour": "dominant colour"},
 }
 LISTED: dict[str, str] = {  # kinds of which a clip may show several: they can be counted
-    **{
-        "glyph": "characters",
-        "text": "texts",
-        "object_colour": "colours of objects",
-        "object_shape": "shapes of objects",
-    }
+    **{"glyph": "inscriptions", "text": "texts", "object_colour": "object colours", "object_shape": "object shapes"}
 }
 _WHOLE = vocabulary(  # subjects that are the picture itself
     "picture video clip frame scene image shot view footage take film"
 )
 _MIDDLING = vocabulary("medium normal average moderate")
-_GLYPHS = frozenset({"glyph", "letter", "digit", "character", "symbol", "sign", "number", "numeral"})
+_GLYPHS = vocabulary("glyph letter digit character symbol number numeral word")
 _SHAPE_ADJECTIVES = vocabulary("round square rectangular triangular circular oval flat elongated irregular")
+_PICTURES = vocabulary("gradient picture photo photograph landscape")
 _TEXTURE_ADJECTIVES = vocabulary("plain noisy smooth rough uniform blank flat grainy blurred clear solid")
 
 
@@ -93,12 +97,14 @@ def noun_phrase(subject: str) -> str:
 def forms_of(fact: Fact) -> tuple[str, ...]:
     """Return the forms in which a fact can be asked. Raises ValueError for a kind without any."""
     require_forms(fact.kind)
+    if fact.kind == "glyph" and _is_glyph(fact):
+        return _OF_GLYPHS
     return OF_THE_WHOLE.get(fact.kind, ASKED[fact.kind]) if is_whole(fact.subject) else ASKED[fact.kind]
 
 
 def unnamed(kind: str, subject: str) -> bool:
     """Say whether a question on a fact of this kind does not name its subject, so that a clip may have but one."""
-    return kind in ("person_count", "face_count") or (is_whole(subject) and kind in ("text", "event", "glyph"))
+    return kind in ("person_count", "face_count") or (is_whole(subject) and kind in OF_THE_WHOLE)
 
 
 def asked_core(fact: Fact, form: str) -> str:
@@ -111,11 +117,13 @@ def aspect(fact: Fact) -> str:
     require_forms(fact.kind)
     if fact.kind in COUNTS:
         return f"the number of {_counted_nouns(fact)}"
-    if fact.kind == "glyph":
-        return f"the {_glyph(fact)}"
     if fact.kind == "motion":
         return "the amount of motion"
-    noun = NOUNS.get(fact.kind, {"text": "wording", "change": "change", "event": "action"}.get(fact.kind, "state"))
+    if fact.kind == "glyph":
+        if _is_glyph(fact):
+            return noun_phrase(fact.subject)
+        return "what can be read" if is_whole(fact.subject) else f"what can be read on {noun_phrase(fact.subject)}"
+    noun = NOUNS.get(fact.kind, "wording" if fact.kind == "text" else "action")
     return f"the {noun}" if is_whole(fact.subject) else f"the {noun} of {noun_phrase(fact.subject)}"
 
 
@@ -131,13 +139,14 @@ def _counted(fact: Fact) -> str:
     return "objects" if not bare or is_whole(bare) else plural(bare)
 
 
+def _is_glyph(fact: Fact) -> bool:
+    """Say whether the subject is the sign itself ("the letter") and not what bears it."""
+    return not _GLYPHS.isdisjoint(words_of(fact.subject))
+
+
 def _glyph(fact: Fact) -> str:
-    """Return what is read: "letter", or "character on the large circle" where the subject carries it."""
-    words = words_of(fact.subject)
-    bare = " ".join(fact.subject.split()[1:]) if words and words[0] in {"the", "a", "an"} else fact.subject
-    if set(words) & _GLYPHS:
-        return bare
-    return "character" if is_whole(fact.subject) else f"character on {noun_phrase(fact.subject)}"
+    """Return what is read, without its article: "letter on the left"."""
+    return noun_phrase(fact.subject).partition(" ")[2]
 
 
 # --- answers ----------------------------------------------------------------------------------------------------
@@ -156,7 +165,11 @@ def clause(fact: Fact) -> str:
     if fact.kind == "event":
         return event_clause("" if is_whole(fact.subject) or "event" in words_of(fact.subject) else subject, value)
     if fact.kind == "glyph":
-        return f"the {_glyph(fact)} is {value}"
+        return f"{subject} is {value}" if _is_glyph(fact) else f'{subject} bears "{value}"'
+    if fact.kind in ("colour_before", "colour_after"):
+        return f"{subject} is {value} {'before' if fact.kind == 'colour_before' else 'after'} a change"
+    if fact.kind == "collides_with":
+        return f"{subject} collides with {value if value.startswith(('the ', 'a ', 'an ')) else with_article(value)}"
     if fact.kind == "text":
         return f'{subject} says "{value}"'
     if fact.kind == "dominant_colour":
@@ -184,7 +197,9 @@ def _texture_clause(subject: str, value: str) -> str:
     word = normalised(value)
     if word in _TEXTURE_ADJECTIVES or word.endswith(("ed", "y")):
         return f"{subject} is {value}"
-    return f"{subject} shows {value}" if word.endswith("s") else f"{subject} shows a {value} pattern"
+    if word.split()[-1] in _PICTURES:
+        return f"{subject} is {with_article(value)}"
+    return f"{subject} shows {value}" if word.endswith("s") else f"{subject} shows {with_article(value)} pattern"
 
 
 # --- what was hidden --------------------------------------------------------------------------------------------

@@ -63,13 +63,12 @@ def sighting(shown: Shown) -> Sighting:
     told = _told(shown.clip)
     times = _segment_times(shown)
     facts, unclear = [], []
-    changing = {subject for (kind, subject) in told if kind == "change"}
     subjects: dict[str, set[str]] = {}
     for kind, key in told:
         subjects.setdefault(kind, set()).add(key)
-    for (kind, key), one in told.items():
+    for (kind, _), one in told.items():
         require_forms(kind)
-        reason, value = _value(shown, kind, one, times, key in changing)
+        reason, value = _value(shown, kind, one, times)
         if not reason and kind != "event" and _tells(one.subject, value):
             reason = "told_by_name"
         if not reason and len(subjects[kind]) > 1 and unnamed(kind, one.subject):
@@ -81,11 +80,18 @@ def sighting(shown: Shown) -> Sighting:
     return Sighting(tuple(facts), tuple(unclear))
 
 
+def facts_over_time(shown: Shown) -> dict[str, list[Fact]]:
+    """Return by kind all facts of what is shown at any time, those of the clip first."""
+    covered = [index for index, (start, end) in enumerate(_segment_times(shown)) if _overlap(shown, start, end)]
+    found: dict[str, list[Fact]] = {}
+    for fact in facts_of(shown.clip) + [f for i in covered for f in facts_of(shown.clip["segments"][i])]:
+        found.setdefault(fact.kind, []).append(fact)
+    return found
+
+
 def values_of(shown: Shown, kind: str) -> dict[str, str]:
     """Return all values of a kind that what is shown has at any time, as they are normalised and as they stand."""
-    covered = [index for index, (start, end) in enumerate(_segment_times(shown)) if _overlap(shown, start, end)]
-    facts = facts_of(shown.clip) + [f for i in covered for f in facts_of(shown.clip["segments"][i])]
-    return {normalised(fact.value): fact.value for fact in reversed(facts) if fact.kind == kind}
+    return {normalised(fact.value): fact.value for fact in reversed(facts_over_time(shown).get(kind, []))}
 
 
 def _told(clip: Row) -> dict[tuple[str, str], _Told]:
@@ -109,15 +115,13 @@ def _overlap(shown: Shown, start: float, end: float) -> bool:
     return min(end, shown.end_s) - max(start, shown.start_s) > _SLACK_S
 
 
-def _value(shown: Shown, kind: str, one: _Told, times: list[tuple[float, float]], may_change: bool) -> tuple[str, str]:
+def _value(shown: Shown, kind: str, one: _Told, times: list[tuple[float, float]]) -> tuple[str, str]:
     """Return why there is no one value, or the value."""
     if len(_distinct(one.whole)) > 1 or any(len(_distinct(values)) > 1 for values in one.segments.values()):
         return "ambiguous", ""
     if not shown.is_whole and kind in OVER_TIME:
         return "cut", ""
     if not one.segments:
-        if may_change and kind not in OVER_TIME:
-            return "changes", ""
         return "", one.whole[0]
     seen = {i: values[0] for i, values in one.segments.items() if _overlap(shown, *times[i])}
     centres = [(start + end) / 2 for start, end in times]
@@ -139,3 +143,13 @@ def _tells(subject: str, value: str) -> bool:
     """Say whether a subject names its value: "the red circle" is asked for no colour, "the circle" for no shape."""
     told, named = set(normalised(value).split()), normalised(subject).split()
     return told <= set(named) or not told.isdisjoint(named[:-1])
+
+
+def values_at_centres(shown: Shown) -> dict[tuple[str, str], list[Fact]]:
+    """Return by kind and subject the facts of the segments whose centre frame is shown, in their order."""
+    found: dict[tuple[str, str], list[Fact]] = {}
+    for (start, end), segment in zip(_segment_times(shown), shown.clip["segments"], strict=True):
+        if shown.start_s <= (start + end) / 2 < shown.end_s:
+            for fact in facts_of(segment):
+                found.setdefault((fact.kind, normalised(fact.subject)), []).append(fact)
+    return found

@@ -8,7 +8,7 @@ from tasks.tables import Reject
 from tasks.video.captions import Fact
 from tasks.video.items import Case, Item, subset_name
 from tasks.video.question_forms import INSTRUCTIONS, LISTED, OF_EVERY_CLIP, OVER_TIME, aspect, clause, is_whole
-from tasks.video.sightings import Sighting, sighting, values_of
+from tasks.video.sightings import Sighting, sighting, values_at_centres, values_of
 from tasks.video.wording import capitalised, cardinal, clashes, normalised
 
 Found = tuple[str, str, tuple[Fact, ...]]  # question, answer, what is asked
@@ -16,6 +16,10 @@ _CHANGE = (
     "What is different about {a} between the two inserted parts?",
     "How does {a} differ between the first and the second inserted part?",
     "Compare {a} in the two inserted parts: what is it in each?",
+)
+_TURN = (
+    "How does {a} change from the beginning of the first inserted part to the end of the second?",
+    "Compare {a} when the first inserted part begins and when the second one ends.",
 )
 _SAME = (
     "Is {a} the same in both inserted parts?",
@@ -78,14 +82,28 @@ def _pairs(seen: list[Sighting]) -> list[tuple[Fact, Fact]]:
 
 
 def _changed(case: Case, seen: list[Sighting], rng: np.random.Generator) -> Found | None:
+    """Ask for a difference: of what holds all through either part, else of how it is at the begin and at the end.
+
+    The latter is true wherever between two centre frames the change falls, for the parts are cut near it.
+    """
     pairs = [(first, second) for first, second in _pairs(seen) if not clashes(first.value, second.value)]
+    pool, parts = _CHANGE, ("in the first part", "in the second part")
+    if not pairs:
+        early, late = (values_at_centres(shown) for shown in case.shown)
+        pairs = [
+            (early[key][0], late[key][-1])
+            for key in early
+            if key in late and not clashes(early[key][0].value, late[key][-1].value)
+            if all(len({normalised(fact.value) for fact in part[key]}) == 1 for part in (early, late))
+        ]
+        pool, parts = _TURN, ("when the first part begins", "when the second part ends")
     if not pairs:
         return None
     first, second = pairs[int(rng.integers(len(pairs)))]
-    told = f"n the first part {_told(first)}, in the second part {_told(second)}."
-    if rng.random() < 0.5:  # as often as what is the same is asked so: a "no" must be as likely as a "yes"
-        return _drawn(_SAME, rng).format(a=aspect(first)), f"No: i{told}", (first, second)
-    return _drawn(_CHANGE, rng).format(a=aspect(first)), f"I{told}", (first, second)
+    told = f"{parts[0]} {_told(first)}, {parts[1]} {_told(second)}."
+    if pool is _CHANGE and rng.random() < 0.5:  # asked as what is the same is: a "no" must be as likely as a "yes"
+        return _drawn(_SAME, rng).format(a=aspect(first)), f"No: {told}", (first, second)
+    return _drawn(pool, rng).format(a=aspect(first)), capitalised(told), (first, second)
 
 
 def _same(seen: list[Sighting], rng: np.random.Generator) -> Found | None:

@@ -70,6 +70,12 @@ def clashes(one: str, other: str) -> bool:
     return set(first) <= set(second) or set(second) <= set(first)
 
 
+def may_be(one: str, other: str) -> bool:
+    """Say whether two noun phrases may name one thing: the same noun, and one has all modifiers of the other."""
+    first, second = normalised(one).split(), normalised(other).split()
+    return first[-1:] == second[-1:] and (set(first) <= set(second) or set(second) <= set(first))
+
+
 def ordinal(number: int) -> str:
     """Return 1 as "first", up to "ninety-ninth"."""
     if not 1 <= number <= 99:
