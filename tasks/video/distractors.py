@@ -11,7 +11,7 @@ import numpy as np
 
 from tasks.video.captions import Fact, facts_of
 from tasks.video.sightings import Shown, values_of
-from tasks.video.wording import clashes, normalised
+from tasks.video.wording import clashes, holds_too, normalised
 
 NEEDED = 3
 
@@ -33,7 +33,9 @@ def usable(fact: Fact, asked_of: Shown, others: Sequence[Shown]) -> list[Distrac
     found: list[Distractor] = []
     for other in others:
         for value in values_of(other, fact.kind).values():
-            if not any(clashes(value, one) for one in (*true, fact.value, *(d.value for d in found))):
+            if any(holds_too(value, one) for one in (*true, fact.value)):
+                continue
+            if not any(clashes(value, one.value) for one in found):
                 found.append(Distractor(value, other.clip["clip_id"]))
     return found
 

@@ -15,7 +15,7 @@ from tasks.video.choices import Choice, choice
 from tasks.video.items import Case, Form, Item, subset_name
 from tasks.video.question_forms import INSTRUCTIONS, OF_EVERY_CLIP, clause, is_whole
 from tasks.video.sightings import Shown, facts_over_time, sighting
-from tasks.video.wording import capitalised, clashes, vocabulary, words_of
+from tasks.video.wording import capitalised, holds_too, normalised, vocabulary, words_of
 
 _ANY_THING = vocabulary("object thing shape one item")
 STYLES = ("first", "last", "before", "after", "between", "order")
@@ -61,7 +61,7 @@ class Event:
 def telling_facts(shown: Sequence[Shown]) -> list[list[Fact]]:
     """Return of each clip the facts that tell it from every other clip of the video.
 
-    No other clip says, at any time, of what may be the same thing what may be the same. What every clip has (brightness,
+    No other clip says at any time what may be the same of what may be the same thing. What every clip has (brightness,
     camera motion) tells clips apart only where all others state it.
     """
     told = [[fact for facts in facts_over_time(one).values() for fact in facts] for one in shown]
@@ -75,12 +75,18 @@ def telling_facts(shown: Sequence[Shown]) -> list[list[Fact]]:
 
 def _tells_apart(fact: Fact, others: Sequence[Sequence[Fact]], colours: set[str]) -> bool:
     for facts in others:
-        same = [other for other in facts if other.kind == fact.kind]
-        if fact.kind in OF_EVERY_CLIP and not same:
+        if fact.kind in OF_EVERY_CLIP and not any(other.kind == fact.kind for other in facts):
             return False
-        if any(clashes(fact.value, o.value) and not _are_two(fact.subject, o.subject, colours) for o in same):
+        if any(_may_hold(fact, other) and not _are_two(fact.subject, other.subject, colours) for other in facts):
             return False
     return True
+
+
+def _may_hold(fact: Fact, other: Fact) -> bool:
+    """Say whether a fact may hold where another does, of the same thing: what collides has moved some way before."""
+    if fact.kind == "object_motion" and other.kind in ("change", "collides_with"):
+        return other.kind == "collides_with" or (normalised(other.value) != "moves" and holds_too("moves", other.value))
+    return fact.kind == other.kind and holds_too(fact.value, other.value)
 
 
 def _are_two(one: str, other: str, colours: set[str]) -> bool:

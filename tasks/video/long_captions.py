@@ -69,10 +69,13 @@ def _joined_captions(clips: Sequence[Row], rng: np.random.Generator) -> str:
             if key in last:
                 continue
             sentence = f"{sentence[:-1]} again{sentence[-1]}" if key in ever and sentence[-1] in ".!" else sentence
-            if found := _SETTING.match(sentence):
-                sentence = capitalised(sentence[found.end() :].lstrip(" ,")) if found[0] == setting else sentence
+            text = _introduced_once(sentence, things, known)
+            if found := _SETTING.match(text):
+                if found[0] == setting and not _has_new(text, things):
+                    continue  # the same place with the same things
+                text = capitalised(text[found.end() :].lstrip(" ,")) if found[0] == setting else text
                 setting = found[0]
-            said.append(_introduced_once(sentence, things, known))
+            said.append(text)
         ever |= mine
         last = mine
         known += [_modifiers(found) for one in said for found in things.finditer(one)] if things else []
@@ -87,7 +90,9 @@ def _thing_pattern(clips: Sequence[Row]) -> re.Pattern[str] | None:
     nouns = {words[-1] for words in map(words_of, subjects | shapes) if words}
     if not nouns:
         return None
-    return re.compile(rf"\b([Aa]n?|[Tt]he) ((?:[\w-]+ ){{0,3}}?(?:{'|'.join(sorted(map(re.escape, nouns)))}))\b")
+    return re.compile(
+        rf"(?<!\bin )\b([Aa]n?|[Tt]he) ((?:[\w-]+ ){{0,3}}?(?:{'|'.join(sorted(map(re.escape, nouns)))}))\b"
+    )
 
 
 def _modifiers(found: re.Match[str]) -> frozenset[str]:
@@ -106,6 +111,10 @@ def _introduced_once(sentence: str, things: re.Pattern[str] | None, known: Seque
         return f"{'The' if found[1][0] == 'A' else 'the'} {found[2]}"
 
     return things.sub(named, sentence)
+
+
+def _has_new(sentence: str, things: re.Pattern[str] | None) -> bool:
+    return things is None or any(found[1].lower() != "the" for found in things.finditer(sentence))
 
 
 def _split(text: str) -> list[str]:

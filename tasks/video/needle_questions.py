@@ -3,11 +3,21 @@
 import numpy as np
 
 from tasks.tables import Reject
-from tasks.video.captions import Fact
+from tasks.video.captions import Fact, facts_of
 from tasks.video.choices import choice
 from tasks.video.distractors import NEEDED, Distractor, Shares, drawn, usable
 from tasks.video.items import Case, Form, Item, subset_name
-from tasks.video.question_forms import INSTRUCTIONS, VERBATIM, WHERE, asked_core, clause, forms_of, is_whole
+from tasks.video.question_forms import (
+    IN_FRONT,
+    INSTRUCTIONS,
+    VERBATIM,
+    WHERE,
+    asked_core,
+    by_noun,
+    clause,
+    forms_of,
+    is_whole,
+)
 from tasks.video.sightings import sighting
 from tasks.video.wording import capitalised, cardinal, ordinal
 
@@ -63,13 +73,14 @@ def _item(
     where = where_of(case, rng)
     pool = INSTRUCTIONS[case.subset]
     instruction = pool[int(rng.integers(len(pool)))]
-    question = question_text(fact, where, rng)
+    spoken = by_noun(fact, facts_of(clip))
+    question = question_text(spoken, where, rng)
     if form == "mcq":
         right = (option_text(fact.kind, fact.value), clip["clip_id"])
         options = choice(right, [(option_text(fact.kind, one.value), one.clip_id) for one in wrong], rng)
         answer = right[0]
     else:
-        options, answer = None, _answer(fact, where, rng)
+        options, answer = None, _answer(spoken, where, rng)
     return Item(
         item_id=case.item_id,
         subset=subset_name(case.subset, form),
@@ -90,7 +101,7 @@ def question_text(fact: Fact, where: str, rng: np.random.Generator) -> str:
     """Return what is asked of a fact, said of `where`."""
     forms = forms_of(fact)
     form = forms[int(rng.integers(len(forms)))]
-    in_front = rng.random() < 0.5
+    in_front = rng.random() < 0.5 or fact.kind in IN_FRONT
     if is_whole(fact.subject) and "{s}" in form:
         return f"{capitalised(asked_core(fact._replace(subject=where), form))}?"
     core = asked_core(fact, form)

@@ -4,6 +4,9 @@ VISTA (arXiv 2412.00927) puts such a sentence before each question; its pool is 
 tells a time, a place or an answer. `{s}` is the fact's subject; what is asked stands without the where and the "?".
 """
 
+import re
+from collections.abc import Sequence
+
 from tasks.video.captions import Fact
 from tasks.video.phrases import change_clause, event_clause, motion_clause
 from tasks.video.wording import normalised, plural, singular, vocabulary, with_article, words_of
@@ -47,6 +50,8 @@ OF_THE_WHOLE: dict[str, tuple[str, ...]] = {  # where the subject is the picture
 _OF_GLYPHS = ("which {g} can be read", "what {g} is shown", "which {g} do you see")  # of "the letter"
 COUNTS = frozenset({"object_count", "person_count", "face_count"})
 VERBATIM = frozenset({"glyph", "text"})  # an option is what stands there, letter by letter
+IN_FRONT = frozenset({"colour_before", "colour_after"})  # "where" stands first: not "it has changed in the inset"
+BY_NOUN = frozenset({"change", "collides_with", "event"})  # a thing is named by its noun alone, where that does
 OVER_TIME = frozenset(
     {"change", "event", "colour_before", "colour_after", "collides_with"}
 )  # true of a clip as a whole
@@ -67,9 +72,11 @@ LISTED: dict[str, str] = {  # kinds of which a clip may show several: they can b
 _WHOLE = vocabulary(  # subjects that are the picture itself
     "picture video clip frame scene image shot view footage take film"
 )
+_MODIFIED = re.compile(r"the(?: (?!that|on|in|of|at|with)[\w-]+)+")
 _MIDDLING = vocabulary("medium normal average moderate")
 _GLYPHS = vocabulary("glyph letter digit character symbol number numeral word")
 _SHAPE_ADJECTIVES = vocabulary("round square rectangular triangular circular oval flat elongated irregular")
+_BOARDS = vocabulary("sign board poster label screen banner plate")
 _PICTURES = vocabulary("gradient picture photo photograph landscape")
 _TEXTURE_ADJECTIVES = vocabulary("plain noisy smooth rough uniform blank flat grainy blurred clear solid")
 
@@ -105,6 +112,21 @@ def forms_of(fact: Fact) -> tuple[str, ...]:
 def unnamed(kind: str, subject: str) -> bool:
     """Say whether a question on a fact of this kind does not name its subject, so that a clip may have but one."""
     return kind in ("person_count", "face_count") or (is_whole(subject) and kind in OF_THE_WHOLE)
+
+
+def by_noun(fact: Fact, facts: Sequence[Fact]) -> Fact:
+    """Return a fact whose subject has lost its adjectives, where its kind and the clip's other facts allow it.
+
+    How a thing is named must not tell what it does, as when all but what changes its colour are named by colour. A noun
+    does where no kind has facts of two things with it.
+    """
+    words = noun_phrase(fact.subject).split()
+    if fact.kind not in BY_NOUN or len(words) < 3 or not _MODIFIED.fullmatch(" ".join(words)):
+        return fact
+    same = [one for one in facts if normalised(one.subject).split()[-1:] == normalised(words[-1]).split()]
+    if len({(one.kind, normalised(one.subject)) for one in same}) > len({one.kind for one in same}):
+        return fact
+    return fact._replace(subject=f"the {words[-1]}")
 
 
 def asked_core(fact: Fact, form: str) -> str:
@@ -165,11 +187,12 @@ def clause(fact: Fact) -> str:
     if fact.kind == "event":
         return event_clause("" if is_whole(fact.subject) or "event" in words_of(fact.subject) else subject, value)
     if fact.kind == "glyph":
-        return f"{subject} is {value}" if _is_glyph(fact) else f'{subject} bears "{value}"'
+        verb = "reads" if words_of(subject)[-1] in _BOARDS else "bears"
+        return f"{subject} is {value}" if _is_glyph(fact) else f'{subject} {verb} "{value}"'
     if fact.kind in ("colour_before", "colour_after"):
-        return f"{subject} is {value} {'before' if fact.kind == 'colour_before' else 'after'} a change"
+        return f"{subject} is {value} at first" if fact.kind == "colour_before" else f"{subject} turns {value}"
     if fact.kind == "collides_with":
-        return f"{subject} collides with {value if value.startswith(('the ', 'a ', 'an ')) else with_article(value)}"
+        return f"{subject} collides with {noun_phrase(value)}"
     if fact.kind == "text":
         return f'{subject} says "{value}"'
     if fact.kind == "dominant_colour":

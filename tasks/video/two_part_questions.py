@@ -1,13 +1,14 @@
 """Questions that need both parts of a needle: what changed in between, what comes first, how many over both."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 
 from tasks.tables import Reject
-from tasks.video.captions import Fact
+from tasks.video.captions import Fact, facts_of
 from tasks.video.items import Case, Item, subset_name
-from tasks.video.question_forms import INSTRUCTIONS, LISTED, OF_EVERY_CLIP, OVER_TIME, aspect, clause, is_whole
+from tasks.video.question_forms import ASKED, INSTRUCTIONS, LISTED, OF_EVERY_CLIP, OVER_TIME, aspect, clause, is_whole
 from tasks.video.sightings import Sighting, sighting, values_at_centres, values_of
 from tasks.video.wording import capitalised, cardinal, clashes, normalised
 
@@ -24,7 +25,6 @@ _TURN = (
 _SAME = (
     "Is {a} the same in both inserted parts?",
     "Does {a} stay the same from the first inserted part to the second?",
-    "Compare {a} in the two inserted parts: is there a difference?",
 )
 _ORDER = (
     "Which is seen first in the inserted parts: that {x}, or that {y}?",
@@ -45,15 +45,10 @@ def two_part_item(case: Case, rng: np.random.Generator) -> Item | Reject:
     """
     seen = [sighting(shown) for shown in case.shown]
     skipped = tuple(dict.fromkeys(one for part in seen for one in part.unclear))
-    styles: dict[str, Callable[[Case, list[Sighting], np.random.Generator], Found | None]] = {
-        "change": _changed,
-        "order": _ordered,
-        "count": _counted,
-    }
-    order = [list(styles)[int(n)] for n in rng.permutation(len(styles))]
+    order = [list(_STYLES)[int(n)] for n in rng.permutation(len(_STYLES))]
     found, style = None, ""
     for style in order:
-        if found := styles[style](case, seen, rng):
+        if found := _STYLES[style](case, seen, rng):
             break
     if not found:
         style, found = "same", _same(seen, rng)
@@ -96,6 +91,7 @@ def _changed(case: Case, seen: list[Sighting], rng: np.random.Generator) -> Foun
             if key in late and not clashes(early[key][0].value, late[key][-1].value)
             if all(len({normalised(fact.value) for fact in part[key]}) == 1 for part in (early, late))
         ]
+        pairs += _before_and_after(case)
         pool, parts = _TURN, ("when the first part begins", "when the second part ends")
     if not pairs:
         return None
@@ -104,6 +100,31 @@ def _changed(case: Case, seen: list[Sighting], rng: np.random.Generator) -> Foun
     if pool is _CHANGE and rng.random() < 0.5:  # asked as what is the same is: a "no" must be as likely as a "yes"
         return _drawn(_SAME, rng).format(a=aspect(first)), f"No: {told}", (first, second)
     return _drawn(pool, rng).format(a=aspect(first)), capitalised(told), (first, second)
+
+
+def _before_and_after(case: Case) -> list[tuple[Fact, Fact]]:
+    """Return what the clip says of a change as a whole, by kinds X_before and X_after, as facts of the kind object_X.
+
+    Empty where the two parts are not the whole clip.
+    """
+    first, second = case.shown
+    if first.end_s != second.start_s or not replace(first, end_s=second.end_s).is_whole:
+        return []
+    facts = {(fact.kind, normalised(fact.subject)): fact for fact in facts_of(first.clip)}
+    pairs = []
+    for (kind, subject), early in facts.items():
+        of = kind.removesuffix("_before")
+        late = facts.get((f"{of}_after", subject))
+        if kind != of and late is not None and f"object_{of}" in ASKED:
+            pairs.append((early._replace(kind=f"object_{of}"), late._replace(kind=f"object_{of}")))
+    return pairs
+
+
+def needs_both(case: Case) -> bool:
+    """Say whether the parts of a needle differ in what can be asked: else one part tells what both do."""
+    seen = [sighting(shown) for shown in case.shown]
+    rng = np.random.default_rng(0)
+    return any(style(case, seen, rng) for style in _STYLES.values())
 
 
 def _same(seen: list[Sighting], rng: np.random.Generator) -> Found | None:
@@ -163,3 +184,10 @@ def _told(fact: Fact) -> str:
 
 def _drawn(pool: tuple[str, ...], rng: np.random.Generator) -> str:
     return pool[int(rng.integers(len(pool)))]
+
+
+_STYLES: dict[str, Callable[[Case, list[Sighting], np.random.Generator], Found | None]] = {
+    "change": _changed,
+    "order": _ordered,
+    "count": _counted,
+}

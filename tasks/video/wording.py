@@ -28,6 +28,10 @@ _STOP = _FILLERS | vocabulary(
     "and or in on at by for from with as be been being do does did has have had was were there this that these those "
     "which what who how where when while then than they them their he she his her one not can"
 )
+_IMPLIED = {  # what a value implies, or what may be said in its stead
+    **{"collides": ("moves",), "rotates": ("moves",), "blinks": ("appears", "disappears"), "spinning": ("rotating",)},
+    **{"changes colour": ("changes",), "flickers": ("blinks",)},
+}
 _WORD = re.compile(r"[^\W_]+(?:['\u2019][^\W_]+)*")
 
 # What would tell when or where the needle is, or that captions were read. Rows and columns of a grid are no secret.
@@ -68,6 +72,11 @@ def clashes(one: str, other: str) -> bool:
     """Say whether two values may both be right: they mean the same, or one says the other more exactly ("dark red")."""
     first, second = normalised(one).split(), normalised(other).split()
     return set(first) <= set(second) or set(second) <= set(first)
+
+
+def holds_too(value: str, true: str) -> bool:
+    """Say whether a value is, or may be said to be, right where another one is: what collides also moves."""
+    return clashes(value, true) or normalised(value) in _IMPLIED.get(normalised(true), ())
 
 
 def may_be(one: str, other: str) -> bool:
