@@ -27,13 +27,14 @@ def usable(fact: Fact, asked_of: Shown, others: Sequence[Shown]) -> list[Distrac
     """Return the wrong values for a fact that the captions of `others` offer: one each, the first clip's.
 
     Usable is a value of the same kind that is no value of that kind, in whole or in part, anywhere in the clip asked
-    of, and that says nothing of another usable one.
+    of, and that says nothing of another usable one. What implies the truth is not usable either: what is implied can
+    never be wrong beside it, and would else be right more often than others.
     """
     true = list(values_of(Shown(asked_of.clip), fact.kind).values())
     found: list[Distractor] = []
     for other in others:
         for value in values_of(other, fact.kind).values():
-            if any(holds_too(value, one) for one in (*true, fact.value)):
+            if any(holds_too(value, one) or holds_too(one, value) for one in (*true, fact.value)):
                 continue
             if not any(clashes(value, one.value) for one in found):
                 found.append(Distractor(value, other.clip["clip_id"]))

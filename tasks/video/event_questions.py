@@ -13,10 +13,11 @@ from tasks.tables import Reject
 from tasks.video.captions import Fact
 from tasks.video.choices import Choice, choice
 from tasks.video.items import Case, Form, Item, subset_name
-from tasks.video.question_forms import INSTRUCTIONS, OF_EVERY_CLIP, clause, is_whole
-from tasks.video.sightings import Shown, facts_over_time, sighting
+from tasks.video.question_forms import INSTRUCTIONS, OF_EVERY_CLIP, clause, is_at_rest, is_whole
+from tasks.video.sightings import Shown, sighting
 from tasks.video.wording import capitalised, holds_too, normalised, vocabulary, words_of
 
+_NO_EVENT = frozenset({"object_shape", "object_size", "colour_before"})  # lasts longer, or is said of a beginning
 _ANY_THING = vocabulary("object thing shape one item")
 STYLES = ("first", "last", "before", "after", "between", "order")
 _OPTIONS = 4
@@ -64,12 +65,13 @@ def telling_facts(shown: Sequence[Shown]) -> list[list[Fact]]:
     No other clip says at any time what may be the same of what may be the same thing. What every clip has (brightness,
     camera motion) tells clips apart only where all others state it.
     """
-    told = [[fact for facts in facts_over_time(one).values() for fact in facts] for one in shown]
+    told = [[fact for facts in one.facts.values() for fact in facts] for one in shown]
     colours = {word for facts in told for fact in facts if "colour" in fact.kind for word in words_of(fact.value)}
     found = []
     for place, one in enumerate(shown):
         others = [facts for number, facts in enumerate(told) if number != place]
-        found.append([fact for fact in sighting(one).facts if _tells_apart(fact, others, colours)])
+        mine = [fact for fact in sighting(one).facts if fact.kind not in _NO_EVENT and not is_at_rest(fact)]
+        found.append([fact for fact in mine if _tells_apart(fact, others, colours)])
     return found
 
 

@@ -90,9 +90,8 @@ def _thing_pattern(clips: Sequence[Row]) -> re.Pattern[str] | None:
     nouns = {words[-1] for words in map(words_of, subjects | shapes) if words}
     if not nouns:
         return None
-    return re.compile(
-        rf"(?<!\bin )\b([Aa]n?|[Tt]he) ((?:[\w-]+ ){{0,3}}?(?:{'|'.join(sorted(map(re.escape, nouns)))}))\b"
-    )
+    known = "|".join(sorted(map(re.escape, nouns)))
+    return re.compile(rf"(?<!\bin )\b([Aa]n?|[Tt]he) ((?:[\w-]+ ){{0,3}}?(?:{known}))\b")
 
 
 def _modifiers(found: re.Match[str]) -> frozenset[str]:

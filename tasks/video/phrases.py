@@ -38,6 +38,12 @@ def _conjugated(value: str) -> str | None:
     return None
 
 
+def stays(value: str) -> bool:
+    """Say whether a motion is none."""
+    word = normalised(value)
+    return word in _STILL or word in _NO_MOTION or bool({"still", "motionless"} & set(word.split()))
+
+
 def motion_clause(subject: str, value: str) -> str:
     """Return how something moves: "the camera pans left", "the large circle moves to the left"."""
     if verb := _conjugated(value):

@@ -8,7 +8,7 @@ import re
 from collections.abc import Sequence
 
 from tasks.video.captions import Fact
-from tasks.video.phrases import change_clause, event_clause, motion_clause
+from tasks.video.phrases import change_clause, event_clause, motion_clause, stays
 from tasks.video.wording import normalised, plural, singular, vocabulary, with_article, words_of
 
 # --- kinds ------------------------------------------------------------------------------------------------------
@@ -93,6 +93,11 @@ def require_forms(kind: str) -> None:
 def is_whole(subject: str) -> bool:
     """Say whether a subject is the picture itself, which the item's own words name better ("the inserted clip")."""
     return normalised(subject).removeprefix("whole ") in _WHOLE
+
+
+def is_at_rest(fact: Fact) -> bool:
+    """Say whether a fact is that something does not move of itself, which is no event."""
+    return fact.kind == "object_motion" and stays(fact.value)
 
 
 def noun_phrase(subject: str) -> str:

@@ -6,6 +6,7 @@ told by its own name has no one answer, and says why.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from tasks.video.captions import Fact, facts_of
@@ -34,6 +35,15 @@ class Shown:
         """Whether all of the clip is shown, but for less than a frame at either end."""
         frame_s = 1.0 / self.clip["fps"] if self.clip["fps"] > 0 else 0.0
         return self.start_s <= frame_s + _SLACK_S and self.end_s >= self.duration_s - frame_s - _SLACK_S
+
+    @cached_property
+    def facts(self) -> dict[str, list[Fact]]:
+        """By kind all facts of what is shown at any time, those of the whole clip first."""
+        covered = [index for index, (start, end) in enumerate(_segment_times(self)) if _overlap(self, start, end)]
+        found: dict[str, list[Fact]] = {}
+        for fact in facts_of(self.clip) + [f for i in covered for f in facts_of(self.clip["segments"][i])]:
+            found.setdefault(fact.kind, []).append(fact)
+        return found
 
 
 @dataclass(frozen=True)
@@ -80,18 +90,9 @@ def sighting(shown: Shown) -> Sighting:
     return Sighting(tuple(facts), tuple(unclear))
 
 
-def facts_over_time(shown: Shown) -> dict[str, list[Fact]]:
-    """Return by kind all facts of what is shown at any time, those of the clip first."""
-    covered = [index for index, (start, end) in enumerate(_segment_times(shown)) if _overlap(shown, start, end)]
-    found: dict[str, list[Fact]] = {}
-    for fact in facts_of(shown.clip) + [f for i in covered for f in facts_of(shown.clip["segments"][i])]:
-        found.setdefault(fact.kind, []).append(fact)
-    return found
-
-
 def values_of(shown: Shown, kind: str) -> dict[str, str]:
     """Return all values of a kind that what is shown has at any time, as they are normalised and as they stand."""
-    return {normalised(fact.value): fact.value for fact in reversed(facts_over_time(shown).get(kind, []))}
+    return {normalised(fact.value): fact.value for fact in reversed(shown.facts.get(kind, []))}
 
 
 def _told(clip: Row) -> dict[tuple[str, str], _Told]:

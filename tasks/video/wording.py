@@ -6,6 +6,7 @@ question are the same thing said twice.
 
 import re
 import unicodedata
+from functools import lru_cache
 
 
 def vocabulary(words: str) -> frozenset[str]:
@@ -59,6 +60,7 @@ def content_words(text: str) -> list[str]:
     return [word for word in words_of(text) if word not in _STOP]
 
 
+@lru_cache(maxsize=1 << 16)
 def normalised(value: str) -> str:
     """Return what two values that mean the same have in common: words in order, without articles.
 
@@ -68,6 +70,7 @@ def normalised(value: str) -> str:
     return " ".join(words) or value.strip().casefold()
 
 
+@lru_cache(maxsize=1 << 16)
 def clashes(one: str, other: str) -> bool:
     """Say whether two values may both be right: they mean the same, or one says the other more exactly ("dark red")."""
     first, second = normalised(one).split(), normalised(other).split()
