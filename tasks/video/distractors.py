@@ -32,8 +32,12 @@ def usable(fact: Fact, asked_of: Shown, others: Sequence[Shown]) -> list[Distrac
     """
     true = list(values_of(Shown(asked_of.clip), fact.kind).values())
     found: list[Distractor] = []
+    tried: set[str] = set()
     for other in others:
-        for value in values_of(other, fact.kind).values():
+        for key, value in values_of(other, fact.kind).items():
+            if key in tried:
+                continue
+            tried.add(key)
             if any(holds_too(value, one) or holds_too(one, value) for one in (*true, fact.value)):
                 continue
             if not any(clashes(value, one.value) for one in found):

@@ -17,6 +17,7 @@ from tasks.video.question_forms import INSTRUCTIONS, OF_EVERY_CLIP, clause, is_a
 from tasks.video.sightings import Shown, sighting
 from tasks.video.wording import capitalised, holds_too, normalised, vocabulary, words_of
 
+_MOTION_KINDS = ("change", "collides_with")  # may say that something moves
 _NO_EVENT = frozenset({"object_shape", "object_size", "colour_before"})  # lasts longer, or is said of a beginning
 _ANY_THING = vocabulary("object thing shape one item")
 STYLES = ("first", "last", "before", "after", "between", "order")
@@ -65,7 +66,7 @@ def telling_facts(shown: Sequence[Shown]) -> list[list[Fact]]:
     No other clip says at any time what may be the same of what may be the same thing. What every clip has (brightness,
     camera motion) tells clips apart only where all others state it.
     """
-    told = [[fact for facts in one.facts.values() for fact in facts] for one in shown]
+    told = [list(dict.fromkeys(fact for facts in one.facts.values() for fact in facts)) for one in shown]
     colours = {word for facts in told for fact in facts if "colour" in fact.kind for word in words_of(fact.value)}
     found = []
     for place, one in enumerate(shown):
@@ -76,17 +77,19 @@ def telling_facts(shown: Sequence[Shown]) -> list[list[Fact]]:
 
 
 def _tells_apart(fact: Fact, others: Sequence[Sequence[Fact]], colours: set[str]) -> bool:
+    kinds = {fact.kind, *(_MOTION_KINDS if fact.kind == "object_motion" else ())}
     for facts in others:
         if fact.kind in OF_EVERY_CLIP and not any(other.kind == fact.kind for other in facts):
             return False
-        if any(_may_hold(fact, other) and not _are_two(fact.subject, other.subject, colours) for other in facts):
+        alike = (other for other in facts if other.kind in kinds and _may_hold(fact, other))
+        if any(not _are_two(fact.subject, other.subject, colours) for other in alike):
             return False
     return True
 
 
 def _may_hold(fact: Fact, other: Fact) -> bool:
     """Say whether a fact may hold where another does, of the same thing: what collides has moved some way before."""
-    if fact.kind == "object_motion" and other.kind in ("change", "collides_with"):
+    if other.kind != fact.kind:
         return other.kind == "collides_with" or (normalised(other.value) != "moves" and holds_too("moves", other.value))
     return fact.kind == other.kind and holds_too(fact.value, other.value)
 

@@ -28,7 +28,7 @@ ASKED: dict[str, tuple[str, ...]] = {
     "background_colour": ("what colour is {s}", "which colour does {s} have", "what is the colour of {s}"),
     "background_texture": ("what does {s} look like", "which pattern or picture does {s} show"),
     "camera_motion": ("how does {s} move", "what does {s} do", "what is the motion of {s}"),
-    "brightness": ("how bright is {s}", "how light or dark is {s}", "what is the brightness of {s}"),
+    "brightness": ("what is the brightness of {s}", "what is the light like in {s}"),
     "dominant_colour": (
         "which colour dominates {s}",
         "what is the dominant colour of {s}",
@@ -233,22 +233,22 @@ def _texture_clause(subject: str, value: str) -> str:
 # --- what was hidden --------------------------------------------------------------------------------------------
 
 # How a question calls what it is about: said with "in" before it, or as the subject where that is the whole picture.
-WHERE: dict[str, tuple[str, ...]] = {
+WHERE: dict[str, tuple[str, ...]] = {  # no words of size: that is a thing to ask for
     "temporal_niah": (
         *("the inserted clip", "the clip that was put in", "the passage that does not belong to the video"),
-        *("the foreign clip", "the short clip that interrupts the video"),
+        *("the foreign clip", "the clip that interrupts the video"),
     ),
     "spatial_niah": (
-        *("the small overlaid video", "the inset", "the small video laid over the picture", "the little inset video"),
-        *("the small window that shows another video",),
+        *("the overlaid video", "the inset", "the video laid over the picture", "the inset video"),
+        *("the window that shows another video",),
     ),
     "spatiotemporal_niah": (
-        *("the small video that is shown for a while", "the inset that comes and goes", "the passing inset"),
-        *("the small window that opens for a while", "the short-lived inset"),
+        *("the overlaid clip that is shown for a while", "the inset that comes and goes", "the passing inset"),
+        *("the window that opens for a while", "the short-lived inset"),
     ),
     "hr_video_grid": (
         *("the cell in the {row} row, {column} column", "the cell in row {row_number}, column {column_number}"),
-        *("the tile in the {row} row and the {column} column", "the small video in the {row} row, {column} column"),
+        *("the tile in the {row} row and the {column} column", "the grid's video in the {row} row, {column} column"),
     ),
 }
 INSTRUCTIONS: dict[str, tuple[str, ...]] = {
@@ -271,13 +271,13 @@ INSTRUCTIONS: dict[str, tuple[str, ...]] = {
         "A small video from another source is laid over a part of the picture; the question is about it.",
         "One small area of the picture shows a different scene. Answer a question about that scene.",
         "Within the picture there is a small inset that plays another video. Look at it closely.",
-        "Another video, much smaller, was placed on top of this one. What is asked concerns the small one.",
+        "Another video, much smaller, was placed over this one. What is asked concerns the small one.",
         "Somewhere on the picture a little window shows something else. The question refers to that window.",
     ),
     "spatiotemporal_niah": (
         "For a while a small video from another source is laid over a part of the picture. Answer about it.",
         "At some moment a little inset opens on the picture and closes again. The question is about what it shows.",
-        "A small and short clip from elsewhere appears on top of this video. Look out for it.",
+        "A small and short clip from elsewhere appears over this video. Look out for it.",
         "During a part of this video, one small area of the picture shows a different scene. You are asked about it.",
         "Another clip, small and brief, was placed over this video. What is asked concerns that clip.",
     ),

@@ -119,7 +119,7 @@ def chains(seed: int, sources: int, clips: int = 6, *, film: bool = False) -> li
     make = film_clip if film else drawn_clip
     found = []
     for source in range(sources):
-        name = f"{'film' if film else 'drawn'}-{source}"
+        name = f"{'film' if film else 'drawn'}-{seed}-{source}"
         rng = np.random.default_rng([seed, source, film])
         found.append([make(rng, f"{name}-{i}", name, 5.0 * i) for i in range(clips)])
     return found
