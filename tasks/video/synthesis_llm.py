@@ -54,7 +54,10 @@ class Merged(StrictModel):
 
 # --- what is asked ----------------------------------------------------------------------------------------------
 
-_ROLE = "You prepare questions that test whether a model has watched a video. You are given what the video shows, in words. "
+_ROLE = (
+    "You prepare questions that test whether a model has watched a video. "
+    "You are given what the video shows, in words. "
+)
 _RULES = (
     "Who answers has only the video: never speak of a caption, a text or a description of it. Give no times, no frame "
     "numbers and no place within the picture. The question must not contain its answer, and must end with a question "
@@ -63,52 +66,56 @@ _RULES = (
 FREE_FORM = Template(
     "vista.free_form",
     "1",
-    f"{_ROLE}Ask for one small, local detail of the clip, such as a colour, a number, a movement or what can be read, that "
-    "can be seen in it and has exactly one answer. Name what you ask about so that nothing else in the clip can be meant. "
-    f"Keep the answer short. {_RULES}",
+    f"{_ROLE}Ask for one small, local detail of the clip, such as a colour, a number, a movement or what can be "
+    "read, that can be seen in it and has exactly one answer. Name what you ask about so that nothing else in the"
+    f" clip can be meant. Keep the answer short. {_RULES}",
     "$caption",
 )
 BOTH_PARTS = Template(
     "vista.both_parts",
     "1",
-    f"{_ROLE}The clip is shown in two parts. Ask one question that can be answered only by who has seen both: what is "
-    f"different between them, which of two things is seen first, or how many there are in both together. {_RULES}",
+    f"{_ROLE}The clip is shown in two parts. Ask one question that can be answered only by who has seen both: what"
+    " is different between them, which of two things is seen first, or how many there are in both together. "
+    f"{_RULES}",
     "$first_part\n$second_part",
 )
 EVENTS = Template(
     "vista.events",
     "1",
-    f"{_ROLE}Numbered scenes of one video follow each other in time. What is told of with slightly different words in two "
-    "scenes is the same person or thing. Ask one question on their order: what happens first, last, before, after or "
-    "between. Name each scene by what happens in it and in no other, never by its number. Example: of the scenes '1. A "
-    "woman cuts onions. 2. She fries them. 3. She lays the table.' a question is 'What does the woman do between cutting "
-    f"the onions and laying the table?', its answer 'She fries the onions.' {_RULES}",
+    f"{_ROLE}Numbered scenes of one video follow each other in time. What is told of with slightly different words"
+    " in two scenes is the same person or thing. Ask one question on their order: what happens first, last, "
+    "before, after or between. Name each scene by what happens in it and in no other, never by its number. "
+    "Example: of the scenes '1. A woman cuts onions. 2. She fries them. 3. She lays the table.' a question is "
+    "'What does the woman do between cutting the onions and laying the table?', its answer 'She fries the "
+    f"onions.' {_RULES}",
     "$scenes",
 )
 CONVERT = Template(
     "vista.convert",
     "1",
-    f"{_ROLE}Turn a question with its answer into a choice of four options. Exactly one is right: it says what the answer "
-    "says, and stands under the letter in `right_letter`. The other three are wrong answers to the question, of the same "
-    "form and length as the right one, and made of what the other scenes show, so that whoever looks at those instead "
-    "picks them. No two options mean the same. Give `options`: four texts in the order of their letters, each beginning "
-    "with its letter and a full stop, as in 'A. a red car'.",
+    f"{_ROLE}Turn a question with its answer into a choice of four options. Exactly one is right: it says what the"
+    " answer says, and stands under the letter in `right_letter`. The other three are wrong answers to the "
+    "question, of the same form and length as the right one, and made of what the other scenes show, so that "
+    "whoever looks at those instead picks them. No two options mean the same. Give `options`: four texts in the "
+    "order of their letters, each beginning with its letter and a full stop, as in 'A. a red car'.",
     "$question\n$answer\n$right_letter\nOther scenes, one a line:\n$others",
 )
 LONG_CAPTION = Template(
     "vista.long_caption",
     "1",
-    f"{_ROLE}Numbered scenes of one video follow each other in time. Tell them as one detailed text in their order. What is "
-    "told of with slightly different words is the same person or thing: call it by one name. Say once what repeats. Keep "
-    "every scene and add nothing. Do not number scenes and do not speak of clips or captions. Answer as `caption`.",
+    f"{_ROLE}Numbered scenes of one video follow each other in time. Tell them as one detailed text in their "
+    "order. What is told of with slightly different words is the same person or thing: call it by one name. Say "
+    "once what repeats. Keep every scene and add nothing. Do not number scenes and do not speak of clips or "
+    "captions. Answer as `caption`.",
     "$scenes",
 )
 
 
 class LlmSynthesiser:
-    """Writes questions by a language model. `ask` takes requests and returns their answers, in order, as `tasks.llm.ask`.
+    """Writes questions by a language model.
 
-    What is drawn (the form, the letter, the instruction) depends on the seed and the case alone.
+    `ask` takes requests and returns their answers in order, as `tasks.llm.ask` does. What is drawn (the form, the
+    letter, the instruction) depends on the seed and the case alone.
     """
 
     def __init__(self, seed: int, ask: Asked, mcq_share: float = 0.5) -> None:
@@ -129,9 +136,9 @@ class LlmSynthesiser:
         forms = [form_of(case, self._mcq_share, rng) for case, rng in zip(cases, rngs, strict=True)]
         letters = [drawn_letter(rng) for rng in rngs]
         first = self._ask(self.requests(cases)) if cases else []
-        todo = [n for n, answer in enumerate(first) if forms[n] == "mcq" and answer.value is not None]
-        second = self._ask([convert_request(cases[n], first[n].value, letters[n]) for n in todo]) if todo else []
-        options = dict(zip(todo, second, strict=True))
+        found = {n: answer.value for n, answer in enumerate(first) if forms[n] == "mcq" and answer.value is not None}
+        requests = [convert_request(cases[n], written, letters[n]) for n, written in found.items()]
+        options = dict(zip(found, self._ask(requests) if requests else [], strict=True))
         return [
             self._item(case, forms[n], letters[n], first[n], options.get(n), rngs[n]) for n, case in enumerate(cases)
         ]
@@ -158,7 +165,7 @@ class LlmSynthesiser:
         clip = case.shown[0].clip
         told = first.value
         is_caption = isinstance(told, Merged)
-        texts = _without_letters(second.value.options) if second is not None else ()
+        texts = _without_letters(second.value.options) if second is not None and second.value is not None else ()
         return Item(
             item_id=case.item_id,
             subset=subset_name(case.subset, form),
@@ -238,6 +245,8 @@ def check_written(captions: Sequence[str]) -> Callable[[Written], None]:
 
     def check(value: Written) -> None:
         _require_seen(value.question, "the question")
+        if tells_place(value.question):
+            raise ValueError("the question tells a place in the picture: name what is seen there instead")
         _require_seen(value.answer, "the answer")
         if not value.question.rstrip().endswith("?"):
             raise ValueError("the question does not end with a question mark: ask one question")
@@ -287,7 +296,7 @@ def check_merged(captions: Sequence[str]) -> Callable[[Merged], None]:
     """Return a check of a long caption: it has words of each clip, more than one clip's, and no word of captions."""
 
     def check(value: Merged) -> None:
-        _require_seen(value.caption, "the text", place=False)
+        _require_seen(value.caption, "the text")
         found = set(words_of(value.caption))
         for number, caption in enumerate(captions, start=1):
             words = set(content_words(caption))
@@ -299,13 +308,11 @@ def check_merged(captions: Sequence[str]) -> Callable[[Merged], None]:
     return check
 
 
-def _require_seen(text: str, what: str, *, place: bool = True) -> None:
+def _require_seen(text: str, what: str) -> None:
     if mentions_caption(text):
         raise ValueError(f"{what} speaks of a caption or a description: who answers sees the video alone")
     if tells_time(text):
         raise ValueError(f"{what} tells a time or a frame: name what is seen instead")
-    if place and tells_place(text):
-        raise ValueError(f"{what} tells a place in the picture: name what is seen instead")
 
 
 def _without_letters(options: Sequence[str]) -> tuple[str, ...]:
