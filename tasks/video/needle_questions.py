@@ -19,7 +19,7 @@ from tasks.video.question_forms import (
     is_whole,
 )
 from tasks.video.sightings import sighting
-from tasks.video.wording import capitalised, cardinal, ordinal
+from tasks.video.wording import capitalised, ordinal
 
 
 def needle_item(case: Case, form: Form, shares: Shares, rng: np.random.Generator) -> Item | Reject:
@@ -57,8 +57,7 @@ def where_of(case: Case, rng: np.random.Generator) -> str:
     if case.cell is None:
         return phrase
     row, column = case.cell
-    words = {"row": ordinal(row), "column": ordinal(column)}
-    return phrase.format(**words, row_number=cardinal(row), column_number=cardinal(column))
+    return phrase.format(row=ordinal(row), column=ordinal(column))
 
 
 def _item(

@@ -233,7 +233,7 @@ def _texture_clause(subject: str, value: str) -> str:
 # --- what was hidden --------------------------------------------------------------------------------------------
 
 # How a question calls what it is about: said with "in" before it, or as the subject where that is the whole picture.
-WHERE: dict[str, tuple[str, ...]] = {  # no words of size: that is a thing to ask for
+WHERE: dict[str, tuple[str, ...]] = {  # no words of size or number, which may be asked for
     "temporal_niah": (
         *("the inserted clip", "the clip that was put in", "the passage that does not belong to the video"),
         *("the foreign clip", "the clip that interrupts the video"),
@@ -247,7 +247,7 @@ WHERE: dict[str, tuple[str, ...]] = {  # no words of size: that is a thing to as
         *("the window that opens for a while", "the short-lived inset"),
     ),
     "hr_video_grid": (
-        *("the cell in the {row} row, {column} column", "the cell in row {row_number}, column {column_number}"),
+        *("the cell in the {row} row, {column} column", "the video in the {row} row and {column} column"),
         *("the tile in the {row} row and the {column} column", "the grid's video in the {row} row, {column} column"),
     ),
 }

@@ -381,11 +381,10 @@ def test_no_question_tells_a_time_or_mentions_captions(film: bool) -> None:
         assert item.question[-1] in "?."
         assert "  " not in asked
         if case.cell:
-            words = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight")
             ordinals = ("", "first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth")
             row, column = case.cell
-            assert re.search(rf"{ordinals[row]} row|row {words[row]}\b", item.question)
-            assert re.search(rf"{ordinals[column]} column|column {words[column]}\b", item.question)
+            assert re.search(rf"\b{ordinals[row]} row\b", item.question)
+            assert re.search(rf"\b{ordinals[column]} column\b", item.question)
 
 
 # --- records ---
