@@ -12,6 +12,7 @@ from tasks.video.question_forms import ASKED, INSTRUCTIONS, LISTED, OF_EVERY_CLI
 from tasks.video.sightings import Sighting, sighting, values_at_centres, values_of
 from tasks.video.wording import capitalised, cardinal, clashes, normalised
 
+_SAME_SHARE = 0.25
 Found = tuple[str, str, tuple[Fact, ...]]  # question, answer, what is asked
 _CHANGE = (
     "What is different about {a} between the two inserted parts?",
@@ -40,21 +41,23 @@ _COUNT = (
 def two_part_item(case: Case, rng: np.random.Generator) -> Item | Reject:
     """Return a free-form question on both parts of a needle.
 
-    What differs between the parts is asked before what is the same in both. Reject "no_question" where the parts have
-    no fact in common and none apart.
+    What is the same in both is asked now and then, so that "no" is not the answer to every such question, but only
+    where something else differs. Reject "parts_alike" where nothing does: one part would tell all.
     """
     seen = [sighting(shown) for shown in case.shown]
     skipped = tuple(dict.fromkeys(one for part in seen for one in part.unclear))
     order = [list(_STYLES)[int(n)] for n in rng.permutation(len(_STYLES))]
-    found, style = None, ""
+    found: Found | None = None
+    style = ""
     for style in order:
         if found := _STYLES[style](case, seen, rng):
             break
     if not found:
-        style, found = "same", _same(seen, rng)
-    if not found:
         reasons = "; ".join(f"{kind} of {subject}: {reason}" for kind, subject, reason in skipped)
-        return Reject("no_question", f"the two parts have no fact that both are needed for ({reasons or 'no facts'})")
+        detail = f"clip {case.shown[0].clip['clip_id']}: its parts differ in nothing that can be asked"
+        return Reject("parts_alike", f"{detail} ({reasons or 'all is the same'}): split it elsewhere or take another")
+    if rng.random() < _SAME_SHARE and (same := _same(seen, rng)):
+        style, found = "same", same
     pool = INSTRUCTIONS["two_needle_niah"]
     return Item(
         item_id=case.item_id,
@@ -77,26 +80,23 @@ def _pairs(seen: list[Sighting]) -> list[tuple[Fact, Fact]]:
 
 
 def _changed(case: Case, seen: list[Sighting], rng: np.random.Generator) -> Found | None:
-    """Ask for a difference: of what holds all through either part, else of how it is at the begin and at the end.
-
-    The latter is true wherever between two centre frames the change falls, for the parts are cut near it.
-    """
+    """Ask for a difference: of what holds all through either part, else of the first one's begin and the other's end."""
     pairs = [(first, second) for first, second in _pairs(seen) if not clashes(first.value, second.value)]
-    pool, parts = _CHANGE, ("in the first part", "in the second part")
+    pool: tuple[str, ...] = _CHANGE
+    parts = ("in the first part", "in the second part")
     if not pairs:
         early, late = (values_at_centres(shown) for shown in case.shown)
         pairs = [
             (early[key][0], late[key][-1])
             for key in early
             if key in late and not clashes(early[key][0].value, late[key][-1].value)
-            if all(len({normalised(fact.value) for fact in part[key]}) == 1 for part in (early, late))
         ]
         pairs += _before_and_after(case)
-        pool, parts = _TURN, ("when the first part begins", "when the second part ends")
+        pool, parts = _TURN, ("when the first part begins,", "when the second part ends,")
     if not pairs:
         return None
     first, second = pairs[int(rng.integers(len(pairs)))]
-    told = f"{parts[0]} {_told(first)}, {parts[1]} {_told(second)}."
+    told = f"{parts[0]} {_told(first)}; {parts[1]} {_told(second)}."
     if pool is _CHANGE and rng.random() < 0.5:  # asked as what is the same is: a "no" must be as likely as a "yes"
         return _drawn(_SAME, rng).format(a=aspect(first)), f"No: {told}", (first, second)
     return _drawn(pool, rng).format(a=aspect(first)), capitalised(told), (first, second)

@@ -18,6 +18,7 @@ from tasks.video.question_forms import ASKED, INSTRUCTIONS, WHERE, clause, forms
 from tasks.video.questions import TemplateSynthesiser
 from tasks.video.sightings import Shown, sighting
 from tasks.video.text_only import text_only
+from tasks.video.two_part_questions import needs_both
 from tests.tasks.video.captioned import chains, clip_row, whole
 
 Row = dict[str, Any]
@@ -289,23 +290,51 @@ def test_two_parts_are_compared_counted_and_ordered() -> None:
     parts = (Shown(clip, 0.0, 3.0), Shown(clip, 3.0, 5.0))
     found = [TemplateSynthesiser(seed, [clip]).write([Case("1", "two_needle_niah", parts)])[0] for seed in range(40)]
     styles = {item.style for item in found if isinstance(item, Item)}
-    assert styles == {"change", "order", "count"}
+    assert styles == {"change", "order", "count", "same"}
     for item in found:
         assert isinstance(item, Item)
         words = plain(item.answer).split()
         times = [words.index(word) for pair in (("red", "k"), ("blue", "b")) for word in pair if word in words]
-        assert len(times) == 2, item.answer
+        assert len(times) == 2 or item.style == "same", item.answer
         assert times == sorted(times) or item.style == "count"
         assert item.subset == "two_needle_niah_qa"
         assert item.options == ()
 
 
-def test_parts_alike_are_asked_for_what_stays() -> None:
+def test_parts_that_are_alike_are_refused_and_told_so_beforehand() -> None:
     clip = clip_row("n", [Fact("camera_motion", "the camera", "static")])
-    parts = (Shown(clip, 0.0, 3.0), Shown(clip, 3.0, 5.0))
-    (item,) = TemplateSynthesiser(0, [clip]).write([Case("1", "two_needle_niah", parts)])
-    assert isinstance(item, Item)
-    assert (item.style, item.answer) == ("same", "Yes: in both parts the camera is static.")
+    case = Case("1", "two_needle_niah", (Shown(clip, 0.0, 3.0), Shown(clip, 3.0, 5.0)))
+    (none,) = TemplateSynthesiser(0, [clip]).write([case])
+    assert isinstance(none, Reject)
+    assert none.reason == "parts_alike"
+    assert not needs_both(case)
+
+
+def test_what_stays_is_asked_now_and_then_where_something_else_changes() -> None:
+    parts = [[Fact("brightness", "the picture", value)] for value in ("dim", "dim", "bright", "bright")]
+    clip = clip_row("n", [Fact("camera_motion", "the camera", "static")], parts)
+    case = Case("1", "two_needle_niah", (Shown(clip, 0.0, 2.5), Shown(clip, 2.5, 5.0)))
+    assert needs_both(case)
+    found = [TemplateSynthesiser(seed, [clip]).write([case])[0] for seed in range(60)]
+    same = [item for item in found if isinstance(item, Item) and item.style == "same"]
+    assert 5 < len(same) < 30
+    assert {item.answer for item in same} == {"Yes: in both parts the camera is static."}
+
+
+def test_a_change_somewhere_in_the_clip_is_asked_from_begin_to_end() -> None:
+    """The change falls within a part, so neither value holds all through: begin and end are asked."""
+    facts = [Fact("colour_before", "the large circle", "red"), Fact("colour_after", "the large circle", "blue")]
+    colours = ("red", "red", "red", "blue", "blue")
+    clip = clip_row("n", facts, [[Fact("object_colour", "the circle", colour)] for colour in colours])
+    for cut in (1.0, 2.4, 3.0):
+        case = Case("1", "two_needle_niah", (Shown(clip, 0.0, cut), Shown(clip, cut, 5.0)))
+        found = [TemplateSynthesiser(seed, [clip]).write([case])[0] for seed in range(20)]
+        for item in found:
+            assert isinstance(item, Item)
+            words = plain(item.answer).split()
+            assert item.style == "count" or words.index("red") < words.index("blue")
+            if cut == 1.0:
+                assert item.style != "change" or ("begin" in item.question and "end" in item.question)
 
 
 # --- long captions ---
