@@ -10,10 +10,11 @@ from functools import cached_property
 from typing import Any
 
 from tasks.video.captions import Fact, facts_of
-from tasks.video.question_forms import OVER_TIME, require_forms, unnamed
+from tasks.video.question_forms import COUNTS, OVER_TIME, require_forms, unnamed
 from tasks.video.wording import normalised
 
 Row = Mapping[str, Any]
+_BLINKING = ("blinks", "flickers", "blinking", "flickering")
 _SLACK_S = 1e-6
 
 
@@ -124,16 +125,24 @@ def _value(shown: Shown, kind: str, one: _Told, times: list[tuple[float, float]]
         return "cut", ""
     if not one.segments:
         return "", one.whole[0]
-    seen = {i: values[0] for i, values in one.segments.items() if _overlap(shown, *times[i])}
+    if kind in COUNTS and not one.whole and _blinks(shown.clip):
+        return "changes", ""
     centres = [(start + end) / 2 for start, end in times]
-    if not any(shown.start_s <= centres[i] < shown.end_s for i in seen):
+    if not any(shown.start_s <= centres[i] < shown.end_s for i in one.segments):
         return "not_shown", ""
+    # what the next segment denies may have ended already, between two centre frames: it is not true all the while
+    near = {i + step for i, time in enumerate(times) if _overlap(shown, *time) for step in (-1, 0, 1)}
+    seen = {i: values[0] for i, values in one.segments.items() if i in near}
     values = _distinct(list(seen.values()))
     if len(values) > 1:
         return "changes", ""
     if shown.is_whole and one.whole and normalised(one.whole[0]) not in values:
         return "ambiguous", ""
     return "", one.whole[0] if one.whole and normalised(one.whole[0]) in values else next(iter(seen.values()))
+
+
+def _blinks(clip: Row) -> bool:
+    return any(fact.kind == "change" and normalised(fact.value) in _BLINKING for fact in facts_of(clip))
 
 
 def _distinct(values: list[str]) -> set[str]:
@@ -152,5 +161,7 @@ def values_at_centres(shown: Shown) -> dict[tuple[str, str], list[Fact]]:
     for (start, end), segment in zip(_segment_times(shown), shown.clip["segments"], strict=True):
         if shown.start_s <= (start + end) / 2 < shown.end_s:
             for fact in facts_of(segment):
+                if fact.kind in COUNTS and _blinks(shown.clip):
+                    continue  # what is not seen in this frame may be there in the next
                 found.setdefault((fact.kind, normalised(fact.subject)), []).append(fact)
     return found

@@ -15,13 +15,9 @@ from tasks.video.wording import capitalised, cardinal, clashes, normalised
 _SAME_SHARE = 0.25
 Found = tuple[str, str, tuple[Fact, ...]]  # question, answer, what is asked
 _CHANGE = (
-    "What is different about {a} between the two inserted parts?",
-    "How does {a} differ between the first and the second inserted part?",
-    "Compare {a} in the two inserted parts: what is it in each?",
-)
-_TURN = (
     "How does {a} change from the beginning of the first inserted part to the end of the second?",
     "Compare {a} when the first inserted part begins and when the second one ends.",
+    "What is different about {a} at the end of the second inserted part, compared with the beginning of the first?",
 )
 _SAME = (
     "Is {a} the same in both inserted parts?",
@@ -80,26 +76,24 @@ def _pairs(seen: list[Sighting]) -> list[tuple[Fact, Fact]]:
 
 
 def _changed(case: Case, seen: list[Sighting], rng: np.random.Generator) -> Found | None:
-    """Ask for a difference: of what holds all through either part, else of the first one's begin and the other's end."""
-    pairs = [(first, second) for first, second in _pairs(seen) if not clashes(first.value, second.value)]
-    pool: tuple[str, ...] = _CHANGE
-    parts = ("in the first part", "in the second part")
-    if not pairs:
-        early, late = (values_at_centres(shown) for shown in case.shown)
-        pairs = [
-            (early[key][0], late[key][-1])
-            for key in early
-            if key in late and not clashes(early[key][0].value, late[key][-1].value)
-        ]
-        pairs += _before_and_after(case)
-        pool, parts = _TURN, ("when the first part begins,", "when the second part ends,")
+    """Ask for what differs between the begin of the first part and the end of the second.
+
+    That is sure whenever between two centre frames the change falls; that a value holds all through a part is not.
+    """
+    early, late = (values_at_centres(shown) for shown in case.shown)
+    pairs = [
+        (early[key][0], late[key][-1])
+        for key in early
+        if key in late and not clashes(early[key][0].value, late[key][-1].value)
+    ]
+    pairs += _before_and_after(case)
     if not pairs:
         return None
     first, second = pairs[int(rng.integers(len(pairs)))]
-    told = f"{parts[0]} {_told(first)}; {parts[1]} {_told(second)}."
-    if pool is _CHANGE and rng.random() < 0.5:  # asked as what is the same is: a "no" must be as likely as a "yes"
-        return _drawn(_SAME, rng).format(a=aspect(first)), f"No: {told}", (first, second)
-    return _drawn(pool, rng).format(a=aspect(first)), capitalised(told), (first, second)
+    told = f"hen the first part begins, {_told(first)}; when the second part ends, {_told(second)}."
+    if rng.random() < _SAME_SHARE:  # asked as what is the same is: a "no" must be about as likely as a "yes"
+        return _drawn(_SAME, rng).format(a=aspect(first)), f"No: w{told}", (first, second)
+    return _drawn(_CHANGE, rng).format(a=aspect(first)), f"W{told}", (first, second)
 
 
 def _before_and_after(case: Case) -> list[tuple[Fact, Fact]]:
@@ -136,18 +130,19 @@ def _same(seen: list[Sighting], rng: np.random.Generator) -> Found | None:
 
 
 def _ordered(case: Case, seen: list[Sighting], rng: np.random.Generator) -> Found | None:
-    """Ask which of two facts is seen first, of which each is true of one part alone."""
+    """Ask which of two facts is seen first: one is never true in the second part, the other never in the first."""
     alone = []
     for number in (0, 1):
         other = case.shown[1 - number]
-        mine = [
-            fact
-            for fact in seen[number].facts
-            if fact.kind not in OVER_TIME
-            and not any(clashes(fact.value, value) for value in values_of(other, fact.kind).values())
-            and (fact.kind not in OF_EVERY_CLIP or values_of(other, fact.kind))
-        ]
-        alone.append(mine)
+        facts = dict.fromkeys(fact for told in values_at_centres(case.shown[number]).values() for fact in told)
+        alone.append(
+            [
+                fact
+                for fact in facts
+                if not any(clashes(fact.value, value) for value in values_of(other, fact.kind).values())
+                and (fact.kind not in OF_EVERY_CLIP or values_of(other, fact.kind))
+            ]
+        )
     if not all(alone):
         return None
     first, second = (mine[int(rng.integers(len(mine)))] for mine in alone)
