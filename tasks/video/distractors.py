@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tasks.video.captions import Fact, facts_of
+from tasks.video.captions import Fact
 from tasks.video.sightings import Shown, values_of
 from tasks.video.wording import clashes, holds_too, normalised
 
@@ -45,31 +45,50 @@ def usable(fact: Fact, asked_of: Shown, others: Sequence[Shown]) -> list[Distrac
     return found
 
 
-def drawn(
-    fact: Fact, found: Sequence[Distractor], shares: "Shares", rng: np.random.Generator
-) -> tuple[Distractor, ...]:
-    """Return three of the usable wrong values, in random order, rare ones as readily as they are asked."""
-    weights = np.array([shares.weight(fact.kind, one.value) for one in found])
-    places = rng.choice(len(found), NEEDED, replace=False, p=weights / weights.sum())
-    return tuple(found[int(place)] for place in places)
+def drawn(found: Sequence[Distractor], rng: np.random.Generator) -> tuple[Distractor, ...]:
+    """Return three of the usable wrong values, in random order."""
+    return tuple(found[int(place)] for place in rng.permutation(len(found))[:NEEDED])
 
 
 class Shares:
-    """How common each value of a kind is among captions: what is common is asked less often.
+    """How often each value can be right, and how often it can be wrong beside a right one.
 
-    Else the most common value would most often be right, and a question could be answered without its video. Made of
-    the clips alone, so an item does not depend on others.
+    A value that most clips have is right where it is asked for, and hardly ever a distractor, for it is true of most
+    needles: whoever picks it answers without the video. So each value is asked as often as it can be a distractor.
+    Clips of film and generated ones are counted apart, for a needle may be of one and its haystack of the other. All is
+    counted in the clips alone: an item does not depend on other items.
     """
 
     def __init__(self, clips: Iterable[Mapping[str, Any]]) -> None:
-        self._counts: dict[str, Counter[str]] = {}
+        # by kinds of clip and fact: how many clips, and how many sources, have a value; "" counts those with any
+        self._clips: dict[tuple[str, str], Counter[str]] = {}
+        self._sources: dict[tuple[str, str], Counter[str]] = {}
+        by_source: dict[tuple[str, str], dict[str, set[str]]] = {}
         for clip in clips:
-            for kind, value in {(fact.kind, normalised(fact.value)) for fact in facts_of(clip)}:
-                self._counts.setdefault(kind, Counter())[value] += 1
+            for kind, facts in Shown(clip).facts.items():
+                values = {"", *(normalised(fact.value) for fact in facts)}
+                self._clips.setdefault((clip["kind"], kind), Counter()).update(values)
+                by_source.setdefault((clip["kind"], clip["source_id"]), {}).setdefault(kind, set()).update(values)
+        for (clip_kind, _), kinds in by_source.items():
+            for kind, values in kinds.items():
+                self._sources.setdefault((clip_kind, kind), Counter()).update(values)
 
-    def weight(self, kind: str, value: str) -> float:
-        """Return how readily a value is asked: 1 for one of mean frequency, more for rare ones; unseen ones as once."""
-        counts = self._counts.get(kind)
-        if not counts:
-            return 1.0
-        return counts.total() / len(counts) / max(counts[normalised(value)], 1)
+    def weights(self, kind: str, values: Iterable[str], case_kinds: tuple[str, str], *, grid: bool) -> dict[str, float]:
+        """Return how readily each value is asked: 1 on the mean of its kind, 0 if it can never be a distractor.
+
+        `case_kinds` are the kinds of the needle's clip and of the others; in a grid the others are of many sources.
+        """
+        needles = self._clips.get((case_kinds[0], kind), Counter())
+        sources = self._sources.get((case_kinds[1], kind), Counter())
+        if not needles[""] or not sources[""]:
+            return dict.fromkeys(values, 1.0)
+
+        def wrong(key: str) -> float:
+            """How often a value is with the others and not in the needle."""
+            there = float(sources[key] > 0) if grid else sources[key] / sources[""]
+            return (1.0 - needles[key] / needles[""]) * there
+
+        keys = [key for key in needles if key]
+        total = sum(wrong(key) for key in keys)
+        scale = sum(needles[key] for key in keys) / total if total else 0.0
+        return {value: scale * wrong(normalised(value)) / max(needles[normalised(value)], 1) for value in values}

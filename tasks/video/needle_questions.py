@@ -19,26 +19,26 @@ from tasks.video.question_forms import (
     is_whole,
 )
 from tasks.video.sightings import sighting
-from tasks.video.wording import capitalised, ordinal
+from tasks.video.wording import capitalised, normalised, ordinal
 
 
 def needle_item(case: Case, form: Form, shares: Shares, rng: np.random.Generator) -> Item | Reject:
     """Return a question on one fact of what is shown.
 
-    Facts are tried in a random order, rare values first rather than common ones. Reject "no_question" where none can
+    Facts are tried in a random order, rare values rather than common ones. Reject "no_question" where none can
     be asked, "few_distractors" where none has three wrong options; the detail names each fact and why.
     """
     shown = case.shown[0]
     seen = sighting(shown)
     skipped = list(seen.unclear)
-    for fact in _in_random_order(seen.facts, shares, rng):
+    for fact in _in_random_order(case, seen.facts, shares, rng):
         wrong: tuple[Distractor, ...] = ()
         if form == "mcq":
             found = usable(fact, shown, case.others)
             if len(found) < NEEDED:
                 skipped.append((fact.kind, fact.subject, "few_distractors"))
                 continue
-            wrong = drawn(fact, found, shares, rng)
+            wrong = drawn(found, rng)
         return _item(case, form, fact, wrong, tuple(skipped), rng)
     told = "; ".join(f"{kind} of {subject}: {reason}" for kind, subject, reason in skipped) or "the clip has no facts"
     few = any(reason == "few_distractors" for _, _, reason in skipped)
@@ -115,9 +115,26 @@ def _answer(fact: Fact, where: str, rng: np.random.Generator) -> str:
     return f"{capitalised(clause(told))}."
 
 
-def _in_random_order(facts: tuple[Fact, ...], shares: Shares, rng: np.random.Generator) -> list[Fact]:
-    """Return the facts in an order drawn by how readily each is asked."""
-    weights = np.array([shares.weight(fact.kind, fact.value) for fact in facts])
-    # the order of exponential times with these rates is a draw without replacement
-    times = rng.exponential(size=len(facts)) / weights
-    return [facts[int(place)] for place in np.argsort(times, kind="stable")]
+def _in_random_order(case: Case, facts: tuple[Fact, ...], shares: Shares, rng: np.random.Generator) -> list[Fact]:
+    """Return the facts kind by kind, kinds in random order: how many facts a kind or a clip has is of no matter.
+
+    Too common values stand aside as often as they are too common, and are asked if nothing else can be; within a kind
+    the others are drawn by how readily each is asked.
+    """
+    kinds = sorted({fact.kind for fact in facts})
+    turn = dict(zip(kinds, rng.permutation(len(kinds)).tolist(), strict=True))
+    needle = case.shown[0].clip["kind"]
+    case_kinds = (needle, case.others[0].clip["kind"] if case.others else needle)
+    weights: dict[tuple[str, str], float] = {}
+    for kind in kinds:
+        values = sorted({normalised(fact.value) for fact in facts if fact.kind == kind})
+        found = shares.weights(kind, values, case_kinds, grid=case.subset == "hr_video_grid")
+        weights |= {(kind, value): weight for value, weight in found.items()}
+    aside = {one: bool(rng.random() >= weight) for one, weight in weights.items()}
+    keyed = []
+    for place, fact in enumerate(facts):
+        one = (fact.kind, normalised(fact.value))
+        # the order of exponential times with these rates is a draw without replacement
+        time = float(rng.exponential()) / max(weights[one], 1.0)
+        keyed.append((aside[one], turn[fact.kind], time, place))
+    return [facts[place] for _, _, _, place in sorted(keyed)]

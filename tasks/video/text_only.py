@@ -68,7 +68,7 @@ def letter_p(items: Sequence[Item]) -> float:
     return float(chisquare(counts).pvalue)
 
 
-def solved(items: Sequence[Item], limit: float = CHANCE + 0.05, seed: int = 0) -> dict[str, float]:
+def solved(items: Sequence[Item], limit: float = CHANCE + 0.02, seed: int = 0) -> dict[str, float]:
     """Return the items that are to be dropped for text alone to be right in at most `limit` of the rest.
 
     By id, with the probability that the classifier gave the right option when it had not seen the item's group. Most

@@ -153,6 +153,36 @@ def test_a_value_that_is_or_may_be_true_of_the_needle_is_no_distractor() -> None
     assert set(item.options) - {item.answer} == {"Green", "Grey", "Pink"}
 
 
+def test_a_value_that_nearly_all_clips_have_is_seldom_asked() -> None:
+    """Nine of ten needles are static: asked evenly, "static" would be right nine times of ten, and never wrong."""
+    sources = []
+    motions = ("static", "pan left", "pan right", "tilt up", "tilt down")
+    colours = ("red", "blue", "green", "brown", "white")
+    for number in range(100):
+        rare = motions[1 + number // 10 % 4]
+        rows = [
+            clip_row(
+                f"c{number}-{n}",
+                [
+                    Fact("camera_motion", "the camera", rare if n == number % 10 else "static"),
+                    Fact("dominant_colour", "the picture", colours[(number + n) % 5]),
+                ],
+                source=f"s{number}",
+            )
+            for n in range(10)
+        ]
+        sources.append(rows)
+    clips = [row for rows in sources for row in rows]
+    hay = whole([clip_row(f"h{n}", [Fact("camera_motion", "the camera", m)]) for n, m in enumerate(motions)])
+    hay += whole([clip_row(f"g{n}", [Fact("dominant_colour", "the picture", c)]) for n, c in enumerate(colours)])
+    asked = [Case(row["clip_id"], "temporal_niah", (Shown(row),), hay, form="mcq") for row in clips]
+    items = [item for item in TemplateSynthesiser(0, clips).write(asked) if isinstance(item, Item)]
+    right = Counter(item.answer for item in items if item.style == "camera_motion")
+    assert len(items) == 1000
+    assert right["Static"] < 0.1 * sum(item.style == "dominant_colour" for item in items)
+    assert sum(count for answer, count in right.items() if answer != "Static") > 20
+
+
 # --- what can be asked ---
 
 
