@@ -134,7 +134,7 @@ def test_too_few_distractors_are_a_reason_and_another_fact_is_tried() -> None:
     needle = clip_row("n", [Fact("object_colour", "the circle", "red"), Fact("glyph", "the letter", "K")])
     letters = [clip_row(f"h{n}", [Fact("glyph", "the letter", letter)]) for n, letter in enumerate("ABC")]
     case = Case("1", "temporal_niah", (Shown(needle),), whole(letters), form="mcq")
-    found = [TemplateSynthesiser(seed, [needle, *letters]).write([case])[0] for seed in range(12)]
+    found = [TemplateSynthesiser(seed, []).write([case])[0] for seed in range(12)]
     assert {item.style for item in found if isinstance(item, Item)} == {"glyph"}
     skipped = {item.skipped for item in found if isinstance(item, Item)}
     assert (("object_colour", "the circle", "few_distractors"),) in skipped
