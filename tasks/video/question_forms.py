@@ -19,7 +19,7 @@ ASKED: dict[str, tuple[str, ...]] = {
     "object_size": ("what best describes the size of {s}", "what can be said of the size of {s}"),
     "object_texture": ("what does the surface of {s} look like", "which pattern does {s} show"),
     "object_position": ("where is {s}", "where can {s} be seen"),
-    "object_motion": ("how does {s} move", "what movement does {s} make", "what is the motion of {s}"),
+    "object_motion": ("how does {s} move", "in which way does {s} move", "what is the motion of {s}"),
     "object_count": ("how many {n} are there", "how many {n} can be seen", "how many {n} can you count"),
     "person_count": ("how many people are there", "how many people can be seen", "how many people can you count"),
     "face_count": ("how many faces are there", "how many faces can be seen", "how many faces can you count"),
@@ -52,9 +52,8 @@ COUNTS = frozenset({"object_count", "person_count", "face_count"})
 VERBATIM = frozenset({"glyph", "text"})  # an option is what stands there, letter by letter
 IN_FRONT = frozenset({"colour_before", "colour_after"})  # "where" stands first: not "it has changed in the inset"
 BY_NOUN = frozenset({"change", "collides_with", "event"})  # a thing is named by its noun alone, where that does
-OVER_TIME = frozenset(
-    {"change", "event", "colour_before", "colour_after", "collides_with"}
-)  # true of a clip as a whole
+# True of a clip as a whole: who sees a part of it may not see that.
+OVER_TIME = frozenset({"change", "event", "colour_before", "colour_after", "collides_with"})
 # Each clip has one of these: a clip without one is not known to differ, so it tells clips apart only if all have it.
 OF_EVERY_CLIP = frozenset(
     {"background_colour", "background_texture", "camera_motion", "brightness", "dominant_colour", "motion"}
