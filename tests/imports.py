@@ -97,12 +97,13 @@ def all_functions() -> dict[str, Any]:
         evaluate_factuality,
         extract_claims,
         language_model,
+        parses,
         passages,
         train_retriever,
         train_verifier,
         write_texts,
     )
-    from tasks.video import cutting, fingerprints, scan, shots, takes
+    from tasks.video import cutting, fingerprints, rendering, scan, scene_files, shots, takes
 
     content = StoredFunction(HashMemory.FUNCTION, HashMemory.VERSION, "tasks.content", libraries=())
     return {
@@ -115,6 +116,8 @@ def all_functions() -> dict[str, Any]:
             *takes.stored_functions(),
             cutting.COPY,
             cutting.ENCODE,
+            scene_files.STORED,
+            rendering.RENDER,
             simulation_job.STORED,
             records.EXAMINE,
             records.REPACK,
@@ -124,6 +127,7 @@ def all_functions() -> dict[str, Any]:
             passages.STORED,
             extract_claims.STORED,
             language_model.STORED,
+            parses.STORED,
             write_texts.STORED,
             train_retriever.STORED,
             train_verifier.STORED,

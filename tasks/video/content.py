@@ -4,8 +4,25 @@ import hashlib
 from collections.abc import Iterable, Sequence
 
 import numpy as np
+from pydantic import Field, model_validator
+
+from tasks.strict import StrictModel
 
 SPLITS = ("train", "valid", "test")
+
+
+class Splits(StrictModel):
+    """How groups of footage are dealt out."""
+
+    seed: int = Field(ge=0)
+    valid: float = Field(ge=0, le=1, description="share of the groups")
+    test: float = Field(ge=0, le=1)
+
+    @model_validator(mode="after")
+    def _some_left(self) -> "Splits":
+        if self.valid + self.test > 1:
+            raise ValueError(f"valid {self.valid:g} and test {self.test:g} are more than all")
+        return self
 
 
 def content_clusters(embeddings: Sequence[Sequence[float]], clusters: int) -> list[int]:

@@ -9,12 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pydantic import Field, model_validator
-
 from tasks.store import Store
-from tasks.strict import StrictModel
 from tasks.tables import read_table
-from tasks.video.content import split_of
+from tasks.video.content import Splits, split_of
 from tasks.video.strip import strip_pictures
 
 MOST_TEXT = 0.003  # share of a shot's area: what is read in a clip shall be its words
@@ -22,20 +19,6 @@ LEAST_LUMA, MOST_LUMA = 35, 200
 MOST_BARS = 0.02  # share of a shot's area that is letterbox
 _COLUMNS = ("take_id", "source_id", "name", "luma", "letterbox_area", "text_area", "keyframe_pts")
 _TERMS = ("licence", "credit", "url")
-
-
-class Splits(StrictModel):
-    """How footage is dealt out, as select_takes has it."""
-
-    seed: int = Field(ge=0)
-    valid: float = Field(ge=0, le=1, description="share of the groups")
-    test: float = Field(ge=0, le=1)
-
-    @model_validator(mode="after")
-    def _some_left(self) -> "Splits":
-        if self.valid + self.test > 1:
-            raise ValueError(f"valid {self.valid:g} and test {self.test:g} are more than all")
-        return self
 
 
 @dataclass(frozen=True)

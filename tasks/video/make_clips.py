@@ -19,8 +19,8 @@ from tasks.store import Record, Store, StoreError
 from tasks.tables import write_table
 from tasks.video.captions import CLIPS
 from tasks.video.clips_card import card_text
-from tasks.video.content import SPLITS, split_of
-from tasks.video.film_pictures import FilmShot, Splits, film_shots, read_pictures, shot_for, shots_by_split
+from tasks.video.content import SPLITS, Splits, split_of
+from tasks.video.film_pictures import FilmShot, film_shots, read_pictures, shot_for, shots_by_split
 from tasks.video.scene_captions import VOCABULARY
 from tasks.video.scene_files import STORED, Encoding, Job, make_source
 from tasks.video.scenes import Settings

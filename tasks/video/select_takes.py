@@ -12,13 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-from pydantic import Field, model_validator
 
 from tasks.content import is_sha256
 from tasks.stage import Report, Stage, StageError, StrictModel, stage_main
 from tasks.store import Store, StoreError
 from tasks.tables import REJECTED, Reject, read_overrides, read_table, rejected_row, write_table
-from tasks.video.content import SPLITS, split_groups, split_of
+from tasks.video.content import SPLITS, Splits, split_groups, split_of
 from tasks.video.find_duplicates import DUPLICATES, MATCHES
 from tasks.video.floor import FloorParams
 from tasks.video.histograms import draw_histogram, histograms, write_histograms
@@ -38,18 +37,6 @@ TAKES = pa.schema(
         pa.field("content_cluster", pa.int32()),  # null where no sample was drawn
     ]
 )
-
-
-class Splits(StrictModel):
-    seed: int = Field(ge=0)
-    valid: float = Field(ge=0, le=1, description="share of the groups")
-    test: float = Field(ge=0, le=1)
-
-    @model_validator(mode="after")
-    def _some_left(self) -> "Splits":
-        if self.valid + self.test > 1:
-            raise ValueError(f"valid {self.valid:g} and test {self.test:g} are more than all")
-        return self
 
 
 class Params(StrictModel):

@@ -9,12 +9,11 @@ import pyarrow as pa
 import pytest
 
 from tasks.video import selection
-from tasks.video.content import content_clusters, draw_evenly, split_groups, split_of
+from tasks.video.content import Splits, content_clusters, draw_evenly, split_groups, split_of
 from tasks.video.find_duplicates import DUPLICATES, MATCHES
 from tasks.video.floor import FloorParams
 from tasks.video.histograms import histograms
 from tasks.video.score_takes import EMBEDDINGS, SCORES
-from tasks.video.select_takes import Splits
 from tasks.video.selection import RULES, TakeSet, active_rules, check_floor_of
 
 OFF: dict[str, Any] = {rule.key: None for rule in RULES}
