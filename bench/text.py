@@ -71,13 +71,15 @@ def line(passages: Rows, seed: int) -> dict[str, float]:
     """Take passages through the stages; return the CPU seconds of each."""
     from tasks.sources import downloads_folder, fetch
     from tasks.stage import item_rng
-    from tasks.text.claims import extract
+    from tasks.stored import GROUP
+    from tasks.text.claims import extract_all
     from tasks.text.documents import Document
     from tasks.text.falsification import Falsified, Sources
-    from tasks.text.falsify_claims import falsify_all, parsed_claims
+    from tasks.text.falsify_claims import falsify_all
     from tasks.text.fetch_passages import Job, split_page
     from tasks.text.page_duplicates import duplicates
     from tasks.text.parser import load_parser
+    from tasks.text.parses import doc_of, parsed_of, parses_of_all
     from tasks.text.passages import Settings
     from tasks.text.realisation import FalseClaim, Passage, Resources, retell
     from tasks.text.synonyms import Usage, count_pairs
@@ -96,15 +98,23 @@ def line(passages: Rows, seed: int) -> dict[str, float]:
         "fetch_passages: duplicates",
         lambda: list(duplicates(((row["passage_id"], row["text"]) for row in passages), 0.8)),
     )
-    found = clock(
-        "extract_claims", lambda: [extract(row["text"], row["title"], row["sentences"], nlp).claims for row in passages]
-    )
-    claims = [
-        {"passage_id": row["passage_id"], "number": n, "claim_id": f"{row['passage_id']}-{n}", "claim": claim.text}
-        for row, mine in zip(passages, found, strict=True)
-        for n, claim in enumerate(mine)
-    ]
-    by_passage = clock("falsify_claims: parse", lambda: parsed_claims(claims, nlp))
+    given = [(row["text"], row["title"], row["sentences"]) for row in passages]
+
+    def extracted() -> list[list[str]]:
+        groups = (given[first : first + GROUP] for first in range(0, len(given), GROUP))
+        return [[claim.text for claim in one.claims] for group in groups for one in extract_all(group, nlp)]
+
+    found = clock("extract_claims", extracted)
+    told_of = {row["passage_id"]: mine for row, mine in zip(passages, found, strict=True) if mine}
+    parses_of_all([["The mill grinds."]])
+
+    def parsed() -> list[Any]:
+        texts = list(told_of.values())
+        groups = (texts[first : first + GROUP] for first in range(0, len(texts), GROUP))
+        return [one["claims"] for group in groups for one in parses_of_all(group)]
+
+    parses = dict(zip(told_of, clock("falsify_claims: parse", parsed), strict=True))
+    by_passage = {key: [(f"{key}-{n}", parsed_of(one)) for n, one in enumerate(mine)] for key, mine in parses.items()}
     every = [parsed for group in by_passage.values() for _, parsed in group]
     pages = {row["page_id"]: row["page"] for row in passages}
     sources = clock("falsify_claims: corpus", lambda: Sources.of(wordnet, every, list(pages.values())))
@@ -116,13 +126,14 @@ def line(passages: Rows, seed: int) -> dict[str, float]:
         ),
     )
     usage = clock("write_texts: corpus", lambda: Usage(count_pairs(pages.values())))
-    resources, choices = Resources(nlp, wordnet, usage), Choices(1.0, 1.0)
+    choices, vocab = Choices(1.0, 1.0), nlp.vocab
 
     def told() -> None:
-        for key, group in by_passage.items():
+        for key, texts in told_of.items():
             outcome, row = outcomes[key], by_id[key]
             false = FalseClaim(outcome.number, outcome.false_claim) if isinstance(outcome, Falsified) else None
-            texts = [parsed.text for _, parsed in group]
+            docs = {claim: doc_of(columns, vocab) for claim, columns in zip(texts, parses[key], strict=True)}
+            resources = Resources(docs.__getitem__, wordnet, usage)
             retell(Passage(row["text"], row["title"]), texts, false, resources, choices, item_rng(seed, "texts", key))
 
     clock("write_texts: tell", told)
