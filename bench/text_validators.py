@@ -26,11 +26,11 @@ def measure(wordnet: Path, claims: Path, raw: Path, seed: int) -> dict[str, obje
     """Return the rows of the seeded pairs and the figures of the run over all passages."""
     from tasks.stage import item_rng
     from tasks.text.falsification import Falsified, Sources
-    from tasks.text.falsify_claims import falsify_all, parsed_claims
+    from tasks.text.falsify_claims import falsify_all
     from tasks.text.parser import load_parser
     from tasks.text.validators import Limits
     from tasks.text.wordnet import WordNet
-    from tests.tasks.text.falsifications import Claimed, judged, seeded, table
+    from tests.tasks.text.falsifications import Claimed, judged, parsed_claims, seeded, table
 
     nlp, rows = load_parser(), pq.read_table(claims).to_pylist()
     told = parsed_claims(rows, nlp)

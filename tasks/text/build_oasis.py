@@ -40,6 +40,8 @@ from tasks.text.splits import Split, alike, page_groups, split_pages
 
 Rows = list[dict[str, Any]]
 
+REVIEW, REJECTS = "review", "rejected.parquet"  # what lies beside the folders of licences
+
 
 class Review(StrictModel):
     annotators: int = Field(ge=1, description="a sheet each; paper 5")
@@ -81,10 +83,10 @@ def run(stage: Stage, params: Params) -> Report:
     leaks = _probes(tables)
     out = stage.out("data/curated/oasis")
     _write(stage, params, out, tables, leaks)
-    marks = _review(stage, params, out / "review", told, data)
+    marks = _review(stage, params, out / REVIEW, told, data)
     parents = {key: row["page_id"] for key, row in data.passages.items()}
     rows = rejected_rows(rejects, stage=stage.name, unit="passage", parents=parents)
-    write_table(out / "rejected.parquet", rows, REJECTED)
+    write_table(out / REJECTS, rows, REJECTED)
     counts = Counter(reject.reason for reject in rejects.values())
     figures = _figures(tables, splits, counts) | {"benchmark_texts": benchmarks.texts}
     stage.metrics({"oasis": figures, "probe": leaks, **({"review": marks} if marks else {})})
@@ -322,7 +324,9 @@ def _probes(tables: Mapping[str, Rows]) -> dict[str, float]:
 
 def _write(stage: Stage, params: Params, out: Path, tables: Mapping[str, Rows], leaks: Mapping[str, float]) -> None:
     """Write a folder for each licence: its rows of each table, and a card."""
-    licences = folders_of(row["licence"] for rows in tables.values() for row in rows if "licence" in row)
+    stated = (row["licence"] for rows in tables.values() for row in rows if "licence" in row)
+    beside = {REVIEW, REJECTS}  # no other folder's name ends in a low line
+    licences = {name: f"{folder}_" if folder in beside else folder for name, folder in folders_of(stated).items()}
     homes = {row["document_id"]: row["licence"] for row in tables["documents"]}
     paths = ("data/raw/passages", "data/curated/claims", "data/curated/falsified", "data/curated/texts")
     made_from = {path: stage.dep_hash(path) for path in paths}

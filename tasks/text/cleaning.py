@@ -41,6 +41,11 @@ def cleaned(text: str) -> str:
     return text
 
 
+def one_line(text: str) -> str:
+    """Return a title or credit as it is told to people: in NFC on one line, without controls and invisible marks."""
+    return " ".join(_INVISIBLE.sub("", _CONTROLS.sub(" ", unicodedata.normalize("NFC", text))).split())
+
+
 def check_prose(text: str, language: str, min_probability: float) -> None:
     """Raise Reject for markup, and for text of another language than `language` (ISO 639-1)."""
     tags = len(_TAGS.findall(text))

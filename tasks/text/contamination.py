@@ -70,7 +70,7 @@ def _texts(path: Path) -> Iterator[str]:
                     yield from _strings(batch.to_pylist())
         else:
             raise ValueError(f"its name ends in none of {', '.join(SUFFIXES)}")
-    except (ValueError, RecursionError, pa.ArrowException, OSError) as error:
+    except (ValueError, OverflowError, RecursionError, pa.ArrowException, OSError) as error:
         raise ValueError(f"{path.name}: {error}; it cannot be compared with: remove it, or mend it") from None
 
 

@@ -6,6 +6,7 @@ file, and stops nothing else.
 
 import bz2
 import json
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tasks.tables import Reject
+from tasks.text.cleaning import one_line
 
 SUFFIXES = (".txt", ".md", ".jsonl", ".ndjson", ".json", ".parquet", ".xml", ".xml.bz2", ".bz2")
 _COLUMNS = ("id", "title", "topic", "licence", "credit", "url")  # besides `text`, where a row has them
@@ -72,7 +74,8 @@ def _plain(path: Path, title: str) -> Document:
     if path.stat().st_size > MAX_TEXT_BYTES:
         raise Reject("too_large", f"{path.stat().st_size} bytes in one text: split it, or give JSONL or Parquet")
     text = _decoded(path.read_bytes()).replace("\r\n", "\n")
-    return Document("0", title, tuple(part for part in text.split("\n\n\n") if part.strip()) or ("",))
+    called = one_line(title.encode(errors="replace").decode())  # a file's name may be no Unicode
+    return Document("0", called, tuple(part for part in text.split("\n\n\n") if part.strip()) or ("",))
 
 
 def _jsonl(path: Path) -> Iterator[Document]:
@@ -100,11 +103,17 @@ def _from_line(line: bytes, number: int) -> Document:
 def _from_row(row: Any, name: str) -> Document:
     if not isinstance(row, Mapping) or not isinstance(row.get("text"), str):
         return Document(name, "", (), reject=Reject("no_text", "an object with 'text' is expected"))
-    known: dict[str, str] = {key: str(row[key]) for key in _COLUMNS if row.get(key)}
+    known: dict[str, str] = {key: str(row[key]) for key in _COLUMNS if _is_given(row.get(key))}
     if (torn := _torn([row["text"], *known.values()])) is not None:
         return Document(name, "", (), reject=torn)
-    facts = {key: value for key, value in known.items() if key in ("licence", "credit", "url")}
+    known |= {key: one_line(value) for key, value in known.items() if key != "id"}
+    facts = {key: value for key, value in known.items() if key in ("licence", "credit", "url") and value}
     return Document(known.get("id", name), known.get("title", ""), (row["text"],), known.get("topic", ""), facts)
+
+
+def _is_given(value: Any) -> bool:
+    """Say whether a cell holds something: 0 is an id, NaN is what pandas writes where there is nothing."""
+    return value is not None and value != "" and not (isinstance(value, float) and math.isnan(value))
 
 
 def _parquet(path: Path) -> Iterator[Document]:
@@ -112,13 +121,23 @@ def _parquet(path: Path) -> Iterator[Document]:
         with pq.ParquetFile(path) as file:
             if "text" not in file.schema_arrow.names:
                 raise Reject("no_text", f"no column 'text' (there are {', '.join(file.schema_arrow.names)})")
+            known = [name for name in ("text", *_COLUMNS) if name in file.schema_arrow.names]
             number = 0
-            for batch in file.iter_batches(1000):
-                for row in batch.to_pylist():
-                    yield _from_row(row, f"row {number}")
+            for batch in file.iter_batches(1000, columns=known):
+                for place in range(batch.num_rows):
+                    yield _from_record(batch.slice(place, 1), f"row {number}")
                     number += 1
     except (pa.ArrowException, OSError) as error:
         raise Reject("unreadable", f"no whole Parquet file: {error}") from None
+
+
+def _from_record(record: pa.RecordBatch, name: str) -> Document:
+    try:
+        return _from_row(record.to_pylist()[0], name)
+    except UnicodeDecodeError as error:  # Parquet holds any bytes as text
+        return Document(name, "", (), reject=Reject("not_utf8", f"{name}: byte {error.start} of a text is no UTF-8"))
+    except (ValueError, OverflowError) as error:  # a time beyond the year 9999, say
+        return Document(name, "", (), reject=Reject("no_text", f"{name}: {error}"))
 
 
 def _summaries(path: Path) -> Iterator[Document]:
@@ -137,7 +156,7 @@ def _summaries(path: Path) -> Iterator[Document]:
         if (torn := _torn([title, *texts])) is not None:
             yield Document(safe, safe, (), reject=torn)
         else:
-            yield Document(title, texts[0], (texts[1],), texts[2])
+            yield Document(title, one_line(texts[0]), (texts[1],), one_line(texts[2]))
 
 
 def _torn(texts: Iterable[str]) -> Reject | None:
@@ -165,7 +184,7 @@ def _page(element: ElementTree.Element) -> Document:
     def text(name: str) -> str:
         return element.findtext(f".//{{*}}{name}") or ""
 
-    title, name = text("title"), text("id")
+    title, name = one_line(text("title")), text("id")
     if text("ns") != "0":
         return Document(name, title, (), reject=Reject("no_article", f"namespace {text('ns')}"))
     if element.find(".//{*}redirect") is not None:

@@ -31,7 +31,7 @@ from tasks.text.parser import load_parser
 from tasks.text.parses import parsed_of, parses_of_claims
 from tasks.text.plausibility import CHECK, Naturalness, Plausibility, Scorer, scorer_of
 from tasks.text.records import CLAIMS, FALSIFIED, OWED, PAGES, PASSAGES, VERDICTS
-from tasks.text.slots import Parsed, parse
+from tasks.text.slots import Parsed
 from tasks.text.swaps import Values
 from tasks.text.validators import Limits
 from tasks.text.wordnet import WordNet
@@ -160,15 +160,6 @@ def _parsed(
         for key, parses in found.items()
     }
     return told, unparsed
-
-
-def parsed_claims(rows: Sequence[Mapping[str, Any]], nlp: Language) -> Told:
-    """Return the claims of each passage, parsed; rows are of claims.parquet, in any order."""
-    ordered = sorted(rows, key=lambda row: (row["passage_id"], row["number"]))
-    by_passage: dict[str, list[tuple[str, Parsed]]] = defaultdict(list)
-    for row, parsed in zip(ordered, parse((row["claim"] for row in ordered), nlp), strict=True):
-        by_passage[row["passage_id"]].append((row["claim_id"], parsed))
-    return by_passage
 
 
 def falsify_all(

@@ -4,9 +4,10 @@ Good ones swap a word for one that excludes it, after a list by hand. Bad ones a
 """
 
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from spacy.language import Language
@@ -56,6 +57,15 @@ MEANT = {
         "implausible": ("frequency", "same_type", "same_company"),
     },
 }
+
+
+def parsed_claims(rows: Sequence[Mapping[str, Any]], nlp: Language) -> dict[str, list[tuple[str, Parsed]]]:
+    """Return the claims of each passage with their ids, parsed; rows are of claims.parquet, in any order."""
+    ordered = sorted(rows, key=lambda row: (row["passage_id"], row["number"]))
+    by_passage: dict[str, list[tuple[str, Parsed]]] = defaultdict(list)
+    for row, parsed in zip(ordered, parse((row["claim"] for row in ordered), nlp), strict=True):
+        by_passage[row["passage_id"]].append((row["claim_id"], parsed))
+    return by_passage
 
 
 @dataclass(frozen=True)

@@ -237,6 +237,17 @@ def test_each_licence_has_a_folder_whose_card_runs(filled: Project, monkeypatch:
             exec(compile(block, "card", "exec"), {})
 
 
+def test_a_licence_may_be_called_as_what_lies_beside_the_folders(filled: Project) -> None:
+    odd = {"page00": "Review", "page01": "rejected.parquet"}
+    for path, schema in (("raw/passages/pages", PAGES), ("raw/passages/passages", PASSAGES)):
+        file = filled.root / f"data/{path}.parquet"
+        rows = read_table(file, schema).to_pylist()
+        write_table(file, [{**row, "licence": odd.get(row["page_id"], row["licence"])} for row in rows], schema)
+    built(filled)
+    assert {row["licence"] for row in table(filled, "claim_extraction")} == {"CC BY-SA 4.0", *odd.values()}
+    assert rejected(filled) == []
+
+
 def test_a_card_says_who_wrote(filled: Project) -> None:
     built(filled)
     card = filled.root / "data/curated/oasis/cc-by-sa-4.0/README.md"

@@ -39,3 +39,9 @@ def test_a_file_that_cannot_be_compared_with_is_an_error(tmp_path: Path, name: s
     (tmp_path / name).write_bytes(content)
     with pytest.raises(ValueError, match=rf"{name}: .*remove it, or mend it"):
         Benchmarks([tmp_path / name], 13)
+
+
+def test_a_table_with_what_python_cannot_hold_is_named(tmp_path: Path) -> None:
+    pq.write_table(pa.table({"seen": pa.array([1 << 62], pa.timestamp("us"))}), tmp_path / "a.parquet")
+    with pytest.raises(ValueError, match=r"a\.parquet: .*remove it, or mend it"):
+        Benchmarks([tmp_path / "a.parquet"], 13)

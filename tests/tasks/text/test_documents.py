@@ -2,6 +2,7 @@
 
 import bz2
 import json
+import struct
 from pathlib import Path
 
 import pyarrow as pa
@@ -72,6 +73,35 @@ def test_parquet_and_summaries_give_the_same_pages(tmp_path: Path) -> None:
     summary, none = documents(tmp_path / "a.json")
     assert documents(tmp_path / "a.parquet") == [summary]
     assert reason(none) == "no_text"
+
+
+def test_rows_of_parquet_that_cannot_be_read_are_told_and_the_others_are_read(tmp_path: Path) -> None:
+    cells = pa.py_buffer(b"It grinds.\xff\xfe!")
+    ends = pa.py_buffer(struct.pack("<3i", 0, 10, 13))
+    texts = pa.Array.from_buffers(pa.string(), 2, [None, ends, cells])
+    beyond = pa.array([1 << 62] * 2, pa.timestamp("us"))  # no date that Python knows
+    pq.write_table(pa.table({"text": texts, "seen": beyond}), tmp_path / "a.parquet")
+    good, bad = documents(tmp_path / "a.parquet")
+    assert (good.sections, reason(bad)) == (("It grinds.",), "not_utf8")
+    pq.write_table(pa.table({"text": ["It grinds."] * 2, "url": beyond}), tmp_path / "a.parquet")
+    assert [reason(document) for document in documents(tmp_path / "a.parquet")] == ["no_text", "no_text"]
+
+
+def test_ids_may_be_nought_and_what_is_not_a_number_is_nothing(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text('{"id": 0, "title": NaN, "text": "A mill."}\n{"id": 0, "text": "A wheel."}\n')
+    assert [(d.name, d.title) for d in documents(tmp_path / "a.jsonl")] == [("0", ""), ("0", "")]
+
+
+def test_titles_and_credits_are_one_line_without_controls(tmp_path: Path) -> None:
+    odd = "\x1b]0;Mill\x07\r\n\u202ewheel"
+    row = {"text": "A mill.", "title": odd, "topic": odd, "credit": odd}
+    (tmp_path / "a.jsonl").write_text(json.dumps(row))
+    (tmp_path / "a.json").write_text(json.dumps({"a": {"extract": "A mill.", "title": odd, "topic": odd}}))
+    (tmp_path / "a\nmill\x1b.txt").write_text("A mill.")
+    for name in ("a.jsonl", "a.json"):
+        (document,) = documents(tmp_path / name)
+        assert {document.title, document.topic, *document.facts.values()} == {"]0;Mill wheel"}
+    assert [document.title for document in documents(tmp_path / "a\nmill\x1b.txt")] == ["a mill"]
 
 
 @pytest.mark.parametrize(

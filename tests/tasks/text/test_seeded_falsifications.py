@@ -8,13 +8,12 @@ import pytest
 from tasks.sources import downloads_folder, fetch
 from tasks.tables import read_table
 from tasks.text.falsification import Sources
-from tasks.text.falsify_claims import parsed_claims
 from tasks.text.parser import load_parser
 from tasks.text.records import CLAIMS, PAGES, PASSAGES
 from tasks.text.validators import Limits
 from tasks.text.wordnet import WordNet
 from tasks.text.wordnet_files import wordnet_folder
-from tests.tasks.text.falsifications import Claimed, judged, seeded, table
+from tests.tasks.text.falsifications import Claimed, judged, parsed_claims, seeded, table
 
 ROOT = Path(__file__).resolve().parents[3]
 RAW = ROOT / "data/raw/passages"
