@@ -7,6 +7,8 @@ Algorithm 1 of LLM-Oasis, and is told as such.
 
 import argparse
 import contextlib
+import io
+import os
 import shutil
 import sys
 import textwrap
@@ -16,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
+from safetensors import SafetensorError
 
 from tasks import env, lineage
 from tasks.learning.exact import exactly
@@ -25,7 +28,7 @@ from tasks.segments import StoreError
 from tasks.store import Store
 from tasks.tables import Reject, TableError
 from tasks.text.claims import extract
-from tasks.text.cleaning import cleaned
+from tasks.text.cleaning import check_prose, cleaned
 from tasks.text.decision import Decision, Judge, decide_all, text_is_factual
 from tasks.text.documents import read_documents
 from tasks.text.evidence import evidence_text
@@ -41,6 +44,8 @@ if TYPE_CHECKING:
 RETRIEVER, VERIFIER = Path("data/models/oasis_retriever"), Path("data/models/oasis_verifier")
 CORPUS = Path("data/curated/oasis")
 K = 30
+LANGUAGE = "en"  # that the rules read
+_SURE = 0.9  # probability of another language; of a short text's language nobody is
 _NAMES = {"entailment": "true", "contradiction": "FALSE", "neutral": "no evidence"}
 _COLUMNS = 14  # of the verdict
 
@@ -67,7 +72,7 @@ class Checked:
 def check(root: Path, file: Path) -> Iterator[tuple[str, list[Checked]]]:
     """Yield each document of a file with its claims and what was decided of them.
 
-    Raises CheckError where models or corpus are not there, or the file or one of its documents cannot be read;
+    Raises CheckError where models or corpus are not there or not whole, or nothing of the file can be read;
     StageError for a parameter that is wrong; of a language model, what `ask` raises.
     """
     from tasks.text.evaluate_factuality import Params
@@ -84,8 +89,11 @@ def check(root: Path, file: Path) -> Iterator[tuple[str, list[Checked]]]:
     windows = {row["document_id"]: row for row in read_oasis(root / CORPUS, "documents") if row["kind"] == "window"}
     nlp = load_parser()
     with exactly(1, torch.device("cpu")), _judge(root, chosen) as judge:
-        searcher = Searcher(root / RETRIEVER)
+        with _whole(RETRIEVER, "train_retriever"):
+            searcher = Searcher(root / RETRIEVER)
         for title, text in texts:
+            if doubt := _doubt(text):
+                print(f"check_text: {title}: {doubt}: claims are found in English prose alone", file=sys.stderr)
             claims = [claim.text for claim in extract(text, title, sentence_spans(text, title), nlp).claims]
             yield title, checked(claims, searcher.search(claims, K) if claims else [], judge, windows)
 
@@ -96,7 +104,9 @@ def _judge(root: Path, chosen: "EvaluateFactuality") -> Iterator[Judge]:
     from tasks.text.verifier import load_judge
 
     if chosen.judge == "verifier":
-        yield load_judge(root / VERIFIER, torch.device("cpu"))
+        with _whole(VERIFIER, "train_verifier"):
+            trained = load_judge(root / VERIFIER, torch.device("cpu"))
+        yield trained
         return
     llm, store = read_knobs(root).llm, Store(env.store_url(root))
     with asking(chosen.settings, llm, store, Ledger(llm.limits), "check_text") as answers:
@@ -106,6 +116,27 @@ def _judge(root: Path, chosen: "EvaluateFactuality") -> Iterator[Judge]:
         reasons = ", ".join(sorted({reject.reason for reject in judge.failed.values()}))
         told = f"{len(judge.failed)} of {len(judge.pairs)} answers failed ({reasons}) and count as no evidence"
         print(f"check_text: {told}", file=sys.stderr)
+
+
+@contextlib.contextmanager
+def _whole(folder: Path, stage: str) -> Iterator[None]:
+    """Turn what is raised where a model's folder lacks a file, or has a broken one, into a CheckError."""
+    remedy = f"run 'dvc repro {stage}'"
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise CheckError(f"{folder} has no {Path(error.filename).name}: {remedy}") from error
+    except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
+        raise CheckError(f"{folder} cannot be read ({type(error).__name__}: {error}): {remedy}") from error
+
+
+def _doubt(text: str) -> str:
+    """Return why a text may be no English prose, "" where nothing speaks against it."""
+    try:
+        check_prose(text, LANGUAGE, 0.0)
+    except Reject as reject:
+        return str(reject) if reject.reason != "language" or (reject.value or 0) > _SURE else ""
+    return ""
 
 
 def checked(
@@ -130,17 +161,45 @@ def checked(
 
 
 def _texts(file: Path) -> Iterator[tuple[str, str]]:
-    """Yield (title, text) of each document of a file."""
+    """Yield (title, text) of each document of a file; of several, those that cannot be read are told and left out.
+
+    Raises CheckError for a file of which nothing can be read.
+    """
+    read, bad = 0, None
     try:
         for document in read_documents(file):
-            if document.reject is not None:
-                raise document.reject
-            sections = sections_of(document.sections[0]) if document.wikitext else document.sections
-            yield document.title, "\n\n".join(map(cleaned, sections))
+            try:
+                if document.reject is not None:
+                    raise document.reject
+                sections = tuple(sections_of(document.sections[0])) if document.wikitext else document.sections
+                text = _prose(sections)
+            except Reject as reject:
+                if bad is None:
+                    bad = CheckError(f"{file}, {document.title or document.name}: {reject}")
+                print(f"check_text: {document.title or document.name}: {reject}", file=sys.stderr)
+                continue
+            read += 1
+            yield document.title, text
     except Reject as reject:
         raise CheckError(f"{file}: {reject}") from reject
     except OSError as error:
         raise CheckError(f"{file}: {error.strerror or error}") from error
+    if not read:
+        raise bad or CheckError(f"{file}: there is no text in it")
+
+
+def _prose(sections: Sequence[str]) -> str:
+    """Return sections as one text, without those that have no letter, as marks that part others."""
+    kept = []
+    for section in sections:
+        try:
+            kept.append(cleaned(section))
+        except Reject as reject:
+            if len(sections) == 1 or reject.reason != "empty":
+                raise
+    if not kept:
+        raise Reject("empty", "no text")
+    return "\n\n".join(kept)
 
 
 def lines(title: str, found: Sequence[Checked], width: int) -> Iterator[str]:
@@ -163,14 +222,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="check_text", description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("file", type=Path, help="a text, JSONL, Parquet or dump, as fetch_passages reads them")
     file = parser.parse_args(arguments).file
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a terminal may not know every character
     width = max(60, shutil.get_terminal_size((100, 24)).columns)
     try:
         root = env.checkout_root()
         env.configure(root)
         for title, found in check(root, file):
-            print("\n".join(lines(title, found, width)))
+            print("\n".join(lines(title, found, width)), flush=True)
     except (CheckError, TableError, FileNotFoundError, LlmError, StageError, StoreError) as error:
         print(f"check_text: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("check_text: interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # who reads has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     return 0
 

@@ -191,6 +191,58 @@ def test_a_file_that_is_no_text_is_told(
         list(check_text._texts(project.root / name))
 
 
+def test_of_several_texts_those_that_cannot_be_read_are_told(
+    project: Project, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = ['{"title": "Mill", "text": "A mill grinds."}', "{broken", '{"title": "Nothing", "text": "..."}']
+    own = project.write("own.jsonl", "\n".join(rows))
+    assert list(check_text._texts(own)) == [("Mill", "A mill grinds.")]
+    told = capsys.readouterr().err.splitlines()
+    assert [line.split(": ")[1:3] for line in told] == [["line 2", "not_json"], ["Nothing", "empty"]]
+    with pytest.raises(check_text.CheckError, match="there is no text in it"):
+        list(check_text._texts(project.write("none.jsonl", "")))
+
+
+def test_marks_that_part_a_text_are_no_reason_to_refuse_it(project: Project) -> None:
+    own = project.write("own.txt", "A mill grinds.\n\n\n* * *\n\n\nA wheel turns.")
+    assert list(check_text._texts(own)) == [("own", "A mill grinds.\n\nA wheel turns.")]
+
+
+def test_a_text_that_is_surely_no_english_prose_is_doubted() -> None:
+    assert "de with" in check_text._doubt("Der Fluss ist ein Fluss in Norddeutschland. Die Stadt liegt an seinem Ufer.")
+    assert "markup" in check_text._doubt("<p>The river is long.</p><p>The town is old.</p>")
+    for text in ("The river flows through the city of York.", "Oslo."):
+        assert check_text._doubt(text) == ""
+
+
+def test_a_model_that_is_not_whole_is_named_with_the_remedy(
+    filled: tuple[Project, list[Person]], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project, _ = filled
+    run_all(project)
+    monkeypatch.chdir(project.root)
+    own = project.write("own.txt", "Anna Berg was a painter.")
+    for model, name, content, told in (
+        ("retriever", "config.json", b"{", "config.json: not JSON"),
+        ("retriever", "documents.json", b"[", "cannot be read"),
+        ("retriever", "index.safetensors", b"", "cannot be read"),
+        ("retriever", "index.safetensors", None, "has no index.safetensors"),
+        ("verifier", "model.safetensors", b"PK", "model.safetensors: not a"),
+        ("verifier", "tokenizer.json", b"", "tokenizer.json: not a"),
+    ):
+        file = project.root / f"data/models/oasis_{model}" / name
+        whole = file.read_bytes()
+        file.unlink()
+        if content is not None:
+            file.write_bytes(content)
+        assert check_text.main([str(own)]) == 1
+        said = capsys.readouterr().err
+        assert told in said and f"run 'dvc repro train_{model}'" in said
+        file.unlink()
+        file.write_bytes(whole)
+    assert check_text.main([str(own)]) == 0
+
+
 class Fixed:
     """Contradicts what is in the evidence."""
 
