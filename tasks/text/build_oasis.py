@@ -34,7 +34,7 @@ from tasks.text.leakage import Pairs, claim_pairs, probes, text_pairs
 from tasks.text.oasis_card import card_text
 from tasks.text.oasis_tables import TABLES
 from tasks.text.records import CLAIMS, FALSIFIED, OWED, PAGES, PASSAGES, TEXTS, VERDICTS, WINDOWS
-from tasks.text.review import Item, agreement, read_marks, sheet_text, sheets
+from tasks.text.review import STEPS, Item, agreement, read_marks, sheet_text, sheets
 from tasks.text.search import WordIndex
 from tasks.text.splits import Split, alike, page_groups, split_pages
 
@@ -349,7 +349,7 @@ def _review(stage: Stage, params: Params, folder: Path, told: Mapping[str, Told]
         for number, mine in enumerate(sheets(items, chosen.review.annotators, chosen.review.shared), 1):
             (folder / f"{step}.annotator_{number}.csv").write_text(sheet_text(mine), encoding="utf-8", newline="")
     try:
-        marks = read_marks(path for path in sources.own_files(stage.dep(params.own.reviews)) if path.suffix == ".csv")
+        marks = read_marks(sources.own_files(stage.dep(params.own.reviews)))
     except ValueError as error:
         raise StageError(f"{params.own.reviews}/{error}") from None
     figures: dict[str, float] = {}
@@ -369,7 +369,7 @@ def _items(chosen: BuildOasis, told: Mapping[str, Told], data: _Data) -> dict[st
     """Return what is to be judged, by step: the same passages in each, in an order drawn by seed."""
     able = [key for key, one in told.items() if one.unfactual]
     drawn = sorted(able, key=lambda key: hashlib.sha256(f"{chosen.seed}:{key}".encode()).digest())
-    items: dict[str, list[Item]] = {step: [] for step in ("extraction", "falsification", "factual", "unfactual")}
+    items: dict[str, list[Item]] = {step: [] for step in STEPS}
     for key in drawn[: chosen.review.passages]:
         one = told[key]
         title, text, claims = one.place["title"], one.window.text, dict(one.claims)

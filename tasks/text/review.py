@@ -7,10 +7,11 @@ Fleiss' kappa (Psychological Bulletin 1971) over those that all marked. Gold is 
 import csv
 import io
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+STEPS = ("extraction", "falsification", "factual", "unfactual")
 COLUMNS = ("step", "item_id", "title", "passage", "given", "shown", "correct", "comment")
 _RIGHT = frozenset({"v", "y", "yes", "1", "true", "ok", "\u2713", "\u2714"})
 _WRONG = frozenset({"x", "n", "no", "0", "false", "wrong", "\u2717", "\u2718"})
@@ -21,7 +22,7 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what a spreadsheet would work out
 class Item:
     """Something to be judged. `given` is what it was made from (a claim), `shown` what is to be marked."""
 
-    step: str  # extraction, falsification, factual or unfactual
+    step: str  # one of STEPS
     item_id: str
     title: str
     passage: str
@@ -63,11 +64,13 @@ def _neutral(cell: str) -> str:
 def read_marks(paths: Iterable[Path]) -> dict[str, dict[str, list[bool]]]:
     """Return the marks by step and item of filled-in sheets, one file an annotator; unmarked rows are left out.
 
-    Raises ValueError, naming file and line, for a mark that is neither right (v, yes, 1) nor wrong (x, no, 0), and for
-    a file without the columns.
+    Raises ValueError, naming file and line, for a mark that is neither right (v, yes, 1) nor wrong (x, no, 0) or of no
+    step and item, and for a file that is no CSV or lacks the columns.
     """
     found: dict[str, dict[str, list[bool]]] = defaultdict(lambda: defaultdict(list))
     for path in paths:
+        if path.suffix.lower() != ".csv":
+            raise ValueError(f"{path.name}: no CSV: save the sheet as one, or remove it")
         try:
             text = path.read_text(encoding="utf-8-sig")
         except UnicodeDecodeError as error:
@@ -79,18 +82,29 @@ def read_marks(paths: Iterable[Path]) -> dict[str, dict[str, list[bool]]]:
                 f"{path.name}: no column {', '.join(sorted(missing))}: keep the head of the sheet as it was"
             )
         seen: set[tuple[str, str]] = set()
-        for row in rows:
+        for row in _rows(rows, path.name):
             mark = (row["correct"] or "").strip().lower()
             if not mark:
                 continue
             if mark not in _RIGHT | _WRONG:
                 raise ValueError(f"{path.name}, line {rows.line_num}: correct is '{mark}': v (right) or x (wrong)")
+            if row["step"] not in STEPS or not row["item_id"]:
+                raise ValueError(
+                    f"{path.name}, line {rows.line_num}: marked, but of no step and item: keep the columns of the sheet"
+                )
             key = (row["step"], row["item_id"].removeprefix("'"))
             if key in seen:
                 raise ValueError(f"{path.name}, line {rows.line_num}: item {key[1]} is marked twice")
             seen.add(key)
             found[key[0]][key[1]].append(mark in _RIGHT)
     return {step: dict(items) for step, items in found.items()}
+
+
+def _rows(rows: csv.DictReader[str], name: str) -> Iterator[dict[str, str]]:
+    try:
+        yield from rows
+    except csv.Error as error:  # a quotation mark without its other, say
+        raise ValueError(f"{name}, from line {rows.line_num} on: {error}: save it as CSV again") from None
 
 
 def agreement(marks: Mapping[str, Sequence[bool]]) -> Agreement:

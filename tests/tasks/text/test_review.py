@@ -65,6 +65,9 @@ def test_filled_in_sheets_give_accuracy_by_majority_and_kappa_over_what_all_mark
         ),
         (b"step,item_id,correct\nfactual,p0,v\nfactual,p0,x\n", r"line 3: item p0 is marked twice"),
         (b"step,item_id\nfactual,p0\n", "no column correct"),
+        (b"correct,step,item_id\nv,factual\n", "line 2: marked, but of no step and item"),
+        (b"step,item_id,correct\nfact,p0,v\n", "line 2: marked, but of no step and item"),
+        (b'step,item_id,correct\nfactual,"' + b"p" * 200_000, r"a\.csv, from line 1 on: field larger than"),
         (b"step,item_id,correct\n\xff", "save it as UTF-8"),
     ],
 )
@@ -72,3 +75,11 @@ def test_a_sheet_that_cannot_be_read_is_an_error_with_its_line(tmp_path: Path, c
     (tmp_path / "a.csv").write_bytes(content)
     with pytest.raises(ValueError, match=message):
         read_marks([tmp_path / "a.csv"])
+
+
+def test_a_sheet_in_another_form_is_not_passed_over(tmp_path: Path) -> None:
+    (tmp_path / "a.xlsx").write_bytes(b"PK")
+    with pytest.raises(ValueError, match=r"a\.xlsx: no CSV"):
+        read_marks([tmp_path / "a.xlsx"])
+    (tmp_path / "A.CSV").write_text("step,item_id,correct\nfactual,p0,v\n")
+    assert read_marks([tmp_path / "A.CSV"]) == {"factual": {"p0": [True]}}
