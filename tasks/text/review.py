@@ -100,7 +100,7 @@ def read_marks(paths: Iterable[Path]) -> dict[str, dict[str, list[bool]]]:
     return {step: dict(items) for step, items in found.items()}
 
 
-def _rows(rows: csv.DictReader[str], name: str) -> Iterator[dict[str, str]]:
+def _rows(rows: "csv.DictReader[str]", name: str) -> Iterator[dict[str, str]]:
     try:
         yield from rows
     except csv.Error as error:  # a quotation mark without its other, say

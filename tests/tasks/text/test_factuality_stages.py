@@ -238,7 +238,7 @@ def test_a_model_that_is_not_whole_is_named_with_the_remedy(
         assert check_text.main([str(own)]) == 1
         said = capsys.readouterr().err
         assert told in said and f"run 'dvc repro train_{model}'" in said
-        file.unlink()
+        file.unlink(missing_ok=True)
         file.write_bytes(whole)
     assert check_text.main([str(own)]) == 0
 
