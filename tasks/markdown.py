@@ -11,6 +11,11 @@ def table(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
 
 
+def plain_table(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+    """Return a table of text from elsewhere."""
+    return table(head, ([plain(cell) for cell in row] for row in rows))
+
+
 def plain(cell: Any) -> str:
     """Return text that breaks no table and starts no markup."""
     text = re.sub(r"([\\|`<>*\[\]])", r"\\\1", " ".join(str(cell).split()))

@@ -94,6 +94,11 @@ class Store:
         """
         return {row["key"]: _record(row) for row in self._segments(function).rows(keys)}
 
+    def get_whole(self, function: str, keys: Iterable[str]) -> dict[str, Record]:
+        """Return the same without records of which a blob is gone: these are to be made again."""
+        found = self.get_many(function, keys)
+        return {key: record for key, record in found.items() if all(self.has_blob(name) for name in record.blobs)}
+
     def has(self, function: str, key: str) -> bool:
         """Say whether the store has `key`, without opening a segment."""
         return self._segments(function).has(key)

@@ -82,12 +82,8 @@ def is_done(records: Stored, layout: str) -> bool:
 
 def _whole(store: Store, function: str, keys: Mapping[str, str]) -> dict[str, Record | None]:
     """Return the record of each key, None where there is none or one of its blobs is gone."""
-    found = store.get_many(function, keys.values()) if keys else {}
-    records = {name: found.get(key) for name, key in keys.items()}
-    return {
-        name: record if record is not None and all(store.has_blob(blob) for blob in record.blobs) else None
-        for name, record in records.items()
-    }
+    found = store.get_whole(function, keys.values()) if keys else {}
+    return {name: found.get(key) for name, key in keys.items()}
 
 
 def examine_file(job: Job) -> int:

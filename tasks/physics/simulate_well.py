@@ -198,9 +198,8 @@ def _stored(store: Store, jobs: Sequence[Job]) -> dict[str, Record]:
     """Return what is stored of `jobs`, by path."""
     keys = {job.path: job.key for job in jobs}
     store.refresh(STORED.name)
-    found = store.get_many(STORED.name, keys.values())
-    held = {key for key, record in found.items() if all(store.has_blob(name) for name in record.blobs)}
-    return {path: found[key] for path, key in keys.items() if key in held}
+    found = store.get_whole(STORED.name, keys.values())
+    return {path: found[key] for path, key in keys.items() if key in found}
 
 
 def _simulate_missing(stage: Stage, jobs: Sequence[Job]) -> None:

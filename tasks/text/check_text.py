@@ -23,6 +23,7 @@ from safetensors import SafetensorError
 from tasks import env, lineage
 from tasks.learning.exact import exactly
 from tasks.llm import Ledger, LlmError
+from tasks.llm_asking import asking, endpoint_of
 from tasks.parameters import StageError, read_knobs, validate_parameters
 from tasks.segments import StoreError
 from tasks.store import Store
@@ -33,7 +34,7 @@ from tasks.text.decision import Decision, Judge, decide_all, text_is_factual
 from tasks.text.documents import read_documents
 from tasks.text.evidence import evidence_text
 from tasks.text.highlights import best_sentence
-from tasks.text.llm_judge import LlmJudge, asking
+from tasks.text.llm_judge import WHERE, LlmJudge
 from tasks.text.oasis_tables import read_oasis
 from tasks.text.sentences import sentence_spans
 from tasks.text.wikitext import sections_of
@@ -109,7 +110,8 @@ def _judge(root: Path, chosen: "EvaluateFactuality") -> Iterator[Judge]:
         yield trained
         return
     llm, store = read_knobs(root).llm, Store(env.store_url(root))
-    with asking(chosen.settings, llm, store, Ledger(llm.limits), "check_text") as answers:
+    sampling, endpoint = chosen.sampling.settings, endpoint_of(llm, **WHERE)
+    with asking(sampling, endpoint, store, Ledger(llm.limits), "check_text", "answers") as answers:
         judge = LlmJudge(answers)
         yield judge
     if judge.failed:

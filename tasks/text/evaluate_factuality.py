@@ -19,7 +19,8 @@ from tasks.content import HashMemory
 from tasks.downloads import fetched_for
 from tasks.keys import StoredFunction
 from tasks.learning.exact import choose_device, exactly
-from tasks.llm import Ledger, Sampling
+from tasks.llm import Ledger
+from tasks.llm_asking import Asking, asking_in, endpoint_of
 from tasks.stage import Plan, Report, Stage, StrictModel, stage_main
 from tasks.tables import REJECTED, read_table, rejected_row, write_table
 from tasks.text.decision import Decision, Judge, text_is_factual
@@ -46,9 +47,8 @@ from tasks.text.factuality_figures import (
     without_evidence,
 )
 from tasks.text.factuality_page import Example, write_page
-from tasks.text.generator import Asking
 from tasks.text.lexical_judge import LexicalJudge
-from tasks.text.llm_judge import LlmJudge, asking, endpoint_of, judging_plan, told_texts
+from tasks.text.llm_judge import WHERE, LlmJudge, judging_plan, told_texts
 from tasks.text.parser import load_parser
 from tasks.text.records import (
     CLAIMS,
@@ -108,11 +108,6 @@ class EvaluateFactuality(StrictModel):
             raise ValueError("judge 'llm' needs evaluate_factuality.sampling.model, the model's name")
         return self
 
-    @property
-    def settings(self) -> Sampling:
-        """How a language model is asked, as `tasks.llm` takes it."""
-        return Sampling(**self.sampling.model_dump())
-
 
 class Params(StrictModel):
     evaluate_factuality: EvaluateFactuality
@@ -134,7 +129,7 @@ def run(stage: Stage, params: Params) -> Report:
     """
     chosen = params.evaluate_factuality
     if chosen.judge == "llm":
-        endpoint_of(stage.knobs.llm)  # before a minute of other work
+        endpoint_of(stage.knobs.llm, **WHERE)  # before a minute of other work
     device = choose_device(stage.knobs.device)
     tables = read_tables(stage.dep("data/curated/oasis"))
     claims = read_table(stage.dep("data/curated/claims") / "claims.parquet", CLAIMS).to_pylist()
@@ -203,15 +198,10 @@ def _asked(
 
     Raises StageError where no endpoint is set, or more answers failed than `run.max_reject_fraction` allows.
     """
-    ledger = Ledger(stage.knobs.llm.limits)
-    try:
-        with asking(chosen.settings, stage.knobs.llm, stage.store, ledger, stage.info.address) as answers:
-            judge = LlmJudge(answers)
-            judged = _judged(judge, tables, found, evidence)
-            told, failed = told_texts(_texts_asked(tables), answers)
-    finally:
-        stage.count_done(ledger.calls)
-        stage.timing(ledger.figures())
+    with asking_in(stage, chosen.sampling.settings, Ledger(stage.knobs.llm.limits), "answers", **WHERE) as answers:
+        judge = LlmJudge(answers)
+        judged = _judged(judge, tables, found, evidence)
+        told, failed = told_texts(_texts_asked(tables), answers)
     zero_shot = balanced_accuracy([text_.factual for text_ in tables.texts], told)
     figures = {
         "judge": judge.figures(),
@@ -258,7 +248,7 @@ def plan(stage: Stage, params: Params) -> Plan:
     def decide(judge: Judge) -> None:
         _judged(judge, tables, found, evidence)
 
-    return judging_plan(decide, _texts_asked(tables), chosen.settings, stage.store, stage.knobs.llm.limits)
+    return judging_plan(decide, _texts_asked(tables), chosen.sampling.settings, stage.store, stage.knobs.llm.limits)
 
 
 # --- what is written ---
@@ -331,4 +321,4 @@ def _examples(count: int, tables: Tables, found: Sequence[Sequence[Found]], judg
 
 
 if __name__ == "__main__":
-    stage_main(run, Params, plan=plan)
+    stage_main(run, Params, plan=plan, checks_disk=False)

@@ -86,15 +86,14 @@ def run(stage: Stage, params: Params) -> Report:
     found = Sources.of(wordnet, corpus, list(pages.values()))
     limits = Limits(**chosen.model_dump(exclude={"seed", "nli", "language_model"}))
     entailment, plausibility = _entailment(stage, params), _plausibility(stage, chosen.language_model, memory)
+    models = entailment, plausibility
     outcomes: dict[str, Falsified | Reject] = {}
     if params.generator.backend != "rules":
         told = {key: [parsed for _, parsed in group] for key, group in sorted(by_passage.items())}
-        models = entailment, plausibility
         outcomes = written(stage, params.generator, passages, pages, told, found, nlp, limits, *models)
     else:
         progress = Progress(len(by_passage), "passages", stage.info.address)
         rng_of = functools.partial(stage.rng, chosen.seed)
-        models = entailment, plausibility
         for passage_id, outcome in falsify_all(by_passage, passages, pages, found, nlp, rng_of, limits, *models):
             outcomes[passage_id] = outcome
             progress.done(passage_id)

@@ -10,10 +10,9 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
-from tasks.llm import Answer, Ledger, Request, Sampling, Template, ask, estimate
-from tasks.llm_settings import ResponseFormat
-from tasks.progress import Progress
-from tasks.stage import Plan, Stage, StageError
+from tasks.llm import Answer, Ledger, Request, Sampling, Template, estimate
+from tasks.llm_asking import Asking, asking_in
+from tasks.stage import Plan, Stage
 from tasks.strict import StrictModel
 from tasks.text.alignment import align
 from tasks.text.assembly import MAX_WORDS
@@ -23,21 +22,6 @@ Backend = Literal["rules", "one_call", "multi_call"]
 
 MAX_WINDOW = 0.5  # of the factual text that the unfactual one may differ in
 _PRONOUNS = frozenset({"he", "she", "it", "they", "we", "you", "i", "this", "that", "these", "those", "who", "which"})
-
-
-class Asking(StrictModel):
-    """How the language model is asked: what decides its answers, and the key of each in the store."""
-
-    model: str = Field(description="its name at the endpoint; of no matter where backend is rules")
-    revision: str = Field(description="tells two models of one name apart; kept, not sent")
-    temperature: float | None = Field(ge=0, le=2, description="empty: not sent")
-    top_p: float | None = Field(gt=0, le=1, description="empty: not sent")
-    max_tokens: int = Field(ge=1, description="of one answer")
-    seed: int | None = Field(ge=0, description="of the first sample; sample n has seed + n; empty: not sent")
-    response_format: ResponseFormat = Field(
-        description="how JSON is asked for; json_object and none tell the schema in words"
-    )
-    repairs: int = Field(ge=0, le=10, description="times that an answer which fails is asked for again")
 
 
 class Generator(StrictModel):
@@ -55,7 +39,7 @@ class Generator(StrictModel):
     @property
     def settings(self) -> Sampling:
         """The same as `tasks.llm` takes it."""
-        return Sampling(**self.sampling.model_dump())
+        return self.sampling.settings
 
 
 # --- what comes back --------------------------------------------------------------------------------------------
@@ -261,23 +245,9 @@ def asked(stage: Stage, generator: Generator, requests: Sequence[Request[Any]], 
 
     Raises StageError where no endpoint is set.
     """
-    endpoint, before = stage.knobs.llm.endpoint, ledger.calls
-    if endpoint is None:
-        raise StageError(
-            f"params.yaml: generator.backend is '{generator.backend}', but run.llm.endpoint is null: give its base_url "
-            f"there, or set generator.backend to rules"
-        )
-    progress = Progress(len(requests), "passages", stage.info.address)
-
-    def done(answer: Answer[Any]) -> None:
-        progress.done(answer.request.item_id)
-
-    try:
-        return list(ask(requests, generator.settings, endpoint, stage.store, ledger=ledger, progress=done))
-    finally:
-        progress.close()
-        stage.count_done(ledger.calls - before)
-        stage.timing(ledger.figures())
+    setting, remedy = f"generator.backend is '{generator.backend}'", "set generator.backend to rules"
+    with asking_in(stage, generator.settings, ledger, "passages", setting=setting, remedy=remedy) as answers:
+        return answers(requests)
 
 
 def asked_plan(stage: Stage, generator: Generator, requests: Sequence[Request[Any]], unit: str) -> Plan:

@@ -4,15 +4,13 @@ The two tasks of LLM-Oasis (arXiv 2411.19655, section 4) as it asks language mod
 question, and is asked once; so is a text, without any evidence (zero-shot). An answer that fails is counted.
 """
 
-import contextlib
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from tasks.llm import Answer, Ledger, Request, Sampling, Template, Usage, ask, estimate, stored_answers
-from tasks.llm_settings import Endpoint, Limits, Llm
-from tasks.parameters import StageError
-from tasks.progress import Progress
+from tasks.llm import Answer, Request, Sampling, Template, Usage, estimate, stored_answers
+from tasks.llm_asking import Answers
+from tasks.llm_settings import Limits
 from tasks.report import Plan
 from tasks.store import Store
 from tasks.strict import StrictModel
@@ -20,7 +18,8 @@ from tasks.tables import Reject
 from tasks.text.decision import Judge, Label
 
 Pair = tuple[str, str]  # claim, evidence
-Answers = Callable[[Sequence[Request[Any]]], Sequence[Answer[Any]]]  # what answers requests, in their order
+# which parameter asks for a model, and how to do without
+WHERE = {"setting": "evaluate_factuality.judge is 'llm'", "remedy": "set evaluate_factuality.judge to verifier"}
 
 
 class Verdict(StrictModel):
@@ -111,36 +110,6 @@ def told_texts(texts: Sequence[tuple[str, str]], answers: Answers) -> tuple[list
         if answer.reject is not None:
             failed[text_id] = answer.reject
     return told, failed
-
-
-def endpoint_of(llm: Llm) -> Endpoint:
-    """Return where a language model is asked. Raises StageError where params.yaml names none."""
-    if llm.endpoint is None:
-        raise StageError(
-            "params.yaml: evaluate_factuality.judge is 'llm', but run.llm.endpoint is null: give its base_url there, "
-            "or set evaluate_factuality.judge to verifier"
-        )
-    return llm.endpoint
-
-
-@contextlib.contextmanager
-def asking(sampling: Sampling, llm: Llm, store: Store, ledger: Ledger, label: str) -> Iterator[Answers]:
-    """Yield what asks the endpoint. All that it asks counts in one ledger, and is one progress with `label`.
-
-    Raises StageError where no endpoint is set.
-    """
-    endpoint = endpoint_of(llm)
-    progress = Progress(0, "answers", label)
-
-    def answers(requests: Sequence[Request[Any]]) -> list[Answer[Any]]:
-        progress.total += len(requests)
-        done = ask(requests, sampling, endpoint, store, ledger, progress=lambda one: progress.done(one.request.item_id))
-        return list(done)
-
-    try:
-        yield answers
-    finally:
-        progress.close()
 
 
 def judging_plan(

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from tasks.licences import hub_licence
-from tasks.markdown import plain, table
+from tasks.markdown import plain, plain_table
 
 _WHAT = {
     "claim_extraction": "passages with their atomic claims",
@@ -57,18 +57,18 @@ def card_text(
         "triplets and retrieval pairs. Column `split` says train or test; no page, near-duplicate or swapped pair of "
         "values is in both. Spans count characters (Unicode code points), [start, end). "
         f"{_MAKERS[made]}\n",
-        _plain_table(("table", "train", "test", "what a row is"), counts),
+        plain_table(("table", "train", "test", "what a row is"), counts),
         f"## Licence and credits\n\nLicence: {plain(licence)}\n",
         *(["Its owner has not stated terms: do not pass it on.\n"] if licence == "unstated" else []),
         "Text under a share-alike licence stays under it in whatever is made of it. Swapped words come from Princeton "
         "WordNet 3.1 (WordNet licence).\n",
-        _plain_table(("source", "credit", "url", "passages"), [(*key, n) for key, n in sorted(sources.items())]),
+        plain_table(("source", "credit", "url", "passages"), [(*key, n) for key, n in sorted(sources.items())]),
         "## Loading\n\nEach block runs in the folder of this card.\n",
         *(f"```python\n{snippet}```\n" for snippet in snippets(filled)),
         *(f"{note}\n" for note in notes),
         "## How it was made\n",
-        _plain_table(("parameter", "value"), parameters.items()),
-        _plain_table(("made from", "DVC hash"), made_from.items()),
+        plain_table(("parameter", "value"), parameters.items()),
+        plain_table(("made from", "DVC hash"), made_from.items()),
     ]
     return "\n".join(parts)
 
@@ -94,7 +94,3 @@ def _front_matter(licence: str, filled: Sequence[str]) -> str:
 def _by_split(rows: Sequence[Mapping[str, Any]]) -> tuple[int, int]:
     counts = Counter(row["split"] for row in rows)
     return counts["train"], counts["test"]
-
-
-def _plain_table(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
-    return table(head, ([plain(cell) for cell in row] for row in rows))

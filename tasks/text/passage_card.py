@@ -1,10 +1,10 @@
 """The card of a folder of passages: what it holds, under which licences, whom to credit, and how to load it."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tasks.markdown import plain, table
+from tasks.markdown import plain_table
 
 
 def card_text(
@@ -25,13 +25,13 @@ def card_text(
         f"seed), "
         f"{windows} windows in all. Offsets count characters (Unicode code points).",
         "",
-        _plain_table(
+        plain_table(
             ("source", "licence", "credit", "url", "pages"), [(*key, count) for key, count in sorted(by_source.items())]
         ),
         "",
         "Text under a share-alike licence stays under it in whatever is made of it.",
         "",
-        _plain_table(("topic", "pages"), sorted(topics.items(), key=lambda pair: (-pair[1], pair[0]))),
+        plain_table(("topic", "pages"), sorted(topics.items(), key=lambda pair: (-pair[1], pair[0]))),
         "",
         "Left out: "
         + (", ".join(f"{reason} {count}" for reason, count in sorted(rejected.items())) or "nothing")
@@ -45,11 +45,7 @@ def card_text(
         "",
         "## How it was made",
         "",
-        _plain_table(("parameter", "value"), parameters.items()),
-        _plain_table(("made from", "DVC hash"), made_from.items()),
+        plain_table(("parameter", "value"), parameters.items()),
+        plain_table(("made from", "DVC hash"), made_from.items()),
     ]
     return "\n".join(lines)
-
-
-def _plain_table(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
-    return table(head, ([plain(cell) for cell in row] for row in rows))

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tasks.licences import hub_licence
-from tasks.markdown import plain, table
+from tasks.markdown import plain, plain_table
 
 SOURCES_SHOWN = 200  # on a card; of more, those with the most takes
 _SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
@@ -48,8 +48,8 @@ def card_text(card: Card) -> str:
         "## Loading\n\nEach block runs in the folder of this card.\n",
         *(f"```python\n{snippet}```\n" for snippet in snippets(card, next(iter(splits)))),
         "## How it was made\n",
-        _plain_table(("parameter", "value"), card.parameters.items()),
-        _plain_table(("made from", "DVC hash"), card.made_from.items()),
+        plain_table(("parameter", "value"), card.parameters.items()),
+        plain_table(("made from", "DVC hash"), card.made_from.items()),
     ]
     return "\n".join(parts)
 
@@ -185,8 +185,4 @@ def _sources(takes: Iterable[Mapping[str, Any]]) -> str:
     rows = [(*key, len(of), f"{sum(of):.1f}") for key, of in ordered[:SOURCES_SHOWN]]
     more = len(ordered) - SOURCES_SHOWN
     rest = f"\nand {more} more sources, each credited in `metadata.parquet`.\n" if more > 0 else ""
-    return _plain_table(("source", "credit", "url", "takes", "seconds"), rows) + rest
-
-
-def _plain_table(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
-    return table(head, ([plain(cell) for cell in row] for row in rows))
+    return plain_table(("source", "credit", "url", "takes", "seconds"), rows) + rest

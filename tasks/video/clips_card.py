@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from tasks.licences import hub_licence
-from tasks.markdown import plain, table
+from tasks.markdown import plain, plain_table, table
 from tasks.video.cards import splits_of
 
 SNIPPET = """\
@@ -51,8 +51,8 @@ def card_text(
         table(("kind", "values", "facts"), _kinds(clips, vocabulary)),
         f"## Loading\n\nRuns in the folder of this card.\n\n```python\n{SNIPPET}```\n",
         "## How it was made\n",
-        _plain_table(("parameter", "value"), parameters.items()),
-        _plain_table(("made from", "DVC hash"), made_from.items()),
+        plain_table(("parameter", "value"), parameters.items()),
+        plain_table(("made from", "DVC hash"), made_from.items()),
     ]
     return "\n".join(parts)
 
@@ -82,10 +82,6 @@ def _kinds(clips: Sequence[Mapping[str, Any]], vocabulary: Mapping[str, Sequence
 
 def _sources(sources: Sequence[Mapping[str, Any]]) -> str:
     counts = Counter((source["licence"], source["credit"], source["url"]) for source in sources)
-    return _plain_table(
+    return plain_table(
         ("licence", "credit", "url", "sources"), ((*key, count) for key, count in sorted(counts.items()))
     )
-
-
-def _plain_table(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
-    return table(head, ([plain(cell) for cell in row] for row in rows))

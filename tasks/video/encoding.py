@@ -1,8 +1,10 @@
 """H.264 by libx264 in MP4, the same bytes from the same pictures: one thread, no date, no edit list, no sound."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import av
@@ -25,15 +27,17 @@ class ColorTags:
     range: int
 
 
-def open_mp4(target: Path) -> Any:
-    """Open an MP4 file to write."""
-    return av.open(str(target), "w", format="mp4", options=_MP4)
+def open_mp4(target: Path, more: Mapping[str, str] = MappingProxyType({})) -> Any:
+    """Open an MP4 file to write; `more` are options of the muxer."""
+    return av.open(str(target), "w", format="mp4", options={**_MP4, **more})
 
 
-def add_h264(out: Any, rate: Fraction, *, crf: float, preset: str) -> Any:
-    """Add a stream of H.264 at a rate. Its shape is set by `shape`, before the first frame."""
+def add_h264(
+    out: Any, rate: Fraction, *, crf: float, preset: str, more: Mapping[str, str] = MappingProxyType({})
+) -> Any:
+    """Add a stream of H.264 at a rate; `more` are options of the encoder. `shape` sets its shape, before any frame."""
     # mbtree=0: x264's macroblock tree reads memory that it did not write, so bytes would differ from run to run
-    options = {"preset": preset, "crf": f"{crf:g}", "threads": "1", "mbtree": "0"}
+    options = {"preset": preset, "crf": f"{crf:g}", "threads": "1", "mbtree": "0", **more}
     return out.add_stream("libx264", rate=rate.limit_denominator(100_000), options=options)
 
 

@@ -201,9 +201,8 @@ def _stored(store: Store, takes: Sequence[Mapping[str, Any]], export: ExportTake
     spans = {take["take_id"]: _span(take["source_id"], take["start_pts"], take["end_pts"]) for take in takes}
     keys = {take_id: key_of(function.name, function.version, params, span) for take_id, span in spans.items()}
     store.refresh(function.name)
-    found = store.get_many(function.name, keys.values())
-    held = {key for key, record in found.items() if all(store.has_blob(name) for name in record.blobs)}
-    return {take_id: found[key] for take_id, key in keys.items() if key in held}
+    found = store.get_whole(function.name, keys.values())
+    return {take_id: found[key] for take_id, key in keys.items() if key in found}
 
 
 def _cut_missing(

@@ -259,9 +259,8 @@ class FingerprintJob:
 def stored_fingerprints(store: Store, jobs: Mapping[str, FingerprintJob]) -> dict[str, Record]:
     """Return what is stored of `jobs` by source_id."""
     keys = {source_id: key_of(NAME, VERSION, {}, job.input_hash) for source_id, job in jobs.items()}
-    found = store.get_many(NAME, keys.values())
-    held = {key for key, record in found.items() if all(store.has_blob(name) for name in record.blobs)}
-    return {source_id: found[key] for source_id, key in keys.items() if key in held}  # else they are made again
+    found = store.get_whole(NAME, keys.values())
+    return {source_id: found[key] for source_id, key in keys.items() if key in found}
 
 
 def make_fingerprints(job: FingerprintJob) -> int:

@@ -16,10 +16,10 @@ from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoRef
 from tasks.tables import Reject
 from tasks.video.composition import Box, Canvas, Clip, fitted
 from tasks.video.encoding import samples
-from tasks.video.reading import BT601, Counts, Reader
+from tasks.video.reading import Counts, Reader
 from tasks.video.views import Color, Scaler, View
 
-MATRIX = {"bt709": int(Colorspace.ITU709), "bt601": BT601}
+MATRIX = {"bt709": int(Colorspace.ITU709), "bt601": int(Colorspace.ITU601)}
 BLACK = (16, 128, 128)  # Y, Cb, Cr in limited range
 _BY_SWSCALE = {  # matrices that swscale knows
     Colorspace.ITU709,
@@ -57,7 +57,7 @@ def natural_matrix(clip: Clip) -> str:
     with contextlib.closing(Reader(clip, Counts())) as reader:
         first = next(reader.frames([0], Fraction(1)))
         own = Scaler(reader.aspect, reader.declared).planes(first).matrix
-    return "bt601" if own == BT601 else "bt709"
+    return "bt601" if own == MATRIX["bt601"] else "bt709"
 
 
 class Fitter:

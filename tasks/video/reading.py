@@ -23,8 +23,6 @@ from tasks.video.progressive import progressive
 from tasks.video.views import Color
 from tasks.video.virtual import OtherFileError, main_stream, read_take, take_of
 
-BT601 = 5  # in H.273 its matrix has two numbers, this and 6; swscale and views know this one
-_SMPTE_170M = 6
 _STEPS_BACK_S = (0, 1, 4, 16)  # before the clip, to find an I-frame: not all containers are searched exactly
 _SKIPPING = {"h264", "hevc", "mpeg1video", "mpeg2video", "mpeg4"}  # decoders that can leave out frames one by one
 _FEW = 4  # frames of the file for each that is wanted, above which they are looked for
@@ -56,8 +54,7 @@ class Reader:
             self._container, stream = opened.enter_context(open_video(clip.file))
             codec = stream.codec_context
             self.aspect = stream.sample_aspect_ratio or Fraction(1)
-            matrix = BT601 if codec.colorspace == _SMPTE_170M else codec.colorspace
-            self.declared = Color(matrix, codec.color_trc, codec.color_primaries, codec.color_range)
+            self.declared = Color(codec.colorspace, codec.color_trc, codec.color_primaries, codec.color_range)
             self._fields_apart = codec.name == "hevc"
             if stream.time_base != clip.time_base:
                 raise self._differs(f"its unit of time is {stream.time_base} s, the clip's {clip.time_base} s")
@@ -84,7 +81,7 @@ class Reader:
             self._begin()
             with contextlib.suppress(_MustDecodeAllError):
                 for frame in _few(self._container, clip, dues, self._counts):
-                    yield _known(frame)
+                    yield frame
                     given += 1
                 return
         yield from self._each(dues[given:])
@@ -113,7 +110,7 @@ class Reader:
                 if count == 0 and self._fields_apart and frame.interlaced_frame:
                     raise Reject("field_pictures", f"{clip.file}: each picture is a field: FFmpeg joins none")
                 count += 1
-                yield pts, _known(frame)
+                yield pts, frame
         except OtherFileError as error:
             raise Reject("frames_differ", str(error)) from None
         if count != clip.frames:
@@ -135,13 +132,6 @@ class Reader:
 
     def _differs(self, what: str) -> Reject:
         return Reject("frames_differ", f"{self.clip.file}, clip {self.clip.clip_id}: {what}: scan and cut it again")
-
-
-def _known(frame: av.VideoFrame) -> av.VideoFrame:
-    """Return a frame whose matrix, if it is that of BT.601, has the number known here."""
-    if frame.colorspace == _SMPTE_170M:
-        frame.colorspace = BT601
-    return frame
 
 
 class _MustDecodeAllError(Exception):

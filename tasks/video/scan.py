@@ -114,9 +114,8 @@ def stored(store: Store, source_ids: Iterable[str], settings: Settings) -> dict[
         for function, key in keys(source_id, settings).items():
             by_key.setdefault(function, {})[key] = source_id
     for function, sources in by_key.items():
-        for key, record in store.get_many(function, sources).items():
-            if all(store.has_blob(name) for name in record.blobs):  # else it is computed again
-                found[sources[key]][function] = record
+        for key, record in store.get_whole(function, sources).items():
+            found[sources[key]][function] = record
     return found
 
 

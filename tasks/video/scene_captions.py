@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from tasks.video.captions import Fact
 from tasks.video.scene_words import BACKGROUNDS, COLOURS, COUNTS, FILM, MOTIONS, SHAPES, TEXTURES, VERBS, WORDS
 from tasks.video.scenes import Action, Background, Clip, Track
+from tasks.video.wording import with_article
 
 SEGMENTS = 5
 VOCABULARY: dict[str, tuple[str, ...]] = {  # of each kind of fact: its values
@@ -153,7 +154,7 @@ def _by_shape(track: Track, clip: Clip) -> str:
 
 
 def _introduced(track: Track, clip: Clip, at: int = 0) -> str:
-    return _with_article(f"{_size(track, clip)} {track.colour_at(at)} {track.before.shape}")
+    return with_article(f"{_size(track, clip)} {track.colour_at(at)} {track.before.shape}")
 
 
 def _does(action: Action, clip: Clip) -> str:
@@ -163,7 +164,7 @@ def _does(action: Action, clip: Clip) -> str:
     return {
         "moves": f"{name} moves {action.motion}",
         "collides": f"{name} collides with{other} and bounces back",
-        "appears": f"{_with_article(f'{thing.size} {thing.colour} {thing.shape}')} appears",
+        "appears": f"{with_article(f'{thing.size} {thing.colour} {thing.shape}')} appears",
         "disappears": f"{name} disappears",
         "changes colour": f"{name} changes colour from {thing.colour} to {track.after.colour}",
         "grows": f"{name} grows",
@@ -180,7 +181,7 @@ def _changed(action: Action, clip: Clip, before: int, now: int) -> str:
     if action.verb in ("appears", "disappears", "changes colour"):
         if not before < action.frame <= now:
             return ""
-        new = _with_article(f"{track.before.size} {track.before.colour} {track.before.shape}")
+        new = with_article(f"{track.before.size} {track.before.colour} {track.before.shape}")
         return {
             "appears": f"{new} has appeared",
             "disappears": f"{name} has disappeared",
@@ -210,10 +211,6 @@ def _turn(track: Track) -> str:
 
 def _number(count: int) -> str:
     return f"{'is' if count == 1 else 'are'} {COUNTS[count]} {'shape' if count == 1 else 'shapes'}"
-
-
-def _with_article(phrase: str) -> str:
-    return f"{'an' if phrase[0] in 'aeiou' else 'a'} {phrase}"
 
 
 def _listed(phrases: Sequence[str]) -> str:

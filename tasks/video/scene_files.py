@@ -12,11 +12,12 @@ import av
 import cv2
 import numpy as np
 from av.video.frame import PictureType
-from av.video.reformatter import ColorRange, Colorspace
+from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc
 
 from tasks.keys import StoredFunction, canonical_json, key_of
 from tasks.stage import item_rng
 from tasks.store import Store
+from tasks.video.encoding import ColorTags, add_h264, open_mp4, samples, shape
 from tasks.video.scenario import draw_scene
 from tasks.video.scene_captions import clip_caption, clip_facts, segment_caption, segment_facts, segment_frames
 from tasks.video.scene_pictures import frames_of
@@ -24,11 +25,11 @@ from tasks.video.scenes import Clip, Scene, Settings
 from tasks.workers import reporter
 
 STORED = StoredFunction(
-    "video.scene", "1", __name__, libraries=("av", "matplotlib", "numpy", "opencv-python-headless", "pillow")
+    "video.scene", "2", __name__, libraries=("av", "matplotlib", "numpy", "opencv-python-headless", "pillow")
 )
-_MP4 = {"fflags": "+bitexact", "movflags": "+faststart", "use_editlist": "0"}  # no version and no date in the file
+_H264 = {"bf": "0", "forced-idr": "1", "g": "600"}  # I-frames where a clip begins, and there alone
 _TICKS = 1024  # of the file's clock, a frame
-_BT709 = 1  # in ITU-T H.273
+_COLOURS = ColorTags(Colorspace.ITU709, ColorPrimaries.BT709, ColorTrc.BT709, ColorRange.MPEG)
 
 
 @dataclass(frozen=True)
@@ -124,19 +125,12 @@ def encode_scene(scene: Scene, job: Job, path: Path) -> None:
     """Write the source as MP4, H.264 in 4:2:0 of BT.709, in one thread; each clip begins with an I-frame."""
     settings, report = job.settings, reporter()
     starts = {clip.start for clip in scene.clips}
-    # mbtree=0: x264's macroblock tree reads memory that it did not write, so bytes would differ from run to run
-    options = {"preset": job.encoding.preset, "crf": f"{job.encoding.crf:g}", "threads": "1", "mbtree": "0"}
-    options |= {"bf": "0", "forced-idr": "1", "g": "600"}
-    mp4 = _MP4 | {"video_track_timescale": str(settings.fps * _TICKS)}
-    with av.open(str(path), "w", format="mp4", options=mp4) as out:
-        stream: Any = out.add_stream("libx264", rate=settings.fps, options=options)
-        stream.width, stream.height, stream.pix_fmt = settings.width_px, settings.height_px, "yuv420p"
-        codec = stream.codec_context
-        codec.time_base, codec.thread_count = Fraction(1, settings.fps), 1
-        codec.colorspace, codec.color_range = Colorspace.ITU709, ColorRange.MPEG
-        codec.color_primaries = codec.color_trc = _BT709
+    base = Fraction(1, settings.fps)
+    with open_mp4(path, {"video_track_timescale": str(settings.fps * _TICKS)}) as out:
+        stream = add_h264(out, 1 / base, **asdict(job.encoding), more=_H264)
+        shape(stream, (settings.width_px, settings.height_px), "yuv420p", base, _COLOURS)
         for number, frame in enumerate(_yuv_frames(scene, job)):
-            frame.pts, frame.time_base = number, codec.time_base
+            frame.pts, frame.time_base = number, base
             frame.pict_type = PictureType.I if number in starts else PictureType.NONE
             out.mux(stream.encode(frame))
             report(number / scene.frames)
@@ -149,7 +143,7 @@ def _yuv_frames(scene: Scene, job: Job) -> Iterator[av.VideoFrame]:
     if job.picture is not None:
         film = cv2.imdecode(np.frombuffer(job.picture, np.uint8), cv2.IMREAD_COLOR_RGB)
     frame = av.VideoFrame(job.settings.width_px, job.settings.height_px, "yuv420p")
-    planes = [_samples(plane) for plane in frame.planes]
+    planes = [samples(plane) for plane in frame.planes]
     for drawn in frames_of(scene, job.settings, film):
         for box in drawn.boxes:
             for plane, new in zip(planes, yuv420(drawn.picture[box.slices]), strict=True):
@@ -158,11 +152,6 @@ def _yuv_frames(scene: Scene, job: Job) -> Iterator[av.VideoFrame]:
                 plane[top : top + new.shape[0], left : left + new.shape[1]] = new
         for _ in range(drawn.times):
             yield frame
-
-
-def _samples(plane: Any) -> np.ndarray:
-    """Return a plane's samples in place, (H, W)."""
-    return np.frombuffer(plane, np.uint8).reshape(plane.height, -1)[:, : plane.width]
 
 
 def yuv420(picture: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

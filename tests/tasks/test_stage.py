@@ -407,6 +407,13 @@ def test_disk_too_small_refuses_to_start(words: Project, capfd: pytest.CaptureFi
     assert not (words.root / "data/counts").exists()
 
 
+def test_a_stage_may_leave_the_plan_before_a_run_out(words: Project) -> None:
+    planned = PLANNED.replace("plan=plan)", "plan=plan, checks_disk=False)")
+    words.write("text/count_words.py", planned.replace("DISK", "10**18"))
+    assert words.stage("text.count_words") == 0
+    assert words.stage("text.count_words", "--plan") == 1
+
+
 def test_child_of_the_pipelines_run(words: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(lineage.PARENT_RUN, "a" * 32)
     monkeypatch.setenv(lineage.INVOCATION, "7-try")

@@ -16,13 +16,14 @@ import pytest
 
 from tasks.learning.models import save_model
 from tasks.llm import BudgetError, Ledger, Llm
+from tasks.llm_asking import asking
 from tasks.stage import StageError
 from tasks.store import Store
 from tasks.tables import REJECTED, read_table
 from tasks.text import check_text, retriever, verifier
 from tasks.text.encoders import TOKENIZER, Texts, bert_config
 from tasks.text.evaluate_factuality import DECIDED, Params, plan, run
-from tasks.text.llm_judge import LlmJudge, asking, told_texts
+from tasks.text.llm_judge import LlmJudge, told_texts
 from tests.conftest import Project
 from tests.stages import run_stage, set_params, stage_of
 from tests.tasks import llm_server
@@ -300,7 +301,7 @@ PAIRS = [
 
 def labelled(server: Server, kept: Store, pairs: Sequence[tuple[str, str]]) -> tuple[list[str], LlmJudge]:
     llm = Llm.model_validate({"endpoint": {"base_url": server.url, "first_wait_s": 0.01}})
-    with asking(SAMPLING, llm, kept, Ledger(), "test") as answers:
+    with asking(SAMPLING, llm.endpoint, kept, Ledger(), "test", "answers") as answers:
         judge = LlmJudge(answers)
         return list(judge.labels([claim for claim, _ in pairs], [evidence for _, evidence in pairs])), judge
 
@@ -348,7 +349,8 @@ def test_a_text_whose_answer_fails_counts_as_factual_and_is_told(server: Server,
     model.unfactual = {"Rain is dry."}
     llm = Llm.model_validate({"endpoint": {"base_url": server.url, "first_wait_s": 0.01, "concurrency": 1}})
     texts = [("a", "Rain is wet."), ("b", "Rain is dry."), ("c", "Snow is wet.")]
-    with asking(SAMPLING.model_copy(update={"repairs": 0}), llm, store, Ledger(), "test") as answers:
+    sampling = SAMPLING.model_copy(update={"repairs": 0})
+    with asking(sampling, llm.endpoint, store, Ledger(), "test", "answers") as answers:
         server.plan = [model, model, answer('{"factual": "unknown"}')]
         told, failed = told_texts(texts, answers)
     assert told == [True, False, True]
