@@ -103,7 +103,7 @@ def all_functions() -> dict[str, Any]:
         train_verifier,
         write_texts,
     )
-    from tasks.video import cutting, fingerprints, rendering, scan, scene_files, shots, takes
+    from tasks.video import clip_colours, coherence, cutting, fingerprints, rendering, scan, scene_files, shots, takes
 
     content = StoredFunction(HashMemory.FUNCTION, HashMemory.VERSION, "tasks.content", libraries=())
     return {
@@ -117,6 +117,8 @@ def all_functions() -> dict[str, Any]:
             cutting.COPY,
             cutting.ENCODE,
             scene_files.STORED,
+            clip_colours.STORED,
+            coherence.STORED,
             rendering.RENDER,
             simulation_job.STORED,
             records.EXAMINE,

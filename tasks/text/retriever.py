@@ -15,9 +15,9 @@ import safetensors.numpy
 import torch
 from torch import Tensor, nn
 
+from tasks.embed import TOKENIZER, Texts, batches_by_length, body, embedded, mean_pooled, padded, through
 from tasks.learning.models import load_model
 from tasks.tables import write_whole
-from tasks.text.encoders import TOKENIZER, Texts, batches_by_length, body, embedded, mean_pooled, padded, through
 from tasks.text.evidence import evidence_text
 from tasks.text.search import Index
 

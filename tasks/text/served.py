@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import torch
 
+from tasks.embed import TOKENIZER, Texts
 from tasks.learning.models import CONFIG, load_model, read_config
 from tasks.text import retriever, verifier
-from tasks.text.encoders import TOKENIZER, Texts
 
 _PAIR = {"claim": ["The heron is a bird."], "evidence": ["Heron. Herons are long-legged birds."]}
 _TEXT = {"text": ["The heron is a bird."]}

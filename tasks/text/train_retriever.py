@@ -15,6 +15,8 @@ from pydantic import Field
 
 from tasks.content import HashMemory
 from tasks.downloads import fetched_for
+from tasks.embed import TOKENIZER, Texts, fetched_encoder, load_body, padded
+from tasks.encoder_files import EncoderSources
 from tasks.keys import StoredFunction
 from tasks.learning.batches import IndexBatches
 from tasks.learning.config import LearningConfig
@@ -27,7 +29,6 @@ from tasks.progress import Progress
 from tasks.stage import Plan, Report, Stage, StrictModel, item_rng, stage_main
 from tasks.tables import read_table
 from tasks.text.drawn_triplets import held_out_pages
-from tasks.text.encoders import TOKENIZER, EncoderSources, Texts, fetched_encoder, load_body, padded
 from tasks.text.evidence import evidence_text
 from tasks.text.oasis_tables import read_oasis
 from tasks.text.pairs import Pair, drawn_pairs, neighbouring_batches

@@ -15,6 +15,8 @@ from pydantic import Field
 
 from tasks.content import HashMemory
 from tasks.downloads import fetched_for
+from tasks.embed import TOKENIZER, Texts, fetched_encoder, load_body
+from tasks.encoder_files import EncoderSources
 from tasks.keys import StoredFunction
 from tasks.learning.batches import IndexBatches, shuffled
 from tasks.learning.config import LearningConfig
@@ -26,7 +28,6 @@ from tasks.learning.training import checkpoints_of, train_in_stage, training_pla
 from tasks.stage import Plan, Report, Stage, StrictModel, item_rng, stage_main
 from tasks.text.decision import LABELS
 from tasks.text.drawn_triplets import Triplet, balanced, balanced_accuracy, held_out_pages
-from tasks.text.encoders import TOKENIZER, EncoderSources, Texts, fetched_encoder, load_body
 from tasks.text.oasis_tables import read_oasis
 from tasks.text.verifier import Design, Read, Reader, Verifier, judged, saved_config
 

@@ -14,9 +14,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from tasks.embed import TOKENIZER, Texts, batches_by_length, body, padded
 from tasks.learning.models import load_model
 from tasks.text.decision import LABELS, Label
-from tasks.text.encoders import TOKENIZER, Texts, batches_by_length, body, padded
 
 BUILDER = "tasks.text.verifier:from_config"
 _PAIRS = 64  # of a batch that is judged

@@ -10,7 +10,7 @@ import safetensors.torch
 import torch
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 
-from tasks.text.encoders import body
+from tasks.embed import body
 
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]")
 CONFIG: dict[str, Any] = {

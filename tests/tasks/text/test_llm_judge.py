@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tasks.embed import TOKENIZER, Texts, bert_config
 from tasks.learning.models import save_model
 from tasks.llm import BudgetError, Ledger, Llm
 from tasks.llm_asking import asking
@@ -21,7 +22,6 @@ from tasks.stage import StageError
 from tasks.store import Store
 from tasks.tables import REJECTED, read_table
 from tasks.text import check_text, retriever, verifier
-from tasks.text.encoders import TOKENIZER, Texts, bert_config
 from tasks.text.evaluate_factuality import DECIDED, Params, plan, run
 from tasks.text.llm_judge import LlmJudge, told_texts
 from tests.conftest import Project

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import torch
 
+from tasks.embed import TOKENIZER, Texts, bert_config, embedded, load_body, padded, through
 from tasks.learning.models import load_model, save_model
 from tasks.learning.training import run_training
-from tasks.text.encoders import TOKENIZER, Texts, bert_config, embedded, load_body, padded, through
 from tasks.text.pairs import Pair, drawn_pairs, most_alike, neighbouring_batches
 from tasks.text.retriever import (
     Design,

@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from tasks.embed import TOKENIZER, Texts, bert_config
 from tasks.learning.models import save_model
 from tasks.text import retriever, served, verifier
-from tasks.text.encoders import TOKENIZER, Texts, bert_config
 from tests.tasks.text.small_encoder import write_encoder
 
 WORDS = ["heron", "bird", "is", "a", "the"]

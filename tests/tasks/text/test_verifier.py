@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 import torch
 
+from tasks.embed import Texts, bert_config
 from tasks.learning.config import LearningConfig
 from tasks.learning.models import load_model, save_model
 from tasks.learning.training import run_training
 from tasks.text.decision import LABELS
 from tasks.text.drawn_triplets import Triplet, balanced, balanced_accuracy, held_out_pages
-from tasks.text.encoders import Texts, bert_config
 from tasks.text.train_verifier import TrainVerifier, VerifierTraining
 from tasks.text.verifier import Design, Reader, TrainedJudge, Verifier, from_config, judged, saved_config
 from tests.tasks.text.small_encoder import tokenizer_json, write_encoder

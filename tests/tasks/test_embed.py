@@ -11,8 +11,7 @@ import safetensors.torch
 import torch
 
 from tasks import sources
-from tasks.text.encoders import (
-    EncoderSources,
+from tasks.embed import (
     Texts,
     batches_by_length,
     bert_config,
@@ -21,6 +20,7 @@ from tasks.text.encoders import (
     mean_pooled,
     padded,
 )
+from tasks.encoder_files import EncoderSources
 from tests.conftest import REPOSITORY
 from tests.tasks.text.small_encoder import CONFIG, tokenizer_json, write_encoder
 

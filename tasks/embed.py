@@ -11,14 +11,12 @@ from typing import Any
 import numpy as np
 import safetensors.torch
 import torch
-from pydantic import Field
 from safetensors import SafetensorError
 from tokenizers import Tokenizer
 from torch import Tensor, nn
 
+from tasks.encoder_files import EncoderSources
 from tasks.learning.tensors import fill
-from tasks.sources import Source
-from tasks.strict import StrictModel
 
 TOKENIZER = "tokenizer.json"  # beside the weights of a trained model
 BATCH_TOKENS = 4096  # of a batch, padding included: memory holds the states of so many
@@ -29,14 +27,6 @@ _OPTIONS = (
 )
 
 # L tokens, B batch, D width of the encoder
-
-
-class EncoderSources(StrictModel):
-    """The three files of an encoder."""
-
-    weights: Source = Field(description="safetensors of a BERT model, single precision")
-    tokenizer: Source = Field(description="tokenizer.json")
-    config: Source = Field(description="config.json")
 
 
 class Texts:
