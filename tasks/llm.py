@@ -6,7 +6,7 @@ or check is asked for again, shown what is wrong with it; what still fails is an
 
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from queue import SimpleQueue
@@ -18,7 +18,7 @@ from tasks.llm_answers import STORED, Keeper, Question, find_answers
 from tasks.llm_budget import BudgetError, Ledger, LlmError, Usage, estimated_prompt
 from tasks.llm_client import EndpointError, Sender
 from tasks.llm_http import open_connections
-from tasks.llm_messages import Template, read_answer, render, repaired, response_format_of
+from tasks.llm_messages import Picture, Template, read_answer, render, repaired, response_format_of
 from tasks.llm_response import Said
 from tasks.llm_settings import Endpoint, Limits, Llm, Sampling
 from tasks.store import Store
@@ -34,6 +34,7 @@ __all__ = [
     "Limits",
     "Llm",
     "LlmError",
+    "Picture",
     "Request",
     "Sampling",
     "Template",
@@ -53,6 +54,7 @@ _AHEAD = 256  # requests, at least, that may be done before the next in order is
 class Request(Generic[Value]):
     """One thing to ask. `data` are texts from outside, by their names in the template; `model` is what comes back.
 
+    `pictures` are shown with it, to a model that sees.
     `check` raises ValueError (or Reject) with what is wrong with a value; it runs in threads. Where `response_format`
     is json_schema, endpoints want models that forbid extra fields and have no defaults.
     """
@@ -63,6 +65,7 @@ class Request(Generic[Value]):
     model: type[Value]
     check: Callable[[Value], None] | None = None
     sample: int = 0
+    pictures: Sequence[Picture] = ()
 
 
 @dataclass(frozen=True)
@@ -179,7 +182,7 @@ class _Talk:
             "parameters": {k: v for k, v in self.settings.items() if k != "model"} | {"seed": sampling.seed},
         }
         try:
-            messages = render(request.template, request.data, request.model, sampling.response_format)
+            messages = render(request.template, request.data, request.model, sampling.response_format, request.pictures)
             self.question = Question(params, messages, request.sample, attempt=0)
         except Reject as reject:
             self.end(None, reject)
@@ -311,7 +314,7 @@ class _Crew:
                     self._ledger.count_stored(1)
                 else:
                     try:
-                        said = self._sender.ask(question.messages, talk.settings, key)
+                        said = self._sender.ask(question.messages, talk.settings, key, talk.request.pictures)
                     except Reject as reject:
                         talk.end(None, reject)
                         continue

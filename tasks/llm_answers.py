@@ -25,7 +25,7 @@ class Question:
     """What is asked: `params` (template, model, parameters) and, for one item, messages, sample and attempt."""
 
     params: Mapping[str, Any]
-    messages: list[dict[str, str]]
+    messages: list[dict[str, Any]]  # pictures in them by their digests
     sample: int
     attempt: int  # 0, then 1 for the first repair, ...
 

@@ -1,19 +1,22 @@
 """Tokens and money of language models: counted from the answers, estimated where they do not say, stopped in time.
 
-A limit is hard: before a request is sent, the most that it can cost is set aside (a token for each of its bytes, and
-an answer of max_tokens), so requests in flight count too. That much is counted as spent where nobody tells what it was:
-an answer without usage, a time-out, a broken connection, a gateway that stopped waiting (HTTP 504, 524), which may be
-charged. Other errors count as free.
+A limit is hard: before a request is sent, the most that it can cost is set aside (a token for each byte of its text,
+MOST_PER_PICTURE, and an answer of max_tokens), so requests in flight count too. That much is counted as spent where
+nobody tells what it was: an answer without usage, a time-out, a broken connection, a gateway that stopped waiting (HTTP
+504, 524), which may be charged. Other errors count as free.
 """
 
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from tasks.llm_settings import Limits
 
 BYTES_PER_TOKEN = 4  # about, of English in any of today's vocabularies
 TOKENS_PER_MESSAGE = 4  # about, of what a chat template puts around a message
+TOKENS_PER_PICTURE = 1000  # about, of one of 1280x720 with most of today's models
+MOST_PER_PICTURE = 4096  # of those that cut it into tiles
 
 
 class LlmError(ValueError):
@@ -55,9 +58,11 @@ def estimated_tokens(text: str) -> int:
     return -(-len(text.encode("utf-8", "replace")) // BYTES_PER_TOKEN)
 
 
-def estimated_prompt(messages: Sequence[dict[str, str]]) -> int:
-    """Return about how many tokens messages have when they are sent: those of their texts, and 4 for each."""
-    return sum(estimated_tokens(message["content"]) + TOKENS_PER_MESSAGE for message in messages)
+def estimated_prompt(messages: Sequence[dict[str, Any]]) -> int:
+    """Return about how many tokens messages have when sent: those of texts and pictures, and 4 for each message."""
+    pictures = sum(len(message.get("pictures", ())) for message in messages)
+    texts = sum(estimated_tokens(message["content"]) + TOKENS_PER_MESSAGE for message in messages)
+    return texts + pictures * TOKENS_PER_PICTURE
 
 
 class Ledger:

@@ -16,9 +16,9 @@ from typing import Any
 import httpx2
 
 from tasks.credentials import without_queries
-from tasks.llm_budget import Ledger, LlmError, Usage
+from tasks.llm_budget import MOST_PER_PICTURE, Ledger, LlmError, Usage
 from tasks.llm_http import Connections, Response, TooLongError
-from tasks.llm_messages import Message
+from tasks.llm_messages import Message, Picture, sent
 from tasks.llm_response import NoAnswer, Said, error_text, is_out_of_quota, retry_after_s, said_in, scrubbed
 from tasks.llm_settings import Endpoint
 from tasks.tables import Reject
@@ -69,17 +69,21 @@ class Sender:
         self._open_at = 0.0  # time.monotonic before which the endpoint wants no request
         self._lock = threading.Lock()
 
-    def ask(self, messages: Sequence[Message], settings: Mapping[str, Any], name: str) -> Said:
+    def ask(
+        self, messages: Sequence[Message], settings: Mapping[str, Any], name: str, pictures: Sequence[Picture] = ()
+    ) -> Said:
         """Return the answer to `messages`; `settings` are the other fields of the request, `name` seeds the waits.
 
+        `pictures` are those that the messages show.
         Raises Reject "refused" where the endpoint refuses this request, and "no_answer" where no try brought one;
         EndpointError where others would fare alike; BudgetError before a call that may pass a limit; Stopped.
         """
-        sent = {**settings, "messages": list(messages)}
-        if "max_tokens" in sent:
-            sent[self._endpoint.max_tokens_field] = sent.pop("max_tokens")
-        body = json.dumps(sent, ensure_ascii=False, allow_nan=False).encode()
-        most = Usage(len(body), int(settings.get("max_tokens", 0)))  # a token has a byte at least
+        fields = dict(settings)
+        if "max_tokens" in fields:
+            fields[self._endpoint.max_tokens_field] = fields.pop("max_tokens")
+        text, body = (_encoded({**fields, "messages": told}) for told in (list(messages), sent(messages, pictures)))
+        prompt = len(text) + len(pictures) * MOST_PER_PICTURE  # a token has a byte at least
+        most = Usage(prompt, int(settings.get("max_tokens", 0)))
         jitter = random.Random(name)
         tries, answered = 0, self._answered
         while True:
@@ -227,6 +231,10 @@ class Sender:
             f"{self._address}: {count} requests failed in a row, the last with: {why}: {remedy}, and run again: what "
             f"is answered is stored"
         )
+
+
+def _encoded(request: Mapping[str, Any]) -> bytes:
+    return json.dumps(request, ensure_ascii=False, allow_nan=False).encode()
 
 
 def _key(variable: str) -> str:

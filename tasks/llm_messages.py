@@ -4,12 +4,13 @@ A template is ours and goes into the system message and the frame of the user me
 and stand in the user message between marks that no text can close.
 """
 
+import base64
 import hashlib
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from string import Template as DollarTemplate
 from typing import Any
 
@@ -19,7 +20,7 @@ from tasks.keys import canonical_json
 from tasks.llm_settings import ResponseFormat
 from tasks.tables import Reject
 
-Message = dict[str, str]
+Message = dict[str, Any]  # role and content, texts; where it shows pictures, their digests as `pictures`
 
 SHOWN_CHARACTERS = 8000  # of an answer that failed, when the model sees it again
 _DETAIL_CHARACTERS = 500  # of what is wrong with an answer
@@ -32,6 +33,24 @@ _CONTROL = re.compile(
 )
 _THOUGHT = re.compile(r"\s*<think>.*?</think>", re.DOTALL)
 _FENCED = re.compile(r"\s*```(?:json)?[ \t]*\n(.*?)\n?[ \t]*```\s*", re.DOTALL | re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture that is shown with a request. In messages, and in the key of the answer, its digest stands for it."""
+
+    data: bytes  # of the file
+    media_type: str = "image/jpeg"
+
+    @cached_property
+    def digest(self) -> str:
+        """The sha256 of its bytes."""
+        return hashlib.sha256(self.data).hexdigest()
+
+    @property
+    def url(self) -> str:
+        """The picture itself, as a data URL."""
+        return f"data:{self.media_type};base64,{base64.b64encode(self.data).decode()}"
 
 
 @dataclass(frozen=True)
@@ -55,9 +74,13 @@ class Template:
 
 
 def render(
-    template: Template, data: Mapping[str, str], model: type[BaseModel], response_format: ResponseFormat
+    template: Template,
+    data: Mapping[str, str],
+    model: type[BaseModel],
+    response_format: ResponseFormat,
+    pictures: Sequence[Picture] = (),
 ) -> list[Message]:
-    """Return the messages of a request, system and user.
+    """Return the messages of a request, system and user; the user's shows `pictures`, in their order.
 
     Raises ValueError for data that the template lacks or has too much, Reject "not_text" for one that is no Unicode.
     The schema is told in words where the request does not carry it (`response_format` other than json_schema).
@@ -81,7 +104,22 @@ def render(
             f"\n\nAnswer with one JSON object and nothing else. Its JSON schema: {canonical_json(schema_of(model))}"
         )
     user = DollarTemplate(template.user).substitute(marked(data))
-    return [{"role": "system", "content": system}, {"role": "user", "content": user}]
+    shown = {"pictures": [picture.digest for picture in pictures]} if pictures else {}
+    return [{"role": "system", "content": system}, {"role": "user", "content": user, **shown}]
+
+
+def sent(messages: Sequence[Message], pictures: Sequence[Picture]) -> list[dict[str, Any]]:
+    """Return messages as an endpoint takes them: pictures stand after their message's text, as data URLs."""
+    by_digest = {picture.digest: picture for picture in pictures}
+    found = []
+    for message in messages:
+        if digests := message.get("pictures"):
+            parts = [{"type": "image_url", "image_url": {"url": by_digest[digest].url}} for digest in digests]
+            text = {"type": "text", "text": message["content"]}
+            found.append({"role": message["role"], "content": [text, *parts]})
+        else:
+            found.append(message)
+    return found
 
 
 def marked(data: Mapping[str, str]) -> dict[str, str]:
