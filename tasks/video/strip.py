@@ -139,6 +139,13 @@ def strip_pictures(
     return found
 
 
+def picture_of(jpeg: bytes, how: int) -> np.ndarray:
+    """Return a picture of the strip as OpenCV reads it by `how`: (H, W, 3) BGR or (H, W), uint8."""
+    image = cv2.imdecode(np.frombuffer(jpeg, np.uint8), how)
+    assert image is not None, "what the scan wrote as JPEG can be read"
+    return image
+
+
 def nearest(times: np.ndarray, wanted: Sequence[float], start: int, end: int) -> list[int]:
     """Return for each wanted pts the nearest of `times` in [start, end); of two as near, the earlier.
 

@@ -12,6 +12,7 @@ import numpy as np
 from pydantic import Field
 
 from tasks.llm import Answer, Request, Template
+from tasks.llm_asking import Answers
 from tasks.strict import StrictModel
 from tasks.tables import Reject
 from tasks.video.choices import LETTERS, drawn_letter
@@ -27,8 +28,6 @@ from tasks.video.wording import (
     tells_time,
     words_of,
 )
-
-Asked = Callable[[Sequence[Request[Any]]], Sequence[Answer[Any]]]
 
 MOST_OTHERS = 12  # captions that wrong options may be taken from, of a haystack or a grid: a prompt has its limits
 
@@ -118,7 +117,7 @@ class LlmSynthesiser:
     letter, the instruction) depends on the seed and the case alone.
     """
 
-    def __init__(self, seed: int, ask: Asked, mcq_share: float = 0.5) -> None:
+    def __init__(self, seed: int, ask: Answers, mcq_share: float = 0.5) -> None:
         self._seed = seed
         self._ask = ask
         self._mcq_share = mcq_share

@@ -16,7 +16,7 @@ from tasks.keys import StoredFunction, canonical_json, key_of
 from tasks.store import Record, Store
 from tasks.video import diversity, overlay, perceptual, text_area
 from tasks.video.backends import open_backend
-from tasks.video.strip import nearest, strip_pictures, strip_times
+from tasks.video.strip import nearest, picture_of, strip_pictures, strip_times
 
 LIBRARIES = ("numpy", "opencv-python-headless")
 OVERLAY_VERSION = "1"
@@ -73,7 +73,7 @@ class Pictures:
             ]
             pts = nearest(times, centres, take.start_pts, take.end_pts)
             jpegs = strip_pictures(self._store, take.strip.blobs, take.strip.first_pts, sorted(set(pts)))
-            images = {at: _picture(jpeg, cv2.IMREAD_COLOR) for at, jpeg in jpegs.items()}
+            images = {at: picture_of(jpeg, cv2.IMREAD_COLOR) for at, jpeg in jpegs.items()}
             self._keyframes = pts, [images[at] for at in pts]
         return self._keyframes
 
@@ -95,7 +95,7 @@ class Pictures:
         times = strip_times(self._store, chunks.blobs)
         pts = times[np.searchsorted(times, self._take.start_pts) : np.searchsorted(times, self._take.end_pts)].tolist()
         jpegs = strip_pictures(self._store, chunks.blobs, chunks.first_pts, pts)
-        return pts, [_picture(jpegs[at], how) for at in pts]
+        return pts, [picture_of(jpegs[at], how) for at in pts]
 
 
 @dataclass(frozen=True)
@@ -263,12 +263,6 @@ def _flow(flow: Any, pts: list[int], images: list[np.ndarray], seconds_per_pts: 
         flow.speed_px_s(images[i], images[i + 1], (pts[i + 1] - pts[i]) * seconds_per_pts) for i in range(len(pts) - 1)
     ]
     return _mean(speeds)
-
-
-def _picture(jpeg: bytes, how: int) -> np.ndarray:
-    image = cv2.imdecode(np.frombuffer(jpeg, np.uint8), how)
-    assert image is not None, "what the scan wrote as JPEG can be read"
-    return image
 
 
 def _mean(values: Iterable[float]) -> float:
