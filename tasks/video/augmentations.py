@@ -145,10 +145,12 @@ def grid(
     rows: int = 8,
     columns: int = 8,
     length_s: float = 3.0,
+    asked: int | None = None,
 ) -> Built:
     """Show clips in a grid, row by row, and choose the one to ask of (subset 7); `clips` has rows x columns.
 
-    Each is cut to `length_s`; the last frame of a shorter one stays. Cells with an odd side are composed in 4:4:4.
+    `asked` is that one's number, drawn where it is None. Each is cut to `length_s`; the last frame of a shorter one
+    stays. Cells with an odd side are composed in 4:4:4.
     """
     if len(clips) != rows * columns or not distinct(clips):
         raise ValueError(f"{rows} x {columns} cells want as many distinct clips, not {len(clips)}")
@@ -163,7 +165,7 @@ def grid(
         row, column = divmod(number, columns)
         end: End = "exact" if clip.ticks(canvas.fps) >= frames else "freeze"
         pieces.append(Piece(clip, Box(column * width, row * height, width, height), 0, frames, end=end))
-    asked = int(rng.integers(len(clips)))
+    asked = int(rng.integers(len(clips))) if asked is None else asked
     cell = asked // columns + 1, asked % columns + 1
     return _built(canvas, frames, pieces, [pieces[asked]], box=pieces[asked].box, cell=cell)
 

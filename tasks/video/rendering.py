@@ -231,14 +231,14 @@ def composed_frames(
             lane.close()
 
 
-def render_file(composition: Composition, target: Path, encoding: Encoding) -> Rendered:
+def render_file(composition: Composition, target: Path, encoding: Encoding, shelf: Shelf | None = None) -> Rendered:
     """Compose and encode in one pass, one thread, and say what the file holds. The same plan gives the same bytes.
 
-    Raises Reject as `composed_frames` does; then no file is left.
+    `shelf` keeps small pieces for the next one. Raises Reject as `composed_frames` does; then no file is left.
     """
     counts = Counts()
     try:
-        _encode(composition, target, encoding, counts)
+        _encode(composition, target, encoding, counts, shelf)
     except BaseException:
         target.unlink(missing_ok=True)
         raise
@@ -246,7 +246,7 @@ def render_file(composition: Composition, target: Path, encoding: Encoding) -> R
     return Rendered(composition.frames, target.stat().st_size, digest, counts)
 
 
-def _encode(composition: Composition, target: Path, encoding: Encoding, counts: Counts) -> None:
+def _encode(composition: Composition, target: Path, encoding: Encoding, counts: Counts, shelf: Shelf | None) -> None:
     canvas = composition.canvas
     base = 1 / canvas.fps
     pixels = canvas.pixels if encoding.codec == "ffv1" else "yuv420p"
@@ -256,7 +256,7 @@ def _encode(composition: Composition, target: Path, encoding: Encoding, counts: 
     with _open(target, encoding) as out:
         stream = _stream(out, canvas, encoding)
         shape(stream, (canvas.width, canvas.height), pixels, base, _tags(canvas))
-        for number, frame in enumerate(composed_frames(composition, counts=counts)):
+        for number, frame in enumerate(composed_frames(composition, None, counts, shelf)):
             if frame.format.name != pixels:
                 frame = subsampler.reformat(frame, format=pixels, interpolation=interpolation(1, 1), threads=1)
             frame.pts, frame.time_base, frame.pict_type = number, base, PictureType.NONE
