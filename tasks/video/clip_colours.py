@@ -1,4 +1,4 @@
-"""Which colours a clip's pictures have, and where they change: worked out once from the strip, kept in the store."""
+"""What a clip's pictures look like, and where they change: worked out once from the strip, kept in the store."""
 
 import itertools
 from dataclasses import dataclass
@@ -9,10 +9,10 @@ import numpy as np
 
 from tasks.keys import StoredFunction, canonical_json
 from tasks.store import Store
-from tasks.video.colour_names import shares
+from tasks.video.picture_facts import look_at
 from tasks.video.strip import nearest, picture_of, strip_pictures, strip_times
 
-STORED = StoredFunction("video.clip_colours", "1", __name__, ("numpy", "opencv-python-headless"))
+STORED = StoredFunction("video.clip_colours", "3", __name__, ("numpy", "opencv-python-headless"))
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Pictured:
 
 
 def clip_colours(clip: Pictured) -> dict[str, Any]:
-    """Return the times of a clip's pictures, the share of each colour in each part of them, and where they change.
+    """Return the times of a clip's pictures, what `picture_facts.look_at` gives of each, and where they change.
 
     `changes` has for each picture but the first the mean difference to the one before, in grey levels, of its left,
     middle and right third.
@@ -43,9 +43,11 @@ def clip_colours(clip: Pictured) -> dict[str, Any]:
     wanted = inside or nearest(times, [(clip.start_pts + clip.end_pts) / 2], clip.start_pts, clip.end_pts)
     found = strip_pictures(store, clip.strip_blobs, clip.strip_first_pts, wanted)
     pictures = [picture_of(found[pts], cv2.IMREAD_COLOR) for pts in wanted]
+    looks = [look_at(picture) for picture in pictures]
     return {
         "pts": wanted,
-        "shares": [shares(picture).round(4).tolist() for picture in pictures],
+        "shares": [shares.round(4).tolist() for shares, _ in looks],
+        "light": [light.round(3).tolist() for _, light in looks],
         "changes": [_by_thirds(before, now) for before, now in itertools.pairwise(pictures)],
     }
 

@@ -46,11 +46,11 @@ def names(image: np.ndarray) -> np.ndarray:
     A hue is of one name at most; what is too pale for a colour and too tinged for a grey has none.
     """
     lab = cv2.cvtColor(image.astype(np.float32) / 255, cv2.COLOR_BGR2Lab)
-    light, a, b = np.moveaxis(lab, 2, 0)
+    light, a, b = cv2.split(lab)
     chroma, hue = np.hypot(a, b), np.degrees(np.arctan2(b, a)) % 360
     found = np.full(light.shape, -1, np.int8)
     for name, first, last, darkest, lightest, least in _HUES:
-        is_hue = (hue - first) % 360 <= last - first
+        is_hue = (first <= hue) & (hue <= last) if last < 360 else (first <= hue) | (hue <= last - 360)
         found[is_hue & (darkest <= light) & (light <= lightest) & (chroma >= least)] = COLOURS.index(name)
     found[(chroma <= _GREY_C) & (_GREY_L[0] <= light) & (light <= _GREY_L[1])] = COLOURS.index("grey")
     found[(chroma <= _WHITE_C) & (light >= _WHITE_L)] = COLOURS.index("white")
@@ -58,13 +58,17 @@ def names(image: np.ndarray) -> np.ndarray:
     return found
 
 
+def shrunk(image: np.ndarray) -> np.ndarray:
+    """Return a picture at the size that is looked at: at most 128 pixels wide."""
+    height, width = image.shape[:2]
+    if width <= _WIDE_PX:
+        return image
+    return cv2.resize(image, (_WIDE_PX, max(1, round(height * _WIDE_PX / width))), interpolation=cv2.INTER_AREA)
+
+
 def shares(image: np.ndarray) -> np.ndarray:
     """Return which share of each of PARTS has each of COLOURS, float64 (parts, colours), of uint8 BGR (H, W, 3)."""
-    height, width = image.shape[:2]
-    if width > _WIDE_PX:
-        size = (_WIDE_PX, max(1, round(height * _WIDE_PX / width)))
-        image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
-    named = names(image)
+    named = names(shrunk(image))
     tall, wide = named.shape
     found = []
     for top, bottom, left, right in PARTS.values():

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from tasks.video.picture_facts import Look
 from tasks.video.scores import MOTION
 
 SEGMENTS = 5
@@ -24,7 +25,7 @@ class Measured:
     end_pts: int
     centres: tuple[int, ...]  # (5,)
     picture_pts: np.ndarray  # (P,)
-    shares: np.ndarray  # (P, parts, colours), as `colour_names.shares` gives them
+    look: Look  # of the pictures
     changes: np.ndarray  # (P - 1, 3), from each picture to the next: left, middle and right third, grey levels
     sample_pts: np.ndarray  # (S,)
     samples: Mapping[str, np.ndarray]  # (S,) each of SAMPLED; motion is NaN where it is not known
@@ -45,7 +46,7 @@ class Measured:
         picture = int(np.argmin(np.abs(self.picture_pts - self.centres[number])))
         return Measured(
             *(self.start_pts, self.end_pts, self.centres),
-            *(self.picture_pts[[picture]], self.shares[[picture]], self.changes[:0]),
+            *(self.picture_pts[[picture]], Look(*(of[[picture]] for of in self.look)), self.changes[:0]),
             self.sample_pts[inside],
             {name: values[inside] for name, values in self.samples.items()},
             self.aspect,
@@ -74,7 +75,7 @@ def measured(
         *span,
         tuple(centres),
         np.asarray(colours["pts"], np.int64),
-        np.asarray(colours["shares"], np.float64),
+        Look(np.asarray(colours["shares"], np.float64), np.asarray(colours["light"], np.float64)),
         np.asarray(colours["changes"], np.float64).reshape(-1, 3),
         sample_pts[first:last],
         mine,

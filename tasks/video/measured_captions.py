@@ -11,11 +11,13 @@ from collections.abc import Sequence
 import numpy as np
 
 from tasks.video.captions import Fact
-from tasks.video.colour_names import COLOURS, PARTS
+from tasks.video.colour_names import COLOURS
 from tasks.video.measured import SEGMENTS, Measured
+from tasks.video.picture_facts import VOCABULARY as OF_PICTURES
+from tasks.video.picture_facts import WHOLE, dominant, listed, picture_clauses, picture_facts
 
 VOCABULARY: dict[str, tuple[str, ...]] = {  # of each kind of fact: its values
-    "dominant_colour": COLOURS,
+    **OF_PICTURES,
     "colour_before": COLOURS,
     "colour_after": COLOURS,
     "brightness": ("dark", "medium", "bright"),
@@ -24,13 +26,8 @@ VOCABULARY: dict[str, tuple[str, ...]] = {  # of each kind of fact: its values
     "object_position": ("on the left", "in the middle", "on the right"),
     "change": ("brightens", "darkens"),
 }
-WHOLE, CAMERA, MOST_MOTION = "the picture", "the camera", "most of the motion"
+CAMERA, MOST_MOTION = "the camera", "most of the motion"
 
-# A colour dominates a part of the picture that has at least so much of it, and so many times as much as of any other.
-_LEAST_SHARE = {WHOLE: 0.45}
-_PART_SHARE = 0.6
-_LEAST_RATIO = 2.0
-_STILL_SHARE = 0.75  # of the least share, that each single picture has
 _LUMA = {"dark": (0, 80), "medium": (102, 132), "bright": (150, 255)}  # mean of a clip
 _LUMA_SPREAD = 10  # beyond the band, that single samples may be
 _MOTION = {"little": (0, 20), "moderate": (36, 75), "much": (105, np.inf)}  # mean, px/s at 720p
@@ -51,7 +48,7 @@ _MOST_COLOURS = 2  # that are named as growing, or shrinking
 
 def clip_facts(clip: Measured) -> list[Fact]:
     """Return all that can be said of a clip without doubt. Subjects are unique among the facts of a kind."""
-    facts = [Fact("dominant_colour", part, colour) for part in PARTS if (colour := dominant(clip, part))]
+    facts = picture_facts(clip.look)
     if word := brightness(clip):
         facts.append(Fact("brightness", WHOLE, word))
     if word := motion(clip):
@@ -61,7 +58,7 @@ def clip_facts(clip: Measured) -> list[Fact]:
     if word := motion_place(clip):
         facts.append(Fact("object_position", MOST_MOTION, word))
     first, last = clip.part(0), clip.part(SEGMENTS - 1)
-    was, has_become = dominant(first, WHOLE), dominant(last, WHOLE)
+    was, has_become = dominant(first.look.shares, WHOLE), dominant(last.look.shares, WHOLE)
     if was and has_become and was != has_become:
         facts += [Fact("colour_before", WHOLE, was), Fact("colour_after", WHOLE, has_become)]
     if word := _light_change(clip):
@@ -73,10 +70,7 @@ def clip_caption(clip: Measured) -> str:
     """Return the overall caption: colours, light, motion and camera, what changes; of what is sure."""
     facts = clip_facts(clip)
     said = {(fact.kind, fact.subject): fact.value for fact in facts}
-    colours = {part: said["dominant_colour", part] for part in PARTS if ("dominant_colour", part) in said}
-    of_whole = colours.get(WHOLE)
-    named = [f"{part} is mostly {is_}" for part, is_ in colours.items() if part == WHOLE or is_ != of_whole]
-    sentences = [_listed(named)] if named else []
+    sentences = picture_clauses(facts)
     if word := said.get(("brightness", WHOLE)):
         sentences.append(f"{WHOLE} is {'of medium brightness' if word == 'medium' else word}")
     if word := said.get(("motion", WHOLE)):
@@ -104,18 +98,6 @@ def segments(clip: Measured) -> list[tuple[str, list[Fact]]]:
 
 
 # --- words of numbers -------------------------------------------------------------------------------------------
-
-
-def dominant(clip: Measured, part: str) -> str:
-    """Return the colour that dominates a part of all pictures, "" where none does."""
-    of_part = clip.shares[:, list(PARTS).index(part)]
-    mean = of_part.mean(axis=0)
-    best, second = np.argsort(-mean, kind="stable")[:2]
-    least = _LEAST_SHARE.get(part, _PART_SHARE)
-    if mean[best] < least or mean[best] < _LEAST_RATIO * mean[second]:
-        return ""
-    lasts = (of_part[:, best] >= _STILL_SHARE * least) & (of_part.argmax(axis=1) == best)
-    return COLOURS[int(best)] if lasts.all() else ""
 
 
 def brightness(clip: Measured) -> str:
@@ -194,20 +176,16 @@ def _mean_radius_px(aspect: float) -> float:
 
 
 def _part_facts(part: Measured) -> list[Fact]:
-    found = [
-        Fact("dominant_colour", WHOLE, dominant(part, WHOLE)),
-        Fact("brightness", WHOLE, brightness(part)),
-        Fact("motion", WHOLE, motion(part)),
-    ]
-    return [fact for fact in found if fact.value]
+    found = [Fact("brightness", WHOLE, brightness(part)), Fact("motion", WHOLE, motion(part))]
+    return picture_facts(part.look) + [fact for fact in found if fact.value]
 
 
 def _first_caption(part: Measured) -> str:
-    whole = part.shares[:, 0].mean(axis=0)
+    whole = part.look.shares[:, 0].mean(axis=0)
     order = [int(place) for place in np.argsort(-whole, kind="stable")[:3] if whole[place] >= _SEEN]
     sentences = []
     if order:
-        sentences.append(f"{_listed([COLOURS[place] for place in order])} {'is' if len(order) == 1 else 'are'} seen")
+        sentences.append(f"{listed([COLOURS[place] for place in order])} {'is' if len(order) == 1 else 'are'} seen")
     light, moved = brightness(part), motion(part)
     if light:
         sentences.append(f"{WHOLE} is {'of medium brightness' if light == 'medium' else light}")
@@ -224,15 +202,15 @@ def _unchanged(before: Measured, now: Measured) -> str:
 
 def _changes(before: Measured, now: Measured) -> list[str]:
     """Return what is other than in the fifth before, as clauses."""
-    grown = (now.shares[0, 0] - before.shares[0, 0]).tolist()
+    grown = (now.look.shares[0, 0] - before.look.shares[0, 0]).tolist()
     order = sorted(range(len(COLOURS)), key=lambda place: -abs(grown[place]))
     more = [COLOURS[place] for place in order if grown[place] >= _SEEN_SHARE][:_MOST_COLOURS]
     less = [COLOURS[place] for place in order if grown[place] <= -_SEEN_SHARE][:_MOST_COLOURS]
     clauses = []
     if more:
-        clauses.append(f"there is more {_listed(more)}")
+        clauses.append(f"there is more {listed(more)}")
     if less:
-        clauses.append(f"there is less {_listed(less)}")
+        clauses.append(f"there is less {listed(less)}")
     lighter = float(now.samples["luma"].mean() - before.samples["luma"].mean())
     if abs(lighter) >= _SEEN_BRIGHTER:
         clauses.append(f"{WHOLE} has become {'brighter' if lighter > 0 else 'darker'}")
@@ -247,10 +225,6 @@ def _changes(before: Measured, now: Measured) -> list[str]:
 
 def _camera_clause(word: str) -> str:
     return f"{CAMERA} is still" if word == "still" else f"{CAMERA} {word}"
-
-
-def _listed(phrases: Sequence[str]) -> str:
-    return phrases[0] if len(phrases) == 1 else f"{', '.join(phrases[:-1])} and {phrases[-1]}"
 
 
 def _told(clauses: Sequence[str]) -> str:

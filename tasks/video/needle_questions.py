@@ -34,7 +34,7 @@ def needle_item(case: Case, form: Form, shares: Shares, rng: np.random.Generator
     for fact in _in_random_order(case, seen.facts, shares, rng):
         wrong: tuple[Distractor, ...] = ()
         if form == "mcq":
-            found = usable(fact, shown, case.others)
+            found = usable(fact, shown, case.others, shares.known(fact.kind))
             if len(found) < NEEDED:
                 skipped.append((fact.kind, fact.subject, "few_distractors"))
                 continue

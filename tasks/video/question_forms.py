@@ -34,6 +34,8 @@ ASKED: dict[str, tuple[str, ...]] = {
         "what is the dominant colour of {s}",
         "what colour is most of {s}",
     ),
+    "brightest_part": ("which part of {s} is the brightest", "where is {s} brightest"),
+    "darkest_part": ("which part of {s} is the darkest", "where is {s} darkest"),
     "motion": ("how much motion is there", "how much movement can be seen"),
     "change": ("what happens to {s}", "what does {s} do"),
     "colour_before": ("what colour is {s} before it changes", "which colour does {s} have at first"),
@@ -57,13 +59,20 @@ OVER_TIME = frozenset({"change", "event", "colour_before", "colour_after", "coll
 # Each clip has one of these: a clip without one is not known to differ, so it tells clips apart only if all have it.
 OF_EVERY_CLIP = frozenset(
     {"background_colour", "background_texture", "camera_motion", "brightness", "dominant_colour", "motion"}
-    | {"object_count", "person_count", "face_count"}
+    | {"object_count", "person_count", "face_count", "brightest_part", "darkest_part"}
 )
 NOUNS: dict[str, str] = {  # what a kind's value is called: "the colour of the large circle"
     **{"object_colour": "colour", "object_shape": "shape", "object_size": "size", "object_texture": "texture"},
     **{"object_position": "position", "object_motion": "motion", "background_colour": "colour"},
     **{"background_texture": "pattern", "camera_motion": "motion", "brightness": "brightness"},
-    **{"dominant_colour": "dominant colour"},
+    **{"dominant_colour": "dominant colour", "brightest_part": "brightest part", "darkest_part": "darkest part"},
+}
+# Kinds whose values are of one sort: one may be a wrong answer where another is asked.
+SORTS: dict[str, str] = {
+    **dict.fromkeys(
+        ("object_colour", "background_colour", "dominant_colour", "colour_before", "colour_after"), "colour"
+    ),
+    **dict.fromkeys(("brightest_part", "darkest_part"), "part"),
 }
 LISTED: dict[str, str] = {  # kinds of which a clip may show several: they can be counted
     **{"glyph": "inscriptions", "text": "texts", "object_colour": "object colours", "object_shape": "object shapes"}
@@ -87,6 +96,11 @@ def require_forms(kind: str) -> None:
             f"facts of kind {kind!r} have no question form: add one to ASKED in tasks/video/question_forms.py "
             f"(known: {', '.join(sorted(ASKED))})"
         )
+
+
+def sort_of(kind: str) -> str:
+    """Return what sort of values a kind has, which other kinds may have too: colours of things and of backgrounds."""
+    return SORTS.get(kind, kind)
 
 
 def is_whole(subject: str) -> bool:
@@ -201,6 +215,8 @@ def clause(fact: Fact) -> str:
         return f'{subject} says "{value}"'
     if fact.kind == "dominant_colour":
         return f"{subject} is mostly {value}"
+    if fact.kind in ("brightest_part", "darkest_part"):
+        return f"{subject} is {fact.kind.removesuffix('_part')} at the {value}"
     if fact.kind == "motion":
         return f"there is {value} motion"
     if fact.kind == "object_shape":

@@ -8,6 +8,8 @@ import math
 from collections.abc import Sequence
 
 from tasks.video.captions import Fact
+from tasks.video.picture_facts import VOCABULARY as OF_PICTURES
+from tasks.video.picture_facts import Look, picture_clauses, picture_facts
 from tasks.video.scene_words import BACKGROUNDS, COLOURS, COUNTS, FILM, MOTIONS, SHAPES, TEXTURES, VERBS, WORDS
 from tasks.video.scenes import Action, Background, Clip, Track
 from tasks.video.wording import with_article
@@ -26,6 +28,7 @@ VOCABULARY: dict[str, tuple[str, ...]] = {  # of each kind of fact: its values
     "glyph": tuple(word for words in WORDS.values() for word in words),
     "background_colour": tuple(BACKGROUNDS),
     "background_texture": (*TEXTURES, FILM),
+    **OF_PICTURES,
 }
 _GROWTH = {"grows": "growing", "shrinks": "shrinking"}
 _SETTINGS = {
@@ -39,8 +42,8 @@ _SETTINGS = {
 }
 
 
-def clip_caption(clip: Clip, background: Background) -> str:
-    """Return the overall caption: setting, things, what they do, what can be read."""
+def clip_caption(clip: Clip, background: Background, look: Look) -> str:
+    """Return the overall caption: setting, things, what they do, what can be read, where it is light."""
     arriving = {action.actor for action in clip.actions if action.verb == "appears"}
     there = [track for track in clip.tracks if track.before.shape not in arriving]
     sentences = [
@@ -57,11 +60,15 @@ def clip_caption(clip: Clip, background: Background) -> str:
     ]
     if clip.word:
         sentences.append(f"A sign reads {clip.word}")
+    sentences += map(_sentence, picture_clauses(picture_facts(look)))
     return ". ".join(sentences) + "."
 
 
-def clip_facts(clip: Clip, background: Background) -> list[Fact]:
-    """Return all that is said of a clip by one word each. Subjects are unique among the facts of a kind."""
+def clip_facts(clip: Clip, background: Background, look: Look) -> list[Fact]:
+    """Return all that is said of a clip by one word each. Subjects are unique among the facts of a kind.
+
+    Where a fact is of the picture and not of a thing, it is measured: `look` is of the clip's pictures as drawn.
+    """
     facts = [Fact("background_texture", "the background", background.texture)]
     if background.colour:
         facts.append(Fact("background_colour", "the background", background.colour))
@@ -78,7 +85,7 @@ def clip_facts(clip: Clip, background: Background) -> list[Fact]:
             facts.append(Fact("collides_with", _name(track), action.other))
     if clip.word:
         facts.append(Fact("glyph", "the sign", clip.word))
-    return facts
+    return facts + picture_facts(look)
 
 
 def segment_frames(frames: int) -> list[int]:

@@ -1,6 +1,7 @@
 """One generated source video: drawn, encoded and told in a worker process, and kept in the store."""
 
 import hashlib
+import itertools
 import tempfile
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -18,6 +19,7 @@ from tasks.keys import StoredFunction, canonical_json, key_of
 from tasks.stage import item_rng
 from tasks.store import Store
 from tasks.video.encoding import ColorTags, add_h264, open_mp4, samples, shape
+from tasks.video.picture_facts import Look, look_at
 from tasks.video.scenario import draw_scene
 from tasks.video.scene_captions import clip_caption, clip_facts, segment_caption, segment_facts, segment_frames
 from tasks.video.scene_pictures import frames_of
@@ -25,10 +27,11 @@ from tasks.video.scenes import Clip, Scene, Settings
 from tasks.workers import reporter
 
 STORED = StoredFunction(
-    "video.scene", "2", __name__, libraries=("av", "matplotlib", "numpy", "opencv-python-headless", "pillow")
+    "video.scene", "4", __name__, libraries=("av", "matplotlib", "numpy", "opencv-python-headless", "pillow")
 )
 _H264 = {"bf": "0", "forced-idr": "1", "g": "600"}  # I-frames where a clip begins, and there alone
 _TICKS = 1024  # of the file's clock, a frame
+_LOOKS = 2  # a second, as of film
 _COLOURS = ColorTags(Colorspace.ITU709, ColorPrimaries.BT709, ColorTrc.BT709, ColorRange.MPEG)
 
 
@@ -81,7 +84,7 @@ def make_source(job: Job) -> int:
     store = Store(job.store_url)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "source.mp4"
-        encode_scene(scene, job, path)
+        looks = encode_scene(scene, job, path)
         with path.open("rb") as file:
             blob = store.put_blob(file)
         size = path.stat().st_size
@@ -90,14 +93,14 @@ def make_source(job: Job) -> int:
         "bytes": size,
         "typeface": scene.typeface.name,
         "background": asdict(scene.background),
-        "clips": [told(clip, scene, job.settings.fps) for clip in scene.clips],
+        "clips": [told(clip, scene, job.settings.fps, look) for clip, look in zip(scene.clips, looks, strict=True)],
     }
     with store.writer() as writer:
         writer.put(STORED.name, STORED.version, job.params, job.input_hash, value, [blob])
     return scene.frames
 
 
-def told(clip: Clip, scene: Scene, fps: int) -> dict[str, Any]:
+def told(clip: Clip, scene: Scene, fps: int, look: Look) -> dict[str, Any]:
     """Return what captions.CLIPS has of a clip: its span in ticks of 1 / (1024 fps) s, caption, facts, segments."""
     at = segment_frames(clip.frames)
     return {
@@ -108,8 +111,8 @@ def told(clip: Clip, scene: Scene, fps: int) -> dict[str, Any]:
         "frames": clip.frames,
         "start_s": clip.start / fps,
         "end_s": (clip.start + clip.frames) / fps,
-        "caption": clip_caption(clip, scene.background),
-        "facts": [fact._asdict() for fact in clip_facts(clip, scene.background)],
+        "caption": clip_caption(clip, scene.background, look),
+        "facts": [fact._asdict() for fact in clip_facts(clip, scene.background, look)],
         "segments": [
             {
                 "frame_s": frame / fps,
@@ -121,24 +124,32 @@ def told(clip: Clip, scene: Scene, fps: int) -> dict[str, Any]:
     }
 
 
-def encode_scene(scene: Scene, job: Job, path: Path) -> None:
-    """Write the source as MP4, H.264 in 4:2:0 of BT.709, in one thread; each clip begins with an I-frame."""
+def encode_scene(scene: Scene, job: Job, path: Path) -> list[Look]:
+    """Write the source as MP4, H.264 in 4:2:0 of BT.709, in one thread; each clip begins with an I-frame.
+
+    Return what was seen of each clip on the way.
+    """
     settings, report = job.settings, reporter()
     starts = {clip.start for clip in scene.clips}
     base = Fraction(1, settings.fps)
+    looked_at = [range(clip.start, clip.start + clip.frames, max(1, settings.fps // _LOOKS)) for clip in scene.clips]
+    looks = dict.fromkeys(itertools.chain(*looked_at))
     with open_mp4(path, {"video_track_timescale": str(settings.fps * _TICKS)}) as out:
         stream = add_h264(out, 1 / base, **asdict(job.encoding), more=_H264)
         shape(stream, (settings.width_px, settings.height_px), "yuv420p", base, _COLOURS)
-        for number, frame in enumerate(_yuv_frames(scene, job)):
+        for number, (frame, picture) in enumerate(_yuv_frames(scene, job)):
+            if number in looks:
+                looks[number] = look_at(cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
             frame.pts, frame.time_base = number, base
             frame.pict_type = PictureType.I if number in starts else PictureType.NONE
             out.mux(stream.encode(frame))
             report(number / scene.frames)
         out.mux(stream.encode(None))
+    return [Look(*map(np.stack, zip(*(looks[number] for number in of), strict=True))) for of in looked_at]
 
 
-def _yuv_frames(scene: Scene, job: Job) -> Iterator[av.VideoFrame]:
-    """Yield each frame as it is encoded; one object, of which only what has changed is written anew."""
+def _yuv_frames(scene: Scene, job: Job) -> Iterator[tuple[av.VideoFrame, np.ndarray]]:
+    """Yield each frame as it is encoded and as it was drawn; two objects, of which what has changed is written anew."""
     film = None
     if job.picture is not None:
         film = cv2.imdecode(np.frombuffer(job.picture, np.uint8), cv2.IMREAD_COLOR_RGB)
@@ -151,7 +162,7 @@ def _yuv_frames(scene: Scene, job: Job) -> Iterator[av.VideoFrame]:
                 top, left = box.top // scale, box.left // scale
                 plane[top : top + new.shape[0], left : left + new.shape[1]] = new
         for _ in range(drawn.times):
-            yield frame
+            yield frame, drawn.picture
 
 
 def yuv420(picture: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

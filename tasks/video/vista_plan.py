@@ -22,6 +22,7 @@ from tasks.video.composition import Built, Clip, Composition, to_dict
 from tasks.video.footage import Footage, Part, laid
 from tasks.video.items import FORMS, Case, Form, Item, Subset
 from tasks.video.material import KINDS, Material, ranked
+from tasks.video.question_forms import sort_of
 from tasks.video.sampling import middle, seen
 from tasks.video.terms import joined
 from tasks.video.two_part_questions import needs_both
@@ -148,7 +149,8 @@ def _without_wrong_options(draw: "_Draw", material: Material) -> bool:
     if draw.form != "mcq" or draw.subset in IN_A_ROW or draw.subset == "hr_video_grid":
         return False
     asked, others = (material.told_of(draw.split, kind) for kind in draw.kinds())
-    return bool(material.ids(draw.split, draw.kinds()[1])) and not asked & others
+    shared = {sort_of(kind) for kind in asked} & {sort_of(kind) for kind in others}
+    return bool(material.ids(draw.split, draw.kinds()[1])) and not shared
 
 
 def _told(found: Planned, settings: AugmentVista, write: Write | None) -> Planned | Reject:

@@ -27,6 +27,7 @@ def shares_of(**by_part: Mapping[str, float]) -> np.ndarray:
 def clip(
     shares: np.ndarray | Sequence[np.ndarray] | None = None,
     changes: Sequence[float] = (0.5, 0.5, 0.5),
+    light: Sequence[float] = (90.0,) * 9,
     **samples: Any,
 ) -> Measured:
     """Return a clip of five seconds, pts in milliseconds. Samples are numbers, or one for each of SAMPLES."""
@@ -38,6 +39,7 @@ def clip(
     colours = {
         "pts": list(range(250, 5000, 500)),
         "shares": np.asarray(of_each).tolist(),
+        "light": np.broadcast_to(np.asarray(light, np.float64), (PICTURES, 9)).tolist(),
         "changes": [list(changes)] * (PICTURES - 1),
     }
     times = np.arange(SAMPLES) * 250 + 125

@@ -9,6 +9,7 @@ from tasks.video.captions import Fact
 from tasks.video.colour_names import COLOURS
 from tasks.video.measured import SAMPLED, Measured
 from tasks.video.measured_captions import VOCABULARY, camera, clip_caption, clip_facts, segments
+from tasks.video.picture_facts import PLACES, Look, look_at
 from tasks.video.question_forms import clause, forms_of
 from tasks.video.scores import MOTION, Motion
 from tests.tasks.video.clips import texture, write_clip
@@ -157,10 +158,41 @@ def test_a_window_that_slides_over_a_picture_is_a_camera_that_goes_there(
     _, table = consume(path, lambda keep: Motion(keep, per_s=4, short_side_px=144))
     samples = {name: table.column(name).to_numpy() for name in MOTION} | {"luma": np.full(len(table), 90.0)}
     seen = Measured(
-        *(0, 48, (4, 14, 24, 33, 43), np.array([0]), np.zeros((1, 6, len(COLOURS))), np.zeros((0, 3))),
+        *(
+            0,
+            48,
+            (4, 14, 24, 33, 43),
+            np.array([0]),
+            Look(np.zeros((1, 6, len(COLOURS))), np.zeros((1, 9))),
+            np.zeros((0, 3)),
+        ),
         *(table.column("pts").to_numpy(), {name: samples[name] for name in SAMPLED}, 16 / 9),
     )
     assert camera(seen) == word
+
+
+# --- light ---
+
+
+@pytest.mark.parametrize("place", range(9))
+def test_where_it_is_lightest_and_darkest_is_said_where_it_stays_so(place: int) -> None:
+    light = np.full((PICTURES, 9), 100.0)
+    light[:, place] += 20
+    light[:, (place + 4) % 9] -= 20
+    said = {fact.kind: fact.value for fact in clip_facts(clip(light=light))}
+    assert said == {"brightest_part": PLACES[place], "darkest_part": PLACES[(place + 4) % 9]}
+    assert clip_caption(clip(light=light)) == (
+        f"The picture is brightest at its {PLACES[place]} and darkest at its {PLACES[(place + 4) % 9]}."
+    )
+    light[3, place] = 101  # in one picture hardly
+    assert {fact.kind for fact in clip_facts(clip(light=light))} == {"darkest_part"}
+
+
+def test_light_of_a_picture_is_that_of_its_ninths() -> None:
+    image = np.random.default_rng(0).integers(0, 256, (90, 120, 3), np.uint8)
+    grey = image @ np.array([0.114, 0.587, 0.299])
+    means = [block.mean() for row in np.vsplit(grey, 3) for block in np.hsplit(row, 3)]
+    np.testing.assert_allclose(look_at(image)[1], means, atol=0.6)  # OpenCV's grey is rounded
 
 
 # --- facts and segments ---

@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 import pytest
 
+from tasks.video.picture_facts import PLACES
 from tasks.video.scene_files import Encoding, Job, encode_scene, scene_of, told, yuv420
 from tasks.video.scene_pictures import BOARD, draw_thing, frames_of
 from tasks.video.scene_words import BACKGROUNDS, COLOURS, DIRECTIONS, TYPEFACES, UNLIKE
@@ -38,13 +39,18 @@ class Source:
         self.job = job
         self.scene: Scene = scene_of(job)
         self.path = folder / f"{job.name}.mp4"
-        encode_scene(self.scene, job, self.path)
-        self.clips: list[Told] = [told(clip, self.scene, job.settings.fps) for clip in self.scene.clips]
+        looks = encode_scene(self.scene, job, self.path)
+        self.clips: list[Told] = [
+            told(clip, self.scene, job.settings.fps, look) for clip, look in zip(self.scene.clips, looks, strict=True)
+        ]
         self.palette = palette(self.scene.background.colour)
         starts = {clip.start for clip in self.scene.clips}
         self.labels: list[np.ndarray] = []  # of each frame: which colour each pixel has
         self.firsts: dict[int, np.ndarray] = {}  # the first picture of each clip, RGB
+        self.greys: list[np.ndarray] = []  # of each frame: mean of each ninth, rows of three
         for number, picture in enumerate(seen.pictures(self.path)):
+            grey = picture @ np.array([0.299, 0.587, 0.114])
+            self.greys.append(np.array([[c.mean() for c in np.array_split(r, 3, 1)] for r in np.array_split(grey, 3)]))
             self.labels.append(self.palette(picture))
             if number in starts:
                 self.firsts[number] = picture
@@ -97,6 +103,30 @@ def test_colours_of_the_file_are_bt709() -> None:
 
 
 # --- facts against pixels ---
+
+
+def test_where_a_clip_is_lightest_and_darkest_its_pictures_show(sources: list[Source]) -> None:
+    checked = 0
+    for source, clip in clips_of(sources):
+        first = round(clip["start_s"] * 12)
+        greys = np.mean(source.greys[first : first + clip["frames"]], axis=0).ravel()
+        for kind, place in (("brightest_part", greys.argmax()), ("darkest_part", greys.argmin())):
+            for said in facts(clip, kind).values():
+                assert said == PLACES[place], (source.path, clip["start_s"])
+                assert f"{kind.removesuffix('_part')} at its {said}" in clip["caption"]
+                checked += 1
+    assert checked > 8
+
+
+def test_the_colour_that_most_of_a_picture_has_is_near_that_of_its_pixels(sources: list[Source]) -> None:
+    checked = 0
+    for source, clip in clips_of(sources):
+        for colour in facts(clip, "dominant_colour").values():
+            labels = source.of(clip)[0]
+            of_background = source.scene.background.colour
+            assert colour == of_background or (labels == source.palette.names.index(colour)).mean() > 0.2
+            checked += 1
+    assert checked > 5
 
 
 def test_each_named_colour_is_in_the_picture(sources: list[Source]) -> None:

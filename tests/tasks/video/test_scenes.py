@@ -8,19 +8,21 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tasks.video.picture_facts import VOCABULARY as OF_PICTURES
 from tasks.video.scene_captions import VOCABULARY
 from tasks.video.scene_files import Job, scene_of, told
 from tasks.video.scene_pictures import word_picture
 from tasks.video.scene_words import TYPEFACES, UNLIKE, WORDS
 from tasks.video.scenes import Scene
-from tests.tasks.video.scene_jobs import SPLITS, Told, job_of
+from tests.tasks.video.scene_jobs import SPLITS, UNSEEN, Told, job_of
 
 
 def many() -> list[tuple[Job, Scene, list[Told]]]:
     jobs = [job_of(number) for number in range(100, 180)]
     scenes = [scene_of(job) for job in jobs]
     return [
-        (job, scene, [told(clip, scene, 12) for clip in scene.clips]) for job, scene in zip(jobs, scenes, strict=True)
+        (job, scene, [told(clip, scene, 12, UNSEEN) for clip in scene.clips])
+        for job, scene in zip(jobs, scenes, strict=True)
     ]
 
 
@@ -49,7 +51,7 @@ def test_subjects_are_unique_and_values_are_in_the_vocabulary(texts: list[Any]) 
                     kinds.add(fact["kind"])
             shapes = [fact["value"] for fact in clip["facts"] if fact["kind"] == "object_shape"]
             assert len(shapes) == len(set(shapes)) and 2 <= len(shapes) <= 4
-    assert kinds == set(VOCABULARY) - ({"background_texture"} - kinds)
+    assert kinds == set(VOCABULARY) - ({"background_texture"} - kinds) - set(OF_PICTURES)
 
 
 def test_every_value_but_a_film_picture_and_words_occurs(texts: list[Any]) -> None:

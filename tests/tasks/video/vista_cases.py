@@ -120,7 +120,7 @@ def write_generated(folder: Path, count: int) -> None:
         job = job_of(number, SCENES)
         scene = scene_of(job)
         path = f"videos/{job.name}.mp4"
-        encode_scene(scene, job, folder / path)
+        looks = encode_scene(scene, job, folder / path)
         licence = "CC BY 3.0" if number >= count - 3 else "CC0-1.0"
         shared = {
             "source_id": hashlib.sha256((folder / path).read_bytes()).hexdigest(),
@@ -137,7 +137,7 @@ def write_generated(folder: Path, count: int) -> None:
         of_clip = {"root": "clips", "kind": "generated", "backend": "make_clips"}
         of_clip |= {"fps": 8.0, "width_px": 256, "height_px": 144}
         clips += [
-            {"clip_id": f"{job.name}-{n:02d}", **shared, **of_clip, **told(clip, scene, 8)}
+            {"clip_id": f"{job.name}-{n:02d}", **shared, **of_clip, **told(clip, scene, 8, looks[n])}
             for n, clip in enumerate(scene.clips)
         ]
     write_table(folder / "clips.parquet", clips, CLIPS)
