@@ -55,6 +55,7 @@ bench: $(READY)  ## speed beside the peers; results go to bench/RESULTS.md
 	$(BIN)/python -m bench.text_claims
 	$(BIN)/python -m bench.text_validators
 	$(BIN)/python -m bench.text
+	$(BIN)/python -m bench.vista
 	$(BIN)/python -m bench.results
 
 clean:           ## remove what can be made again, but nothing that was computed

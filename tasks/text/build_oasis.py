@@ -7,6 +7,7 @@ LLM-Oasis (arXiv 2411.19655).
 
 import csv
 import hashlib
+import itertools
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
@@ -83,7 +84,7 @@ def run(stage: Stage, params: Params) -> Report:
     leaks = _probes(tables)
     out = stage.out("data/curated/oasis")
     _write(stage, params, out, tables, leaks)
-    marks = _review(stage, params, out / REVIEW, told, data)
+    marks = _review(stage, params, out / REVIEW, told)
     parents = {key: row["page_id"] for key, row in data.passages.items()}
     rows = rejected_rows(rejects, stage=stage.name, unit="passage", parents=parents)
     write_table(out / REJECTS, rows, REJECTED)
@@ -341,18 +342,25 @@ def _write(stage: Stage, params: Params, out: Path, tables: Mapping[str, Rows], 
         (out / folder / "README.md").write_text(card_text(licence, mine, parameters, made_from, [note]))
 
 
-def _review(stage: Stage, params: Params, folder: Path, told: Mapping[str, Told], data: _Data) -> dict[str, float]:
+def _review(stage: Stage, params: Params, folder: Path, told: Mapping[str, Told]) -> dict[str, float]:
     """Write the sheets, and what filled-in ones say; return the figures of these."""
     chosen = params.build_oasis
     folder.mkdir(parents=True)
-    for step, items in _items(chosen, told, data).items():
+    for step, items in _items(chosen, told, chosen.review.passages).items():
         for number, mine in enumerate(sheets(items, chosen.review.annotators, chosen.review.shared), 1):
             (folder / f"{step}.annotator_{number}.csv").write_text(sheet_text(mine), encoding="utf-8", newline="")
     try:
-        marks = read_marks(sources.own_files(stage.dep(params.own.reviews)))
+        all_items = itertools.chain(*_items(chosen, told, len(told)).values())
+        read = read_marks(sources.own_files(stage.dep(params.own.reviews)), all_items)
     except ValueError as error:
         raise StageError(f"{params.own.reviews}/{error}") from None
-    figures: dict[str, float] = {}
+    marks, figures = read.by_step, dict[str, float]()
+    if read.stale:
+        figures["stale_marks"] = read.stale
+        stage.log.warning(
+            "%s: %d marks in %s are of what is no longer there, or reads otherwise now: not counted",
+            *(stage.name, read.stale, params.own.reviews),
+        )
     for step, by_item in sorted(marks.items()):
         figures |= {
             f"{step}_{name}": round(value, 4) for name, value in asdict(agreement(by_item)).items() if value is not None
@@ -365,12 +373,12 @@ def _review(stage: Stage, params: Params, folder: Path, told: Mapping[str, Told]
     return figures
 
 
-def _items(chosen: BuildOasis, told: Mapping[str, Told], data: _Data) -> dict[str, list[Item]]:
-    """Return what is to be judged, by step: the same passages in each, in an order drawn by seed."""
+def _items(chosen: BuildOasis, told: Mapping[str, Told], passages: int) -> dict[str, list[Item]]:
+    """Return what is to be judged of so many passages, by step: the same in each, in an order drawn by seed."""
     able = [key for key, one in told.items() if one.unfactual]
     drawn = sorted(able, key=lambda key: hashlib.sha256(f"{chosen.seed}:{key}".encode()).digest())
     items: dict[str, list[Item]] = {step: [] for step in STEPS}
-    for key in drawn[: chosen.review.passages]:
+    for key in drawn[:passages]:
         one = told[key]
         title, text, claims = one.place["title"], one.window.text, dict(one.claims)
         listed = "\n".join(claims.values())

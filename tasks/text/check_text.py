@@ -12,7 +12,7 @@ import os
 import shutil
 import sys
 import textwrap
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,6 +25,7 @@ from tasks.learning.exact import exactly
 from tasks.llm import Ledger, LlmError
 from tasks.llm_asking import asking, endpoint_of
 from tasks.parameters import StageError, read_knobs, validate_parameters
+from tasks.progress import Progress
 from tasks.segments import StoreError
 from tasks.store import Store
 from tasks.tables import Reject, TableError
@@ -89,14 +90,16 @@ def check(root: Path, file: Path) -> Iterator[tuple[str, list[Checked]]]:
     texts = list(_texts(file))
     windows = {row["document_id"]: row for row in read_oasis(root / CORPUS, "documents") if row["kind"] == "window"}
     nlp = load_parser()
-    with exactly(1, torch.device("cpu")), _judge(root, chosen) as judge:
+    progress = Progress(0, "claims", "check_text")
+    with exactly(1, torch.device("cpu")), _judge(root, chosen) as judge, contextlib.closing(progress):
         with _whole(RETRIEVER, "train_retriever"):
             searcher = Searcher(root / RETRIEVER)
         for title, text in texts:
             if doubt := _doubt(text):
                 print(f"check_text: {title}: {doubt}: claims are found in English prose alone", file=sys.stderr)
             claims = [claim.text for claim in extract(text, title, sentence_spans(text, title), nlp).claims]
-            yield title, checked(claims, searcher.search(claims, K) if claims else [], judge, windows)
+            progress.total += len(claims)
+            yield title, checked(claims, searcher.search(claims, K) if claims else [], judge, windows, progress.more)
 
 
 @contextlib.contextmanager
@@ -142,11 +145,16 @@ def _doubt(text: str) -> str:
 
 
 def checked(
-    claims: Sequence[str], found: Sequence[Sequence[str]], judge: Judge, windows: Mapping[str, Mapping[str, Any]]
+    claims: Sequence[str],
+    found: Sequence[Sequence[str]],
+    judge: Judge,
+    windows: Mapping[str, Mapping[str, Any]],
+    decided: Callable[[int], None] = lambda claims: None,
 ) -> list[Checked]:
     """Return what a judge makes of claims, given the ids of the windows found for each; `windows` are rows by id.
 
-    Raises CheckError for a window that the corpus has not.
+    `decided` is told of how many claims that was, again and again. Raises CheckError for a window that is not in the
+    corpus.
     """
     unknown = sorted({name for names in found for name in names if name not in windows})
     if unknown:
@@ -155,7 +163,7 @@ def checked(
         [evidence_text("window", windows[name]["title"], windows[name]["text"]) for name in names] for names in found
     ]
     made = []
-    for claim, names, decision in zip(claims, found, decide_all(judge, claims, evidences), strict=True):
+    for claim, names, decision in zip(claims, found, decide_all(judge, claims, evidences, decided), strict=True):
         row = None if decision.rank is None else windows[names[decision.rank]]
         sentence = best_sentence(claim, row["text"]) if row else ""
         made.append(Checked(claim, decision, row["title"] if row else "", sentence))

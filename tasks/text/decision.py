@@ -3,7 +3,7 @@
 A judge may be a trained verifier, the lexical one, or a language model behind an endpoint: all are asked alike.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal, Protocol, get_args
 
@@ -51,20 +51,30 @@ def text_is_factual(claims: Sequence[Decision]) -> bool:
     return all(claim.factual for claim in claims)
 
 
-def decide_all(judge: Judge, claims: Sequence[str], evidences: Sequence[Sequence[str]]) -> list[Decision]:
+def decide_all(
+    judge: Judge,
+    claims: Sequence[str],
+    evidences: Sequence[Sequence[str]],
+    decided: Callable[[int], None] = lambda claims: None,
+) -> list[Decision]:
     """Return Algorithm 1's decision on each claim, given its passages in rank order.
 
     The judge is asked rank by rank, about the claims that are still open: what comes after a decision is never judged.
+    `decided` is told of how many claims that was, rank by rank.
     """
     found: list[list[Label]] = [[] for _ in claims]
     deepest = max(map(len, evidences), default=0)
+    left = len(claims)
     for rank in range(deepest):
         still = [n for n, seen in enumerate(found) if len(evidences[n]) > rank and _is_open(seen)]
+        decided(left - len(still))
+        left = len(still)
         if not still:
             break
         labels = judge.labels([claims[n] for n in still], [evidences[n][rank] for n in still])
         for n, label in zip(still, labels, strict=True):
             found[n].append(label)
+    decided(left)
     return [Decision(tuple(seen)) for seen in found]
 
 

@@ -61,13 +61,24 @@ def _neutral(cell: str) -> str:
     return f"'{cell}" if cell.startswith(_FORMULA) else cell
 
 
-def read_marks(paths: Iterable[Path]) -> dict[str, dict[str, list[bool]]]:
-    """Return the marks by step and item of filled-in sheets, one file an annotator; unmarked rows are left out.
+@dataclass(frozen=True)
+class Marks:
+    """Marks by step and item, in the order of the sheets. `stale` counts those of what is no longer there as it was."""
 
-    Raises ValueError, naming file and line, for a mark that is neither right (v, yes, 1) nor wrong (x, no, 0) or of no
-    step and item, and for a file that is no CSV or lacks the columns.
+    by_step: Mapping[str, Mapping[str, Sequence[bool]]]
+    stale: int
+
+
+def read_marks(paths: Iterable[Path], items: Iterable[Item]) -> Marks:
+    """Return the marks of filled-in sheets, one file an annotator; unmarked rows are left out.
+
+    `items` is all that could be judged today: a mark on something that is not among it, or that reads otherwise now,
+    is not counted. Raises ValueError, naming file and line, for a mark that is neither right (v, yes, 1) nor wrong (x,
+    no, 0) or of no step and item, and for a file that is no CSV or lacks the columns.
     """
+    today = {(item.step, item.item_id): _compared(item.shown) for item in items}
     found: dict[str, dict[str, list[bool]]] = defaultdict(lambda: defaultdict(list))
+    stale = 0
     for path in paths:
         if path.suffix.lower() != ".csv":
             raise ValueError(f"{path.name}: no CSV: save the sheet as one, or remove it")
@@ -77,7 +88,7 @@ def read_marks(paths: Iterable[Path]) -> dict[str, dict[str, list[bool]]]:
             raise ValueError(f"{path.name}: {error}: save it as UTF-8") from None
         dialect = ";" if text.partition("\n")[0].count(";") > text.partition("\n")[0].count(",") else ","
         rows = csv.DictReader(io.StringIO(text, newline=""), delimiter=dialect)
-        if missing := {"step", "item_id", "correct"} - set(rows.fieldnames or ()):
+        if missing := {"step", "item_id", "shown", "correct"} - set(rows.fieldnames or ()):
             raise ValueError(
                 f"{path.name}: no column {', '.join(sorted(missing))}: keep the head of the sheet as it was"
             )
@@ -96,8 +107,16 @@ def read_marks(paths: Iterable[Path]) -> dict[str, dict[str, list[bool]]]:
             if key in seen:
                 raise ValueError(f"{path.name}, line {rows.line_num}: item {key[1]} is marked twice")
             seen.add(key)
+            if today.get(key) != _compared((row["shown"] or "").removeprefix("'")):
+                stale += 1
+                continue
             found[key[0]][key[1]].append(mark in _RIGHT)
-    return {step: dict(items) for step, items in found.items()}
+    return Marks({step: dict(of_step) for step, of_step in found.items()}, stale)
+
+
+def _compared(shown: str) -> str:
+    """Return a text as spreadsheets leave it alone: without its first sign's guard, blanks and line ends as one."""
+    return " ".join(shown.removeprefix("'").split())
 
 
 def _rows(rows: "csv.DictReader[str]", name: str) -> Iterator[dict[str, str]]:

@@ -3,6 +3,7 @@
 Ranks are a function of documents and query: equal scores come in the order of document ids.
 """
 
+import logging
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -45,6 +46,7 @@ class WordIndex:
     def __init__(self, document_ids: Sequence[str], texts: Sequence[str]) -> None:
         import bm25s
 
+        logging.getLogger("bm25s").setLevel(logging.WARNING)  # it sets itself to DEBUG, and tells of each index
         order = sorted(range(len(document_ids)), key=lambda place: document_ids[place])
         self.document_ids = [document_ids[place] for place in order]
         self._index: Any = bm25s.BM25()

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from tasks.content import HashMemory
 from tasks.downloads import fetched_for
@@ -39,7 +39,7 @@ DATA = ("data/curated/oasis",)
 
 
 class TrainVerifier(StrictModel):
-    triplets: int = Field(ge=0, description="at most, as many of each class; 0: as many as there are")
+    triplets: int = Field(ge=0, description="at most, as many of each class, so 3 or more; 0: as many as there are")
     valid_triplets: int = Field(ge=3, description="of held-out pages, at most, as many of each class")
     valid_share: float = Field(gt=0, lt=1, description="of the pages of the training split, held out for validation")
     layers: int = Field(ge=1, description="of the encoder, from below, that read the texts; they are not trained")
@@ -48,6 +48,13 @@ class TrainVerifier(StrictModel):
     tokens: int = Field(ge=8, le=512, description="word pieces of a claim or of evidence that are read, at most")
     batch_size: int = Field(ge=1)
     learning: LearningConfig
+
+    @field_validator("triplets")
+    @classmethod
+    def _of_each_class(cls, triplets: int) -> int:
+        if 0 < triplets < len(LABELS):
+            raise ValueError(f"{triplets} triplets are none of each class: 0 (all there are), or {len(LABELS)} or more")
+        return triplets
 
 
 class Params(StrictModel):

@@ -48,8 +48,9 @@ def test_all_claims_are_walked_together_and_what_follows_a_decision_is_never_jud
     rng = random.Random(3)
     told = [[rng.choice("ECNNNN") for _ in range(rng.randrange(8))] for _ in range(60)]
     evidences = [[f"{n}.{rank}{label}" for rank, label in enumerate(labels)] for n, labels in enumerate(told)]
-    judge = Told()
-    found = decide_all(judge, [str(n) for n in range(60)], evidences)
+    judge, decided = Told(), list[int]()
+    found = decide_all(judge, [str(n) for n in range(60)], evidences, decided.append)
+    assert sum(decided) == 60 and min(decided) >= 0
     assert found == [decide([OF[label] for label in labels]) for labels in told]
     wanted = {
         (str(n), evidence)

@@ -2,6 +2,7 @@
 
 import csv
 import io
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -50,7 +51,9 @@ def marked(path: Path, marks: list[str], *, delimiter: str = ",") -> Path:
 def test_filled_in_sheets_give_accuracy_by_majority_and_kappa_over_what_all_marked(tmp_path: Path) -> None:
     one = marked(tmp_path / "1.csv", ["v", "v", "x", "v"])
     two = marked(tmp_path / "2.csv", ["V", "x", "No", "", "1"], delimiter=";")
-    found = agreement(read_marks([one, two])["falsification"])
+    read = read_marks([one, two], ITEMS)
+    found = agreement(read.by_step["falsification"])
+    assert read.stale == 0
     assert (found.items, found.marks, found.shared) == (5, 8, 3)
     assert found.accuracy == 3 / 5  # p0, p3 and p4; p1 is a tie
     assert found.kappa == pytest.approx((2 / 3 - 1 / 2) / (1 - 1 / 2))  # 2 of 3 agree; half of all marks are right
@@ -60,26 +63,35 @@ def test_filled_in_sheets_give_accuracy_by_majority_and_kappa_over_what_all_mark
     ("content", "message"),
     [
         (
-            b"step,item_id,correct\nfactual,p0,maybe\n",
+            b"step,item_id,shown,correct\nfactual,p0,a,maybe\n",
             r"a\.csv, line 2: correct is 'maybe': v \(right\) or x \(wrong\)",
         ),
-        (b"step,item_id,correct\nfactual,p0,v\nfactual,p0,x\n", r"line 3: item p0 is marked twice"),
-        (b"step,item_id\nfactual,p0\n", "no column correct"),
-        (b"correct,step,item_id\nv,factual\n", "line 2: marked, but of no step and item"),
-        (b"step,item_id,correct\nfact,p0,v\n", "line 2: marked, but of no step and item"),
-        (b'step,item_id,correct\nfactual,"' + b"p" * 200_000, r"a\.csv, from line 1 on: field larger than"),
+        (b"step,item_id,shown,correct\nfactual,p0,a,v\nfactual,p0,a,x\n", r"line 3: item p0 is marked twice"),
+        (b"step,item_id\nfactual,p0\n", "no column correct, shown"),
+        (b"correct,step,shown,item_id\nv,factual,a\n", "line 2: marked, but of no step and item"),
+        (b"step,item_id,shown,correct\nfact,p0,a,v\n", "line 2: marked, but of no step and item"),
+        (b'step,item_id,shown,correct\nfactual,"' + b"p" * 200_000, r"a\.csv, from line 1 on: field larger than"),
         (b"step,item_id,correct\n\xff", "save it as UTF-8"),
     ],
 )
 def test_a_sheet_that_cannot_be_read_is_an_error_with_its_line(tmp_path: Path, content: bytes, message: str) -> None:
     (tmp_path / "a.csv").write_bytes(content)
     with pytest.raises(ValueError, match=message):
-        read_marks([tmp_path / "a.csv"])
+        read_marks([tmp_path / "a.csv"], [])
 
 
 def test_a_sheet_in_another_form_is_not_passed_over(tmp_path: Path) -> None:
     (tmp_path / "a.xlsx").write_bytes(b"PK")
     with pytest.raises(ValueError, match=r"a\.xlsx: no CSV"):
-        read_marks([tmp_path / "a.xlsx"])
-    (tmp_path / "A.CSV").write_text("step,item_id,correct\nfactual,p0,v\n")
-    assert read_marks([tmp_path / "A.CSV"]) == {"factual": {"p0": [True]}}
+        read_marks([tmp_path / "a.xlsx"], [])
+    (tmp_path / "A.CSV").write_text("step,item_id,shown,correct\nfactual,p0,Rain fell.,v\n")
+    items = [Item("factual", "p0", "", "", "", "Rain fell.")]
+    assert read_marks([tmp_path / "A.CSV"], items).by_step == {"factual": {"p0": [True]}}
+
+
+def test_a_mark_on_what_reads_otherwise_now_or_is_gone_is_not_counted(tmp_path: Path) -> None:
+    sheet = marked(tmp_path / "1.csv", ["v", "x", "v", "x"])
+    others = [replace(ITEMS[0], shown="-b  "), replace(ITEMS[1], shown="-c"), *ITEMS[2:3]]  # the fourth is gone
+    read = read_marks([sheet], others)
+    assert read.by_step == {"falsification": {"p0": [True], "p2": [True]}}
+    assert read.stale == 2

@@ -1,5 +1,6 @@
 """The verifier: what it answers of a pair depends on that pair, and it learns which word of a claim is false."""
 
+import contextlib
 import itertools
 import random
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from pydantic import ValidationError
 
 from tasks.embed import Texts, bert_config
 from tasks.learning.config import LearningConfig
@@ -163,6 +165,12 @@ def test_the_encoder_stays_as_it_was(training: VerifierTraining) -> None:
 def row(label: str, kind: str, page: str, number: int) -> dict[str, Any]:
     names = {"label": label, "premise_kind": kind, "page_id": page, "premise_title": "Title"}
     return {**names, "premise": f"premise {number}", "hypothesis": f"claim {number}"}
+
+
+@pytest.mark.parametrize(("triplets", "ok"), [(0, True), (1, False), (2, False), (3, True)])
+def test_fewer_triplets_than_classes_are_refused(triplets: int, ok: bool) -> None:
+    with contextlib.nullcontext() if ok else pytest.raises(ValidationError, match="none of each class"):
+        TrainVerifier.model_validate({**CHOSEN, "triplets": triplets})
 
 
 def test_triplets_are_balanced_by_class_and_kinds_share_a_class() -> None:
