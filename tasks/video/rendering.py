@@ -7,7 +7,6 @@ the canvas, and small pieces up to a limit, whatever the length.
 import contextlib
 import hashlib
 import itertools
-from collections import OrderedDict
 from collections.abc import Generator, Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,33 +59,49 @@ class Rendered:
     counts: Counts
 
 
-class Shelf:
-    """Small pieces made for one composition and kept for the next, up to so many bytes; the longest unused go first.
+@dataclass
+class _Kept:
+    size: int
+    worth: float  # what it costs to make again, a byte
+    pictures: dict[int, av.VideoFrame]
+    until: float  # a time that goes on as things go
 
-    A loader that draws many compositions from few clips (grids above all) decodes each clip once. Holds for one
-    process, as long as the files do not change.
+
+class Shelf:
+    """Small pieces made for one composition and kept for the next, up to so many bytes.
+
+    A loader that draws many compositions from few clips (grids above all) decodes each clip once. Those go first that
+    are long unused and cheap to make again (GreedyDual-Size, Cao and Irani 1997): a film's clip is decoded from an
+    I-frame far before it. Holds for one process, as long as the files do not change.
     """
 
     def __init__(self, max_bytes: int):
         self.bytes = 0
         self._max_bytes = max_bytes
-        self._kept: OrderedDict[Hashable, tuple[int, dict[int, av.VideoFrame]]] = OrderedDict()
+        self._kept: dict[Hashable, _Kept] = {}
+        self._now = 0.0
 
     def get(self, key: Hashable) -> dict[int, av.VideoFrame] | None:
         """Return pictures by tick, None where there are none."""
-        if key not in self._kept:
+        kept = self._kept.pop(key, None)
+        if kept is None:
             return None
-        self._kept.move_to_end(key)
-        return self._kept[key][1]
+        kept.until = self._now + kept.worth
+        self._kept[key] = kept  # behind those of equal worth that were not used since
+        return kept.pictures
 
-    def put(self, key: Hashable, size: int, pictures: dict[int, av.VideoFrame]) -> None:
-        """Keep pictures of `size` bytes."""
-        before, _ = self._kept.pop(key, (0, {}))
-        self._kept[key] = size, pictures
-        self.bytes += size - before
+    def put(self, key: Hashable, size: int, pictures: dict[int, av.VideoFrame], cost: float) -> None:
+        """Keep pictures of `size` bytes that took `cost` to make, in whatever unit."""
+        if key in self._kept:
+            self.bytes -= self._kept.pop(key).size
+        worth = cost / max(size, 1)
+        self._kept[key] = _Kept(size, worth, pictures, self._now + worth)
+        self.bytes += size
         while self.bytes > self._max_bytes:
-            _, (gone, _) = self._kept.popitem(last=False)
-            self.bytes -= gone
+            first = min(self._kept, key=lambda one: self._kept[one].until)
+            gone = self._kept.pop(first)
+            self.bytes -= gone.size
+            self._now = gone.until
 
 
 class _Lane:
@@ -132,9 +147,11 @@ class _Lane:
                     for run in _rising(self.ticks):
                         yield from self._run(reader, fitter, run)
                     return
+                before = self._counts.decoded_frames
                 pictures = dict(zip(ticks, self._run(reader, fitter, ticks), strict=True))
             if self._shelf:
-                self._shelf.put(key, self.bytes, pictures)
+                pixels = (self._counts.decoded_frames - before) * self.clip.width * self.clip.height
+                self._shelf.put(key, self.bytes, pictures, pixels)
         yield from (pictures[tick] for tick in self.ticks)
 
     def _run(self, reader: Reader, fitter: Fitter, ticks: Sequence[int]) -> Iterator[av.VideoFrame]:

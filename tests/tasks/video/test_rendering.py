@@ -335,14 +335,27 @@ def test_a_loader_that_keeps_small_pieces_decodes_each_clip_once(cells: list[Cli
     assert decoded_frames[1:] == [0, 0]
 
 
-def test_what_a_shelf_keeps_is_bounded_and_the_longest_unused_go_first(cells: list[Clip]) -> None:
+def test_what_a_shelf_keeps_is_bounded_and_the_longest_unused_go_first() -> None:
     shelf = Shelf(100)
     for name in "abc":
         for _ in range(2):
-            shelf.put(name, 40, {})
+            shelf.put(name, 40, {}, 7)
         shelf.get("a")
     assert [shelf.get(name) is not None for name in "abc"] == [True, False, True]
     assert shelf.bytes == 80
+
+
+def test_of_a_shelf_what_costs_most_to_make_again_stays_longest_and_goes_at_last() -> None:
+    shelf = Shelf(100)
+    shelf.put("film", 40, {}, 90)
+    for number in range(10):
+        shelf.put(number, 20, {}, 5)
+    assert shelf.get("film") is not None
+    assert [number for number in range(10) if shelf.get(number) is not None] == [7, 8, 9]
+    for number in range(200):
+        shelf.put(number, 20, {}, 5)
+    assert shelf.get("film") is None
+    assert shelf.bytes <= 100
 
 
 def test_frames_that_do_not_rise_or_are_not_there_are_refused(haystack: Clip) -> None:
