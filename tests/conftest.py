@@ -1,5 +1,6 @@
 """What tests share: an MLflow database made once, and small DVC projects in temporary folders."""
 
+import importlib.util
 import os
 import runpy
 import shutil
@@ -85,6 +86,8 @@ class Project:
         file = self.root / path
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(textwrap.dedent(text))
+        if file.suffix == ".py":  # bytecode is taken for that of a file of the same second and size
+            Path(importlib.util.cache_from_source(file)).unlink(missing_ok=True)
         return file
 
     def commit(self, message: str = "test") -> None:
