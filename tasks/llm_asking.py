@@ -30,6 +30,11 @@ class Asking(StrictModel):
     )
     repairs: int = Field(ge=0, le=10, description="times that an answer which fails is asked for again")
 
+    def require_model(self, chosen: str, section: str) -> None:
+        """Raise ValueError where no model is named, though what was `chosen` in a section of params.yaml asks one."""
+        if not self.model:
+            raise ValueError(f"{chosen} needs {section}.sampling.model, the model's name")
+
     @property
     def settings(self) -> Sampling:
         """The same as `tasks.llm` takes it."""

@@ -104,8 +104,8 @@ class EvaluateFactuality(StrictModel):
 
     @model_validator(mode="after")
     def _a_model_where_one_is_asked(self) -> "EvaluateFactuality":
-        if self.judge == "llm" and not self.sampling.model:
-            raise ValueError("judge 'llm' needs evaluate_factuality.sampling.model, the model's name")
+        if self.judge == "llm":
+            self.sampling.require_model("judge 'llm'", "evaluate_factuality")
         return self
 
 

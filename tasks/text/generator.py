@@ -32,8 +32,8 @@ class Generator(StrictModel):
 
     @model_validator(mode="after")
     def _a_model_where_one_is_asked(self) -> "Generator":
-        if self.backend != "rules" and not self.sampling.model:
-            raise ValueError(f"backend '{self.backend}' needs generator.sampling.model, the model's name")
+        if self.backend != "rules":
+            self.sampling.require_model(f"backend '{self.backend}'", "generator")
         return self
 
     @property

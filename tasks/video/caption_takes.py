@@ -13,6 +13,7 @@ from typing import Any, Literal
 import numpy as np
 from pydantic import Field, model_validator
 
+from tasks.bounds import require_order
 from tasks.content import HashMemory
 from tasks.downloads import fetched_for
 from tasks.encoder_files import EncoderSources
@@ -56,12 +57,9 @@ class CaptionTakes(StrictModel):
 
     @model_validator(mode="after")
     def _in_order(self) -> "CaptionTakes":
-        for name in ("clip_s", "long_s"):
-            least, most = getattr(self, f"min_{name}"), getattr(self, f"max_{name}")
-            if least > most:
-                raise ValueError(f"min_{name} {least:g} is more than max_{name} {most:g}")
-        if self.backend == "endpoint" and not self.sampling.model:
-            raise ValueError("backend endpoint needs caption_takes.sampling.model, the model's name")
+        require_order(self, "clip_s", "long_s")
+        if self.backend == "endpoint":
+            self.sampling.require_model("backend 'endpoint'", "caption_takes")
         return self
 
     @property

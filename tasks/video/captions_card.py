@@ -4,18 +4,16 @@ And the page of pictures with what is said of them.
 """
 
 import io
-import json
 import textwrap
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from PIL import Image, ImageDraw, ImageFont
 
-from tasks.licences import hub_licence
-from tasks.markdown import plain, table
-from tasks.video.cards import splits_of
+from tasks.markdown import plain_table
+from tasks.video.card_parts import facts_table, front_matter, splits_of, terms_of
 
 BACKENDS: Mapping[str, str] = {
     "measured": "worked out from the pixels: colours, light, motion, camera, and what of them changes. No model was "
@@ -48,7 +46,7 @@ def card_text(
     counts = ", ".join(f"{len(of)} {split}" for split, of in splits_of(clips).items())
     backends = Counter(clip["backend"].partition(":")[0] for clip in clips)
     parts = [
-        _front_matter(clips),
+        front_matter(terms_of(clips), "Captioned clips of film", len(clips), "captions.parquet"),
         "# Captioned clips of film\n",
         f"{len(clips)} clips ({counts or 'none'}), {seconds / 60:.1f} minutes, of "
         f"{len({clip['source_id'] for clip in clips})} videos. Long clips and short ones overlap where they are of one "
@@ -62,51 +60,19 @@ def card_text(
         "## Licence and credits\n\nA caption of a clip stands under the terms of its film.\n",
         _sources(clips),
         "## Facts\n",
-        table(("kind", "values", "facts"), _kinds(clips, vocabulary)),
+        facts_table(clips, vocabulary),
         f"## Loading\n\nRuns in the folder of this card.\n\n```python\n{SNIPPET}```\n",
         "## How it was made\n",
-        _plain_table(("parameter", "value"), parameters.items()),
-        _plain_table(("made from", "DVC hash"), made_from.items()),
+        plain_table(("parameter", "value"), parameters.items()),
+        plain_table(("made from", "DVC hash"), made_from.items()),
     ]
     return "\n".join(parts)
-
-
-def _front_matter(clips: Sequence[Mapping[str, Any]]) -> str:
-    licences = sorted({clip["licence"] for clip in clips})
-    named = hub_licence(licences[0]) if len(licences) == 1 else ["license: other", "license_name: by-clip"]
-    size = "n<1K" if len(clips) < 1000 else "1K<n<10K" if len(clips) < 10_000 else "10K<n<100K"
-    lines = [
-        *named,
-        'pretty_name: "Captioned clips of film"',
-        f"size_categories: [{json.dumps(size)}]",
-        "tags: [video]",
-        "configs:",
-        "- config_name: default",
-        '  data_files: "captions.parquet"',
-    ]
-    return "\n".join(["---", *lines, "---\n"])
-
-
-def _kinds(clips: Sequence[Mapping[str, Any]], vocabulary: Mapping[str, Sequence[str]]) -> Iterable[Sequence[Any]]:
-    """Yield kind, values and count; of kinds without a closed vocabulary how many values there are."""
-    found: dict[str, Counter[str]] = {}
-    for clip in clips:
-        for fact in clip["facts"]:
-            found.setdefault(fact["kind"], Counter())[fact["value"]] += 1
-    for kind in [*vocabulary, *sorted(set(found) - set(vocabulary))]:
-        counts = found.get(kind, Counter())
-        shown = ", ".join(vocabulary[kind]) if kind in vocabulary else f"{len(counts)} values"
-        yield f"`{kind}`", plain(shown), counts.total()
 
 
 def _sources(clips: Sequence[Mapping[str, Any]]) -> str:
     counts = Counter((clip["name"], clip["licence"], clip["credit"], clip["url"]) for clip in clips)
     rows = ((*key, count) for key, count in sorted(counts.items()))
-    return _plain_table(("video", "licence", "credit", "url", "clips"), rows)
-
-
-def _plain_table(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
-    return table(head, ([plain(cell) for cell in row] for row in rows))
+    return plain_table(("video", "licence", "credit", "url", "clips"), rows)
 
 
 # --- pictures ---------------------------------------------------------------------------------------------------

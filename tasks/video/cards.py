@@ -11,9 +11,9 @@ from typing import Any
 
 from tasks.licences import hub_licence
 from tasks.markdown import plain, plain_table
+from tasks.video.card_parts import front_matter, splits_of
 
 SOURCES_SHOWN = 200  # on a card; of more, those with the most takes
-_SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
 
 
 @dataclass(frozen=True)
@@ -35,8 +35,9 @@ def card_text(card: Card) -> str:
     splits = splits_of(card.takes)
     seconds = sum(take["duration_s"] for take in card.takes)
     counts = ", ".join(f"{len(of)} {split}" for split, of in splits.items())
+    files = {split: data_files(card.mode, card.layout, split) for split in splits}
     parts = [
-        _front_matter(card, list(splits)),
+        front_matter(hub_licence(card.licence), card.title, len(card.takes), files),
         f"# {card.title}\n",
         f"{len(card.takes)} takes ({counts}), {seconds / 60:.1f} minutes: stretches of video without a cut, chosen by "
         f"thresholds. {_what_it_holds(card)}\n",
@@ -52,16 +53,6 @@ def card_text(card: Card) -> str:
         plain_table(("made from", "DVC hash"), card.made_from.items()),
     ]
     return "\n".join(parts)
-
-
-def splits_of(takes: Iterable[Mapping[str, Any]]) -> dict[str, list[Mapping[str, Any]]]:
-    """Return the takes of each split: train, valid, test and then others by name."""
-    known = ("train", "valid", "test")
-    found: dict[str, list[Mapping[str, Any]]] = {}
-    for take in takes:
-        found.setdefault(take["split"], []).append(take)
-    order = sorted(found, key=lambda name: (known.index(name) if name in known else len(known), name))
-    return {name: found[name] for name in order}
 
 
 def data_files(mode: str, layout: str, split: str) -> str:
@@ -143,22 +134,6 @@ for root, path, start_pts, end_pts, frames in takes.fetchall()[:1]:
     shown = [frame.to_ndarray(format="rgb24") for pts, frame in take]
     assert len(shown) == frames
 """
-
-
-def _front_matter(card: Card, splits: Sequence[str]) -> str:
-    size = next((name for below, name in _SIZES if len(card.takes) < below), "n>1M")
-    lines = [
-        *hub_licence(card.licence),
-        f"pretty_name: {json.dumps(card.title)}",
-        f"size_categories: [{json.dumps(size)}]",
-        "tags: [video]",
-        "configs:",
-        "- config_name: default",
-        "  data_files:",
-    ]
-    for split in splits:
-        lines += [f"  - split: {split}", f"    path: {json.dumps(data_files(card.mode, card.layout, split))}"]
-    return "\n".join(["---", *lines, "---\n"])
 
 
 def _what_it_holds(card: Card) -> str:

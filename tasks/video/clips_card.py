@@ -1,13 +1,11 @@
 """The card of generated clips: README.md beside clips.parquet, with licences, credits, counts and a loading snippet."""
 
-import json
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tasks.licences import hub_licence
-from tasks.markdown import plain, plain_table, table
-from tasks.video.cards import splits_of
+from tasks.markdown import plain_table
+from tasks.video.card_parts import facts_table, front_matter, splits_of, terms_of
 
 SNIPPET = """\
 import av
@@ -33,7 +31,7 @@ def card_text(
     seconds = sum(clip["end_s"] - clip["start_s"] for clip in clips)
     counts = ", ".join(f"{len(of)} {split}" for split, of in splits_of(clips).items())
     parts = [
-        _front_matter(clips, sources),
+        front_matter(terms_of(sources), "Generated clips with exact captions", len(clips), "clips.parquet"),
         "# Generated clips with exact captions\n",
         f"{len(clips)} clips ({counts}), {seconds / 60:.1f} minutes, in {len(sources)} source videos. In a source, "
         f"things of named shapes, colours and sizes do one thing after the other; each event is a clip. Captions, "
@@ -48,36 +46,13 @@ def card_text(
         "picture of a film stands under that film's licence; `licence` and `credit` of each clip say so.\n",
         _sources(sources),
         "## Facts\n",
-        table(("kind", "values", "facts"), _kinds(clips, vocabulary)),
+        facts_table(clips, vocabulary),
         f"## Loading\n\nRuns in the folder of this card.\n\n```python\n{SNIPPET}```\n",
         "## How it was made\n",
         plain_table(("parameter", "value"), parameters.items()),
         plain_table(("made from", "DVC hash"), made_from.items()),
     ]
     return "\n".join(parts)
-
-
-def _front_matter(clips: Sequence[Mapping[str, Any]], sources: Sequence[Mapping[str, Any]]) -> str:
-    licences = sorted({source["licence"] for source in sources})
-    named = hub_licence(licences[0]) if len(licences) == 1 else ["license: other", "license_name: by-clip"]
-    size = "n<1K" if len(clips) < 1000 else "1K<n<10K" if len(clips) < 10_000 else "10K<n<100K"
-    lines = [
-        *named,
-        'pretty_name: "Generated clips with exact captions"',
-        f"size_categories: [{json.dumps(size)}]",
-        "tags: [video]",
-        "configs:",
-        "- config_name: default",
-        '  data_files: "clips.parquet"',
-    ]
-    return "\n".join(["---", *lines, "---\n"])
-
-
-def _kinds(clips: Sequence[Mapping[str, Any]], vocabulary: Mapping[str, Sequence[str]]) -> Iterable[Sequence[Any]]:
-    counts = Counter(fact["kind"] for clip in clips for fact in clip["facts"])
-    for kind, values in vocabulary.items():
-        shown = ", ".join(values) if len(values) <= 20 else f"{len(values)} words"
-        yield f"`{kind}`", plain(shown), counts[kind]
 
 
 def _sources(sources: Sequence[Mapping[str, Any]]) -> str:

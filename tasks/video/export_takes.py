@@ -28,7 +28,8 @@ from tasks.stage import Plan, Report, Stage, StageError, StrictModel, stage_main
 from tasks.store import Record, Store
 from tasks.tables import REJECTED, Reject, read_table, rejected_row, write_table
 from tasks.video import virtual
-from tasks.video.cards import Card, card_text, splits_of
+from tasks.video.card_parts import splits_of
+from tasks.video.cards import Card, card_text
 from tasks.video.cutting import COPY, ENCODE, EncodeSettings, cut_copy, cut_encode, too_little
 from tasks.video.manifest import MANIFEST, Own
 

@@ -10,7 +10,7 @@ from tasks.video.captions import Fact, facts_of
 from tasks.video.items import Case, Item, subset_name
 from tasks.video.question_forms import INSTRUCTIONS, clause, is_whole, noun_phrase
 from tasks.video.sightings import Row
-from tasks.video.wording import capitalised, may_be, normalised, vocabulary, words_of
+from tasks.video.wording import capitalised, listed, may_be, normalised, vocabulary, words_of
 
 _NEXT = ("Then", "Next", "After that", "Afterwards", "Later on")
 _SMALL = vocabulary("the a an there it he she they in on at 2 3 several his her its")
@@ -192,7 +192,7 @@ def _sentences(facts: Sequence[Fact], back: set[Fact]) -> list[str]:
         if not all(one.startswith(f"{opening} ") for one in clauses):
             opening = ""
         rest = clauses if not opening else [clauses[0], *(one.removeprefix(f"{opening} ") for one in clauses[1:])]
-        sentences.append(f"{capitalised(_joined(_shortened(rest, opening)))}.")
+        sentences.append(f"{capitalised(listed(_shortened(rest, opening)))}.")
     return sentences
 
 
@@ -203,7 +203,3 @@ def _shortened(parts: Sequence[str], opening: str) -> list[str]:
         found.append(part.removeprefix("is ") if _ADJECTIVE.match(before) and _ADJECTIVE.match(part) else part)
         before = part
     return found
-
-
-def _joined(parts: Sequence[str]) -> str:
-    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"

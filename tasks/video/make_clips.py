@@ -14,6 +14,7 @@ from typing import Any, Literal
 import pyarrow as pa
 from pydantic import Field, model_validator
 
+from tasks.bounds import require_order
 from tasks.stage import Plan, Report, Stage, StageError, StrictModel, item_rng, stage_main
 from tasks.store import Record, Store, StoreError
 from tasks.tables import write_table
@@ -62,10 +63,7 @@ class MakeClips(StrictModel):
 
     @model_validator(mode="after")
     def _in_order(self) -> "MakeClips":
-        for name in ("events", "clip_s"):
-            least, most = getattr(self, f"min_{name}"), getattr(self, f"max_{name}")
-            if least > most:
-                raise ValueError(f"min_{name} {least:g} is more than max_{name} {most:g}")
+        require_order(self, "events", "clip_s")
         if self.valid_share + self.test_share >= 1:
             raise ValueError("valid_share and test_share leave nothing to train on")
         if self.width_px < 1.3 * self.height_px:

@@ -14,7 +14,8 @@ from tasks.video.captions import Fact
 from tasks.video.colour_names import COLOURS
 from tasks.video.measured import SEGMENTS, Measured
 from tasks.video.picture_facts import VOCABULARY as OF_PICTURES
-from tasks.video.picture_facts import WHOLE, dominant, listed, picture_clauses, picture_facts
+from tasks.video.picture_facts import WHOLE, dominant, picture_clauses, picture_facts
+from tasks.video.wording import capitalised, listed
 
 VOCABULARY: dict[str, tuple[str, ...]] = {  # of each kind of fact: its values
     **OF_PICTURES,
@@ -228,4 +229,4 @@ def _camera_clause(word: str) -> str:
 
 
 def _told(clauses: Sequence[str]) -> str:
-    return " ".join(f"{clause[:1].upper()}{clause[1:]}." for clause in clauses)
+    return " ".join(f"{capitalised(clause)}." for clause in clauses)

@@ -13,6 +13,7 @@ import numpy as np
 
 from tasks.video.captions import Fact
 from tasks.video.colour_names import COLOURS, PARTS, shares, shrunk
+from tasks.video.wording import listed
 
 PLACES = (  # thirds of the sides, row by row
     *("upper left corner", "top edge", "upper right corner"),
@@ -82,11 +83,6 @@ def dominant(shares_PKC: np.ndarray, part: str) -> str:
         return ""
     lasts = (of_part[:, best] >= _STILL_SHARE * least) & (of_part.argmax(axis=1) == best)
     return COLOURS[int(best)] if lasts.all() else ""
-
-
-def listed(phrases: Sequence[str]) -> str:
-    """Return "a", "a and b", "a, b and c"."""
-    return phrases[0] if len(phrases) == 1 else f"{', '.join(phrases[:-1])} and {phrases[-1]}"
 
 
 def _lightest(light_P9: np.ndarray) -> str:

@@ -5,14 +5,13 @@ has changed since the one before.
 """
 
 import math
-from collections.abc import Sequence
 
 from tasks.video.captions import Fact
 from tasks.video.picture_facts import VOCABULARY as OF_PICTURES
 from tasks.video.picture_facts import Look, picture_clauses, picture_facts
 from tasks.video.scene_words import BACKGROUNDS, COLOURS, COUNTS, FILM, MOTIONS, SHAPES, TEXTURES, VERBS, WORDS
 from tasks.video.scenes import Action, Background, Clip, Track
-from tasks.video.wording import with_article
+from tasks.video.wording import capitalised, listed, with_article
 
 SEGMENTS = 5
 VOCABULARY: dict[str, tuple[str, ...]] = {  # of each kind of fact: its values
@@ -48,19 +47,19 @@ def clip_caption(clip: Clip, background: Background, look: Look) -> str:
     there = [track for track in clip.tracks if track.before.shape not in arriving]
     sentences = [
         f"{_SETTINGS[background.texture].format(background.colour)} there {_number(len(there))}: "
-        f"{_listed([_introduced(track, clip) for track in there])}",
-        _sentence(" while ".join(_does(action, clip) for action in clip.actions)),
+        f"{listed([_introduced(track, clip) for track in there])}",
+        capitalised(" while ".join(_does(action, clip) for action in clip.actions)),
     ]
     if resting := [_name(track) for track in clip.tracks if _rests(track, clip)]:
-        sentences.append(f"{_sentence(_listed(resting))} {'stays' if len(resting) == 1 else 'stay'} still")
+        sentences.append(f"{capitalised(listed(resting))} {'stays' if len(resting) == 1 else 'stay'} still")
     sentences += [
-        f"{_sentence(_by_shape(track, clip))} bears the word {track.before.word}"
+        f"{capitalised(_by_shape(track, clip))} bears the word {track.before.word}"
         for track in clip.tracks
         if track.before.word
     ]
     if clip.word:
         sentences.append(f"A sign reads {clip.word}")
-    sentences += map(_sentence, picture_clauses(picture_facts(look)))
+    sentences += map(capitalised, picture_clauses(picture_facts(look)))
     return ". ".join(sentences) + "."
 
 
@@ -97,9 +96,9 @@ def segment_caption(clip: Clip, frame: int, before: int | None) -> str:
     """Return what is there in a frame, or what has changed since the frame `before`."""
     if before is None:
         seen = [_introduced(track, clip, at=frame) for track in clip.tracks if track.seen[frame]]
-        return f"{_sentence(_listed(seen))} {'is' if len(seen) == 1 else 'are'} seen."
+        return f"{capitalised(listed(seen))} {'is' if len(seen) == 1 else 'are'} seen."
     changes = [_changed(action, clip, before, frame) for action in clip.actions]
-    return " ".join(f"{_sentence(change)}." for change in changes if change) or "Nothing has changed."
+    return " ".join(f"{capitalised(change)}." for change in changes if change) or "Nothing has changed."
 
 
 def segment_facts(clip: Clip, frame: int) -> list[Fact]:
@@ -218,11 +217,3 @@ def _turn(track: Track) -> str:
 
 def _number(count: int) -> str:
     return f"{'is' if count == 1 else 'are'} {COUNTS[count]} {'shape' if count == 1 else 'shapes'}"
-
-
-def _listed(phrases: Sequence[str]) -> str:
-    return phrases[0] if len(phrases) == 1 else f"{', '.join(phrases[:-1])} and {phrases[-1]}"
-
-
-def _sentence(phrase: str) -> str:
-    return phrase[:1].upper() + phrase[1:]

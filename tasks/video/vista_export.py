@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from tasks.licences import folders_of, hub_licence
-from tasks.markdown import plain, table
+from tasks.markdown import plain, plain_table
 from tasks.store import Store
-from tasks.video.cards import splits_of
+from tasks.video.card_parts import front_matter, splits_of
 from tasks.video.terms import is_free
 
 Row = Mapping[str, Any]
@@ -131,7 +131,13 @@ def card_text(licence: str, rows: Sequence[Row], parameters: Row, made_from: Map
     counts = ", ".join(f"{len(of)} {split}" for split, of in splits.items())
     first = next(iter(splits))
     parts = [
-        _front_matter(licence, rows, list(splits)),
+        front_matter(
+            hub_licence(licence),
+            f"Long and large videos made of short clips, {licence}",
+            len(rows),
+            {split: f"llava/{split}/*.json" for split in splits},
+            ["task_categories: [visual-question-answering, video-text-to-text]"],
+        ),
         f"# Long and large videos made of short clips, {plain(licence)}\n",
         f"{len(rows)} items ({counts}), {sum(row['duration_s'] for row in rows) / 60:.1f} minutes, in the subsets of "
         "VISTA (arXiv 2412.00927): captioned clips joined in time and space, with questions made of captions alone.\n",
@@ -142,14 +148,14 @@ def card_text(licence: str, rows: Sequence[Row], parameters: Row, made_from: Map
         "where and when is what is asked of. No source, duplicate group, film background or typeface is in two splits. "
         "Choices that a classifier solved by their text alone were left out.\n",
         f"## Licence and credits\n\n{_terms(licence)}\n",
-        _plain_table(("credit", "url", "items"), _credits(rows)),
+        plain_table(("credit", "url", "items"), _credits(rows)),
         "## Subsets\n",
-        _plain_table(("subset", "pairing", "items", "mean seconds"), _subsets(rows)),
+        plain_table(("subset", "pairing", "items", "mean seconds"), _subsets(rows)),
         "## Loading\n\nEach block runs in the folder of this card.\n",
         *(f"```python\n{block.format(split=first)}```\n" for block in (FILES, SHARDS)),
         "## How it was made\n",
-        _plain_table(("parameter", "value"), parameters.items()),
-        _plain_table(("made from", "DVC hash"), made_from.items()),
+        plain_table(("parameter", "value"), parameters.items()),
+        plain_table(("made from", "DVC hash"), made_from.items()),
     ]
     return "\n".join(parts)
 
@@ -165,22 +171,6 @@ def _terms(licence: str) -> str:
     return told + (f" What is made of it stays under {plain(bound[0])}." if bound else "")
 
 
-def _front_matter(licence: str, rows: Sequence[Row], splits: Sequence[str]) -> str:
-    lines = [
-        *hub_licence(licence),
-        f"pretty_name: {json.dumps(f'Long and large videos made of short clips, {licence}')}",
-        f"size_categories: [{json.dumps('n<1K' if len(rows) < 1000 else '1K<n<10K')}]",
-        "tags: [video]",
-        "task_categories: [visual-question-answering, video-text-to-text]",
-        "configs:",
-        "- config_name: default",
-        "  data_files:",
-    ]
-    for split in splits:
-        lines += [f"  - split: {split}", f"    path: {json.dumps(f'llava/{split}/*.json')}"]
-    return "\n".join(["---", *lines, "---\n"])
-
-
 def _credits(rows: Sequence[Row]) -> list[tuple[Any, ...]]:
     counts = Counter((row["credit"], row["url"]) for row in rows)
     return [(*key, count) for key, count in sorted(counts.items())]
@@ -191,7 +181,3 @@ def _subsets(rows: Sequence[Row]) -> list[tuple[Any, ...]]:
     for row in rows:
         found.setdefault((row["subset"], row["pairing"]), []).append(row["duration_s"])
     return [(*key, len(of), f"{sum(of) / len(of):.1f}") for key, of in sorted(found.items())]
-
-
-def _plain_table(head: Sequence[str], rows: Any) -> str:
-    return table(head, ([plain(cell) for cell in row] for row in rows))

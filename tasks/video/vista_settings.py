@@ -5,6 +5,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
+from tasks.bounds import require_order
 from tasks.llm_asking import Asking
 from tasks.strict import StrictModel
 from tasks.video.composition import Canvas
@@ -103,8 +104,8 @@ class Text(StrictModel):
 
     @model_validator(mode="after")
     def _a_model_where_one_is_asked(self) -> "Text":
-        if self.backend == "llm" and not self.sampling.model:
-            raise ValueError("backend 'llm' needs augment_vista.text.sampling.model, the model's name")
+        if self.backend == "llm":
+            self.sampling.require_model("backend 'llm'", "augment_vista.text")
         return self
 
 
@@ -136,11 +137,8 @@ class AugmentVista(StrictModel):
 
     @model_validator(mode="after")
     def _in_order(self) -> "AugmentVista":
-        for name, of in (("size", self.size), ("needle", self.needle)):
-            if of.min_s > of.max_s:
-                raise ValueError(f"{name}.min_s {of.min_s:g} is more than {name}.max_s {of.max_s:g}")
-        if self.needle.min_side_share > self.needle.max_side_share:
-            raise ValueError("needle.min_side_share is more than needle.max_side_share")
+        require_order(self.size, "s", of="size.")
+        require_order(self.needle, "s", "side_share", of="needle.")
         if self.valid_share + self.test_share > 1:
             raise ValueError("valid_share and test_share are more than all")
         return self

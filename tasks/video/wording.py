@@ -6,6 +6,7 @@ question are the same thing said twice.
 
 import re
 import unicodedata
+from collections.abc import Sequence
 from functools import lru_cache
 
 
@@ -111,6 +112,11 @@ def cardinal(number: int) -> str:
 def capitalised(text: str) -> str:
     """Return a text with its first letter in upper case, all else as it is."""
     return text[:1].upper() + text[1:]
+
+
+def listed(phrases: Sequence[str]) -> str:
+    """Return "a", "a and b", "a, b and c"."""
+    return phrases[0] if len(phrases) == 1 else f"{', '.join(phrases[:-1])} and {phrases[-1]}"
 
 
 def with_article(noun: str) -> str:
