@@ -1,4 +1,4 @@
-"""The sentence encoder that retriever and verifier begin with: all-MiniLM-L6-v2, BERT's architecture, from three files.
+"""A sentence encoder, by which texts are found, compared and judged: all-MiniLM-L6-v2, a BERT, from three files.
 
 Its weights, tokenizer and config come out of a package of the index; they are read, no code of the package is run.
 """

@@ -18,7 +18,7 @@ import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import psutil
 from pydantic import BaseModel
@@ -39,6 +39,7 @@ __all__ = ["Plan", "Report", "Stage", "StageError", "StrictModel", "item_rng", "
 
 log = logging.getLogger("headrace")
 
+T = TypeVar("T")
 _SECONDS_PER_ITEM = "time/seconds_per_item"
 _GIVE_UP_AFTER = 10  # items in a row that trouble of the machine kept from being done: so will it the others
 
@@ -57,6 +58,7 @@ class Stage:
     _items_done: int = 0
     _dep_hashes: dict[str, str] = field(default_factory=dict)
     _repo: Any = None  # DVC's Repo with its stages read, which takes a second
+    _made: dict[str, Any] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -117,6 +119,16 @@ class Stage:
             final.parent.mkdir(parents=True, exist_ok=True)
             self._staged[path] = final.with_name(f".{final.name}.{os.getpid()}.partial")
         return self._staged[path]
+
+    def once(self, name: str, make: Callable[[], T]) -> T:
+        """Return what `make` gives; it is called the first time that `name` is asked for.
+
+        A run makes its plan first: what both work out, they share.
+        """
+        if name not in self._made:
+            self._made[name] = make()
+        made: T = self._made[name]
+        return made
 
     def count_done(self, items: int) -> None:
         """Say how many items of the plan's unit this run did, for the time that the next plan expects."""
@@ -324,13 +336,11 @@ def stage_main(
     model: type[BaseModel],
     *,
     plan: Callable[[Stage, Any], Plan] | None = None,
-    checks_disk: bool = True,
     argv: list[str] | None = None,
 ) -> NoReturn:
     """Run the module's stage from the command line and exit: 0 done, 1 failed with one clear line, 130 interrupted.
 
-    Before a run its plan is made to see that the disk is large enough, unless `checks_disk` is False: for a stage that
-    writes little, and whose plan is half of its work.
+    Before a run its plan is made, to see that the disk is large enough.
     """
     module = _module_name(run)
     args = _arguments(module, run.__doc__ or "", argv)
@@ -340,7 +350,7 @@ def stage_main(
     debug = args.debug or os.environ.get("HEADRACE_DEBUG") == "1"
     try:
         _require_one_process()
-        _run(module, args.member, run, model, plan, plan_only=args.plan, checks_disk=checks_disk)
+        _run(module, args.member, run, model, plan, plan_only=args.plan)
     except KeyboardInterrupt:
         print(f"{_stage_name(module)}: interrupted; finished items are stored, run it again to go on", file=sys.stderr)
         sys.exit(130)
@@ -400,7 +410,6 @@ def _run(
     plan: Callable[[Stage, Any], Plan] | None,
     *,
     plan_only: bool,
-    checks_disk: bool,
 ) -> None:
     root = env.checkout_root()
     os.chdir(root)
@@ -435,7 +444,7 @@ def _run(
         stage = Stage(info, root, read_knobs(root), tracker, _repo=repo)
         log.setLevel(stage.knobs.log_level.upper())
         stage._clear_leftovers()
-        if plan is not None and checks_disk:
+        if plan is not None:
             _check_disk(stage, plan(stage, params))
         report = run(stage, params)
         check_report(report)

@@ -132,6 +132,14 @@ def project(tmp_path: Path, empty_project: Path) -> Iterator[Project]:
     yield Project(root)
 
 
+@pytest.fixture(scope="module")
+def module_project(tmp_path_factory: pytest.TempPathFactory, empty_project: Path) -> Project:
+    """A project that all tests of a module look at: what one of them changes, the others see."""
+    root = tmp_path_factory.mktemp("module") / "project"
+    shutil.copytree(empty_project, root, symlinks=True)
+    return Project(root)
+
+
 @pytest.fixture
 def make_project(tmp_path: Path, empty_project: Path) -> Callable[[str], Project]:
     def make(name: str) -> Project:

@@ -131,14 +131,13 @@ def run(stage: Stage, params: Params) -> Report:
     if chosen.judge == "llm":
         endpoint_of(stage.knobs.llm, **WHERE)  # before a minute of other work
     device = choose_device(stage.knobs.device)
-    tables = read_tables(stage.dep("data/curated/oasis"))
+    tables = _tables(stage)
     claims = read_table(stage.dep("data/curated/claims") / "claims.parquet", CLAIMS).to_pylist()
     nlp = load_parser()
     lexical = LexicalJudge(nlp, _wordnet(stage))
     with exactly(chosen.threads, device):
-        searcher = Searcher(stage.dep("data/models/oasis_retriever"), str(device))
         trained = load_judge(stage.dep("data/models/oasis_verifier"), device)
-        found = found_in(tables.texts, nlp, searcher.search, chosen.k)
+        found = _found(stage, chosen, tables)
         stage.log.info("%d claims in %d texts, %d documents for each", sum(map(len, found)), len(found), chosen.k)
         evidence = _evidence(tables)
         theirs = _judged(lexical, tables, found, evidence)
@@ -169,6 +168,20 @@ def run(stage: Stage, params: Params) -> Report:
         figures["lexical"]["claim_balanced_accuracy"],
     )
     return Report("text", len(tables.texts), len(tables.texts), {}, f"{OUT}/examples.html")
+
+
+def _tables(stage: Stage) -> Tables:
+    return stage.once("tables", lambda: read_tables(stage.dep("data/curated/oasis")))
+
+
+def _found(stage: Stage, chosen: EvaluateFactuality, tables: Tables) -> Sequence[Sequence[Found]]:
+    """Return the claims of each text, with the documents found for each."""
+
+    def searched() -> Sequence[Sequence[Found]]:
+        searcher = Searcher(stage.dep("data/models/oasis_retriever"), str(choose_device(stage.knobs.device)))
+        return found_in(tables.texts, load_parser(), searcher.search, chosen.k)
+
+    return stage.once("found", searched)
 
 
 def _wordnet(stage: Stage) -> WordNet:
@@ -236,13 +249,12 @@ def _texts_asked(tables: Tables) -> list[tuple[str, str]]:
 def plan(stage: Stage, params: Params) -> Plan:
     """Count the texts: all are judged again when one changes. With a language model, count calls."""
     chosen = params.evaluate_factuality
-    tables = read_tables(stage.dep("data/curated/oasis"))
+    tables = _tables(stage)
     if chosen.judge == "verifier":
         return Plan("text", len(tables.texts), 0)
     device = choose_device(stage.knobs.device)
     with exactly(chosen.threads, device):
-        searcher = Searcher(stage.dep("data/models/oasis_retriever"), str(device))
-        found = found_in(tables.texts, load_parser(), searcher.search, chosen.k)
+        found = _found(stage, chosen, tables)
     evidence = _evidence(tables)
 
     def decide(judge: Judge) -> None:
@@ -321,4 +333,4 @@ def _examples(count: int, tables: Tables, found: Sequence[Sequence[Found]], judg
 
 
 if __name__ == "__main__":
-    stage_main(run, Params, plan=plan, checks_disk=False)
+    stage_main(run, Params, plan=plan)

@@ -23,14 +23,14 @@ from tasks.stage import Plan, Report, Stage, StageError, StrictModel, stage_main
 from tasks.stored import stored_plan, stored_values
 from tasks.tables import REJECTED, Reject, read_table, rejected_row, write_table
 from tasks.video import clip_colours, coherence
-from tasks.video.captions import CLIPS, Fact
+from tasks.video.captions import CLIPS, SEGMENTS, Fact
 from tasks.video.captions_card import captions_sheet, card_text
 from tasks.video.clip_colours import Pictured
 from tasks.video.clip_spans import Lengths
 from tasks.video.content import SPLITS, Splits
 from tasks.video.film_clips import Film, FilmClip, read_films, shot_groups, take_clips
 from tasks.video.manifest import Own
-from tasks.video.measured import SEGMENTS, Measured, measured
+from tasks.video.measured import Measured, measured
 from tasks.video.measured_captions import VOCABULARY, camera, clip_caption, clip_facts, segments
 from tasks.video.own_clips import read_own
 from tasks.video.strip import gone, nearest, strip_pictures, strip_times

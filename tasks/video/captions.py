@@ -4,6 +4,7 @@ A fact is said of one thing by one word of its kind's vocabulary, so a question 
 other clips give wrong ones. Sub-captions are LongTake-HD's (arXiv 2412.01316), keyed by their segment's centre frame.
 """
 
+import math
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -18,6 +19,7 @@ class Fact(NamedTuple):
     value: str  # "red"
 
 
+SEGMENTS = 5  # of a clip, each with a sub-caption
 FACT = pa.struct([pa.field(name, pa.string(), nullable=False) for name in Fact._fields])
 SEGMENT = pa.struct(
     [
@@ -47,6 +49,11 @@ CLIPS = pa.schema(
         pa.field("group", pa.string(), nullable=False),  # clips that share footage have one
     ]
 )  # source_id: sha256 of the file; root: the folder that `path` is relative to
+
+
+def centre_frames(frames: int) -> list[int]:
+    """Return the centre frame of each of the equal segments of a clip of so many frames."""
+    return [math.floor((number + 0.5) * frames / SEGMENTS) for number in range(SEGMENTS)]
 
 
 def facts_of(row: Mapping[str, Any]) -> list[Fact]:

@@ -55,8 +55,3 @@ def _parts(frame_pts: np.ndarray, end_pts: int, seconds_per_pts: float, least_s:
     edges = [0, *(int(cut) for cut in cuts), len(frame_pts)]
     times = [*(int(pts) for pts in frame_pts), end_pts]
     return [Span(times[first], times[last], last - first) for first, last in itertools.pairwise(edges) if last > first]
-
-
-def segment_frame(frame_pts: np.ndarray, number: int, segments: int) -> int:
-    """Return the pts of the centre frame of one of `segments` equal parts of a clip's frames."""
-    return int(frame_pts[math.floor((number + 0.5) * len(frame_pts) / segments)])

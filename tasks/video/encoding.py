@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Literal
 
 import av
 import numpy as np
@@ -15,6 +15,9 @@ _MP4 = {
     "movflags": "+negative_cts_offsets+faststart",
     "use_editlist": "0",
 }
+Preset = Literal[
+    "ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow"
+]  # of libx264
 
 
 @dataclass(frozen=True)

@@ -27,10 +27,12 @@ from tasks.licences import folders_of
 from tasks.stage import Plan, Report, Stage, StageError, StrictModel, stage_main
 from tasks.store import Record, Store
 from tasks.tables import REJECTED, Reject, read_table, rejected_row, write_table
+from tasks.tars import add_member
 from tasks.video import virtual
 from tasks.video.card_parts import splits_of
 from tasks.video.cards import Card, card_text
 from tasks.video.cutting import COPY, ENCODE, EncodeSettings, cut_copy, cut_encode, too_little
+from tasks.video.encoding import Preset
 from tasks.video.manifest import MANIFEST, Own
 
 MAX_FILES = 2000  # in one out: beyond it DVC is slow
@@ -54,7 +56,7 @@ class ExportTakes(StrictModel):
     layout: Literal["files", "webdataset"] = Field(description="MP4 files, or tars of them")
     shard_takes: int = Field(ge=1, le=100_000, description="takes in one tar")
     crf: float = Field(ge=0, le=51, description="of libx264, for encode")
-    preset: Literal["ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow"]
+    preset: Preset
     max_short_side_px: int = Field(ge=0, description="shorter side as displayed, for encode; 0: as it is")
     min_copied_share: float = Field(ge=0, le=1, description="of a take's time that a copy must keep")
 
@@ -367,15 +369,9 @@ def _write_shards(store: Store, folder: Path, rows: Sequence[Mapping[str, Any]],
             for row in members:
                 shown = {name: value for name, value in row.items() if name in columns or name.startswith("file_")}
                 text = json.dumps(shown, sort_keys=True, ensure_ascii=False, allow_nan=False).encode()
-                _add(tar, f"{row['take_id']}.json", io.BytesIO(text), len(text))
+                add_member(tar, f"{row['take_id']}.json", io.BytesIO(text), len(text))
                 with store.open_blob(row["file_sha256"], checked=True) as file:
-                    _add(tar, f"{row['take_id']}.mp4", file, row["file_bytes"])
-
-
-def _add(tar: tarfile.TarFile, name: str, content: Any, size: int) -> None:
-    entry = tarfile.TarInfo(name)  # no time, no owner
-    entry.size = size
-    tar.addfile(entry, content)
+                    add_member(tar, f"{row['take_id']}.mp4", file, row["file_bytes"])
 
 
 def _figures(

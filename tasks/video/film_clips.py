@@ -13,9 +13,10 @@ from typing import Any
 import duckdb
 import numpy as np
 
-from tasks.video.clip_spans import Lengths, Span, clip_spans, segment_frame
+from tasks.video.captions import centre_frames
+from tasks.video.clip_spans import Lengths, Span, clip_spans
 from tasks.video.content import Splits, split_groups, split_of
-from tasks.video.measured import SAMPLED, SEGMENTS
+from tasks.video.measured import SAMPLED
 
 _TERMS = ("licence", "credit", "url")
 
@@ -63,7 +64,8 @@ class FilmClip:
     @property
     def centres(self) -> tuple[int, ...]:
         """Times of the centre frames of its five segments."""
-        return tuple(segment_frame(self.frame_pts, number, SEGMENTS) for number in range(SEGMENTS))
+        frame_pts = self.frame_pts
+        return tuple(int(frame_pts[number]) for number in centre_frames(len(frame_pts)))
 
     @property
     def duration_s(self) -> float:

@@ -9,7 +9,7 @@ import itertools
 import shutil
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Any
 
 import pyarrow as pa
 from pydantic import Field, model_validator
@@ -21,6 +21,7 @@ from tasks.tables import write_table
 from tasks.video.captions import CLIPS
 from tasks.video.clips_card import card_text
 from tasks.video.content import SPLITS, Splits, split_of
+from tasks.video.encoding import Preset
 from tasks.video.film_pictures import FilmShot, film_shots, read_pictures, shot_for, shots_by_split
 from tasks.video.scene_captions import VOCABULARY
 from tasks.video.scene_files import STORED, Encoding, Job, make_source
@@ -59,7 +60,7 @@ class MakeClips(StrictModel):
     film_share: float = Field(ge=0, le=1, description="of the sources that have a picture of a film behind them")
     film_licences: list[str] = Field(description="terms of films whose pictures may be behind a source")
     crf: float = Field(ge=0, le=51, description="of libx264")
-    preset: Literal["ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow"]
+    preset: Preset
 
     @model_validator(mode="after")
     def _in_order(self) -> "MakeClips":

@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
+from tasks.video.captions import SEGMENTS
 from tasks.video.picture_facts import Look
 from tasks.video.scores import MOTION
 
-SEGMENTS = 5
 SAMPLED = ("luma", *MOTION)  # columns of samples.parquet
 
 

@@ -10,9 +10,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from tasks.video.captions import Fact
+from tasks.video.captions import SEGMENTS, Fact
 from tasks.video.colour_names import COLOURS
-from tasks.video.measured import SEGMENTS, Measured
+from tasks.video.measured import Measured
 from tasks.video.picture_facts import VOCABULARY as OF_PICTURES
 from tasks.video.picture_facts import WHOLE, dominant, picture_clauses, picture_facts
 from tasks.video.wording import capitalised, listed

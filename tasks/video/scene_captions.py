@@ -4,8 +4,6 @@ Sub-captions are LongTake-HD's (arXiv 2412.01316), each of the centre frame of o
 has changed since the one before.
 """
 
-import math
-
 from tasks.video.captions import Fact
 from tasks.video.picture_facts import VOCABULARY as OF_PICTURES
 from tasks.video.picture_facts import Look, picture_clauses, picture_facts
@@ -13,7 +11,6 @@ from tasks.video.scene_words import BACKGROUNDS, COLOURS, COUNTS, FILM, MOTIONS,
 from tasks.video.scenes import Action, Background, Clip, Track
 from tasks.video.wording import capitalised, listed, with_article
 
-SEGMENTS = 5
 VOCABULARY: dict[str, tuple[str, ...]] = {  # of each kind of fact: its values
     "object_colour": tuple(COLOURS),
     "colour_before": tuple(COLOURS),
@@ -85,11 +82,6 @@ def clip_facts(clip: Clip, background: Background, look: Look) -> list[Fact]:
     if clip.word:
         facts.append(Fact("glyph", "the sign", clip.word))
     return facts + picture_facts(look)
-
-
-def segment_frames(frames: int) -> list[int]:
-    """Return the centre frame of each of five equal segments."""
-    return [math.floor((number + 0.5) * frames / SEGMENTS) for number in range(SEGMENTS)]
 
 
 def segment_caption(clip: Clip, frame: int, before: int | None) -> str:

@@ -18,10 +18,11 @@ from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTr
 from tasks.keys import StoredFunction, canonical_json, key_of
 from tasks.stage import item_rng
 from tasks.store import Store
+from tasks.video.captions import centre_frames
 from tasks.video.encoding import ColorTags, add_h264, open_mp4, samples, shape
 from tasks.video.picture_facts import Look, look_at
 from tasks.video.scenario import draw_scene
-from tasks.video.scene_captions import clip_caption, clip_facts, segment_caption, segment_facts, segment_frames
+from tasks.video.scene_captions import clip_caption, clip_facts, segment_caption, segment_facts
 from tasks.video.scene_pictures import frames_of
 from tasks.video.scenes import Clip, Scene, Settings
 from tasks.workers import reporter
@@ -102,7 +103,7 @@ def make_source(job: Job) -> int:
 
 def told(clip: Clip, scene: Scene, fps: int, look: Look) -> dict[str, Any]:
     """Return what captions.CLIPS has of a clip: its span in ticks of 1 / (1024 fps) s, caption, facts, segments."""
-    at = segment_frames(clip.frames)
+    at = centre_frames(clip.frames)
     return {
         "start_pts": clip.start * _TICKS,
         "end_pts": (clip.start + clip.frames) * _TICKS,

@@ -17,6 +17,7 @@ from tasks.content import is_sha256
 from tasks.stage import Report, Stage, StageError, StrictModel, stage_main
 from tasks.store import Store, StoreError
 from tasks.tables import REJECTED, Reject, read_overrides, read_table, rejected_row, write_table
+from tasks.tars import add_member
 from tasks.video.content import SPLITS, Splits, split_groups, split_of
 from tasks.video.find_duplicates import DUPLICATES, MATCHES
 from tasks.video.floor import FloorParams
@@ -213,9 +214,7 @@ def _write_shards(folder: Path, takes: Sequence[Mapping[str, Any]], pictures: Ma
         with tarfile.open(folder / f"keyframes-{first // SHARD_TAKES:05d}.tar", "w") as shard:
             for take in takes[first : first + SHARD_TAKES]:
                 for segment, jpeg in enumerate(pictures[take["take_id"]]):
-                    entry = tarfile.TarInfo(f"{take['take_id']}.{segment}.jpg")
-                    entry.size = len(jpeg)
-                    shard.addfile(entry, io.BytesIO(jpeg))
+                    add_member(shard, f"{take['take_id']}.{segment}.jpg", io.BytesIO(jpeg), len(jpeg))
 
 
 def _write_funnel(path: Path, steps: Sequence[tuple[str, int]]) -> None:

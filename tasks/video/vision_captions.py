@@ -15,8 +15,7 @@ from tasks.llm import Picture, Request, Template
 from tasks.llm_asking import Answers
 from tasks.strict import StrictModel
 from tasks.tables import Reject
-from tasks.video.captions import Fact
-from tasks.video.measured import SEGMENTS
+from tasks.video.captions import SEGMENTS, Fact
 from tasks.video.wording import normalised, words_of
 
 Kind = Literal[

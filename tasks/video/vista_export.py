@@ -12,6 +12,7 @@ from typing import Any
 from tasks.licences import folders_of, hub_licence
 from tasks.markdown import plain, plain_table
 from tasks.store import Store
+from tasks.tars import add_member
 from tasks.video.card_parts import front_matter, splits_of
 from tasks.video.terms import is_free
 
@@ -106,20 +107,14 @@ def _write_shards(store: Store, folder: Path, split: str, rows: Sequence[Row], s
         with tarfile.open(folder / f"{split}-{number:05d}.tar", "w") as tar:
             for row in members:
                 text = json.dumps(llava(row), sort_keys=True, ensure_ascii=False).encode()
-                _add(tar, f"{row['id']}.json", io.BytesIO(text), len(text))
+                add_member(tar, f"{row['id']}.json", io.BytesIO(text), len(text))
                 with store.open_blob(row["video_sha256"]) as file:
                     content = file.read()
-                _add(tar, f"{row['id']}.mp4", io.BytesIO(content), len(content))
+                add_member(tar, f"{row['id']}.mp4", io.BytesIO(content), len(content))
 
 
 def _batches(rows: Sequence[Row], size: int) -> list[Sequence[Row]]:
     return [rows[at : at + size] for at in range(0, len(rows), size)]
-
-
-def _add(tar: tarfile.TarFile, name: str, content: Any, size: int) -> None:
-    entry = tarfile.TarInfo(name)  # no time, no owner
-    entry.size = size
-    tar.addfile(entry, content)
 
 
 # --- the card ---------------------------------------------------------------------------------------------------

@@ -32,13 +32,12 @@ class Prepared:
     wanted: int
 
 
-_LAST: list[tuple[Stage, AugmentVista, Prepared]] = []  # a run asks for its plan first: nothing is planned twice
-
-
 def prepared(stage: Stage, chosen: AugmentVista, own_video: str) -> Prepared:
-    """Read the clips and plan all items. Raises StageError where there are no clips for them."""
-    if _LAST and _LAST[0][0] is stage and _LAST[0][1] is chosen:
-        return _LAST[0][2]
+    """Read the clips and plan all items, once in a run. Raises StageError where there are no clips for them."""
+    return stage.once("prepared", lambda: _prepared(stage, chosen, own_video))
+
+
+def _prepared(stage: Stage, chosen: AugmentVista, own_video: str) -> Prepared:
     folders = {"clips": stage.dep(CLIPS_PATH), "raw": stage.dep(VIDEO_PATH), "own": stage.dep(own_video)}
     rows = read_table(folders["clips"] / "clips.parquet", CLIPS).to_pylist()
     rows += read_table(stage.dep(CAPTIONS_PATH) / "captions.parquet", CLIPS).to_pylist()
@@ -58,9 +57,7 @@ def prepared(stage: Stage, chosen: AugmentVista, own_video: str) -> Prepared:
         raise StageError(str(error)) from None
     wanted = sum(chosen.count(subset) for subset in SUBSETS)
     parents = {row["clip_id"]: row["source_id"] for row in rows}
-    found = Prepared(material, roots, out, parents, planned, rejects, wanted)
-    _LAST[:] = [(stage, chosen, found)]
-    return found
+    return Prepared(material, roots, out, parents, planned, rejects, wanted)
 
 
 def _not_as_captioned(stage: Stage, rows: Sequence[Mapping[str, Any]], roots: Mapping[str, str]) -> dict[str, Reject]:

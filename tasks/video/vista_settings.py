@@ -9,9 +9,9 @@ from tasks.bounds import require_order
 from tasks.llm_asking import Asking
 from tasks.strict import StrictModel
 from tasks.video.composition import Canvas
+from tasks.video.encoding import Preset
 from tasks.video.items import SUBSETS
 
-Preset = Literal["ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow"]
 MAX_RENDERED = 240  # of a subset: seven of them, and what lies beside, stay below 2,000 files
 
 

@@ -1,5 +1,6 @@
 """The stage contract: what dvc.yaml declares is what a stage uses, and each failure is one clear line."""
 
+import itertools
 import json
 import re
 import sqlite3
@@ -17,6 +18,7 @@ import pytest
 
 from tasks import lineage
 from tasks.stage import item_rng
+from tests import stages
 from tests.conftest import Project, locked_hashes
 
 PARAMS = """
@@ -407,11 +409,12 @@ def test_disk_too_small_refuses_to_start(words: Project, capfd: pytest.CaptureFi
     assert not (words.root / "data/counts").exists()
 
 
-def test_a_stage_may_leave_the_plan_before_a_run_out(words: Project) -> None:
-    planned = PLANNED.replace("plan=plan)", "plan=plan, checks_disk=False)")
-    words.write("text/count_words.py", planned.replace("DISK", "10**18"))
-    assert words.stage("text.count_words") == 0
-    assert words.stage("text.count_words", "--plan") == 1
+def test_what_plan_and_run_both_work_out_is_made_once(words: Project) -> None:
+    stages.set_params(words, {"count_words": {"min_length": 3}})
+    stage, calls = stages.stage_of(words, "count_words"), itertools.count()
+    assert [stage.once("words", lambda: next(calls)) for _ in range(3)] == [0, 0, 0]
+    assert stage.once("others", lambda: next(calls)) == 1
+    assert stages.stage_of(words, "count_words").once("words", lambda: next(calls)) == 2
 
 
 def test_child_of_the_pipelines_run(words: Project, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -89,11 +89,9 @@ def simulate(project: Project, workers: int = 1, **changed: Any) -> tuple[Report
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory, empty_project: Path) -> Project:
+def made(module_project: Project) -> Project:
     """Both data sets, made once for the tests that only look at them."""
-    root = tmp_path_factory.mktemp("made") / "project"
-    subprocess.run(["cp", "-r", str(empty_project), str(root)], check=True)
-    project = Project(root)
+    project = module_project
     project.report, project.done = simulate(project)  # type: ignore[attr-defined]
     return project
 

@@ -45,10 +45,8 @@ Row = dict[str, Any]
 
 
 @pytest.fixture(scope="module")
-def filled(tmp_path_factory: pytest.TempPathFactory, empty_project: Path) -> Project:
-    root = tmp_path_factory.mktemp("vista") / "project"
-    shutil.copytree(empty_project, root, symlinks=True)
-    return fill(Project(root))
+def filled(module_project: Project) -> Project:
+    return fill(module_project)
 
 
 @pytest.fixture(scope="module")

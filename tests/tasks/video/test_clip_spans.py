@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tasks.video.clip_spans import Lengths, clip_spans, segment_frame
+from tasks.video.captions import centre_frames
+from tasks.video.clip_spans import Lengths, clip_spans
 
 LENGTHS = Lengths(2, 4, 6, 20)
 
@@ -59,6 +60,4 @@ def test_short_clips_hold_every_frame_once_at_any_frame_times(steps: list[int], 
 
 def test_segments_are_keyed_by_the_frames_of_the_reference_loader() -> None:
     """For 450 frames the loader of Presto expects 45, 135, 225, 315, 405."""
-    assert [segment_frame(np.arange(450) * 7, number, 5) for number in range(5)] == [
-        7 * frame for frame in (45, 135, 225, 315, 405)
-    ]
+    assert [7 * number for number in centre_frames(450)] == [7 * frame for frame in (45, 135, 225, 315, 405)]

@@ -121,11 +121,9 @@ def filled(project: Project) -> Project:
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory, empty_project: Path) -> Project:
+def made(module_project: Project) -> Project:
     """Clips made once, for the tests that only look at them."""
-    root = tmp_path_factory.mktemp("made") / "project"
-    subprocess.run(["cp", "-r", str(empty_project), str(root)], check=True)
-    project = fill(Project(root))
+    project = fill(module_project)
     project.report, project.done = make(project)  # type: ignore[attr-defined]
     return project
 
