@@ -140,8 +140,8 @@ def card_text(licence: str, rows: Sequence[Row], parameters: Row, made_from: Map
         "`shards/` has the same items as tars for WebDataset. `../records.parquet` has these and many more, without "
         "a file; each line of `../plan.jsonl` says all that is needed to render one.\n",
         "`boxes` are pixels (x, y from the left upper corner), `intervals` seconds, `cells` row and column from 1: "
-        "where and when is what is asked of. No source, duplicate group, film background or typeface is in two splits. "
-        "Choices that a classifier solved by their text alone were left out.\n",
+        f"where and when is what is asked of. {_parted(parameters)} Choices that a classifier solved by their text "
+        "alone were left out.\n",
         f"## Licence and credits\n\n{_terms(licence)}\n",
         plain_table(("credit", "url", "items"), _credits(rows)),
         "## Subsets\n",
@@ -153,6 +153,16 @@ def card_text(licence: str, rows: Sequence[Row], parameters: Row, made_from: Map
         plain_table(("made from", "DVC hash"), made_from.items()),
     ]
     return "\n".join(parts)
+
+
+def _parted(parameters: Row) -> str:
+    """Return what no two splits share. Of films, sources are files, or shots where those count as sources."""
+    if parameters["augment_vista.film_apart_s"] is None:
+        return "No source, duplicate group, film background or typeface is in two splits."
+    return (
+        "No duplicate group, generated source, film background or typeface is in two splits; shots of one film that "
+        "share no footage may be."
+    )
 
 
 def _terms(licence: str) -> str:

@@ -369,7 +369,8 @@ def test_a_film_is_one_source_unless_its_shots_are_far_apart(fresh: Project) -> 
     only = {"rendered": 0, "max_gap_s": 0.0, "size__min_s": 1.5, "items__hr_video_grid": 0}
     augment(fresh, **only)
     assert "film_in_film" not in {row["pairing"] for row in records(fresh)}
-    augment(fresh, **only, film_apart_s=1.5)
+    augment(fresh, **{**only, "rendered": 1}, film_apart_s=1.5)
+    assert all("shots of one film" in card.read_text() for card in out(fresh).glob("*/README.md"))
     inside = [row["provenance"] for row in records(fresh) if row["pairing"] == "film_in_film"]
     assert inside
     times = {row["clip_id"]: (row["start_s"], row["end_s"]) for row in rows}
@@ -500,6 +501,7 @@ def test_cards_name_terms_and_their_snippets_run(made: Project) -> None:
     for card in cards:
         text = card.read_text()
         assert "| augment_vista.size.width_px | 256 |" in text and "| data/raw/clips |" in text
+        assert "No source, duplicate group, film background or typeface is in two splits." in text
         mine = [row for row in records(made) if row["video"] and row["video"].startswith(card.parent.name + "/")]
         assert all(part in text for row in mine for part in row["credit"].split("; "))
     shared = next(card for card in cards if "by-sa" in card.parent.name)
