@@ -14,7 +14,12 @@ from tasks.physics.quadrature import evenly_spaced
 from tasks.physics.schema import Boundary, Variable, WellFile
 from tasks.physics.statistics import Examined, FieldMoments
 
-EXAMINE = StoredFunction("physics.examine", "2", "tasks.physics.examination", ("h5py", "hdf5plugin", "numpy", "xxhash"))
+EXAMINE = StoredFunction(
+    "physics.examine",
+    "3",
+    "tasks.physics.examination",
+    ("h5py", "hdf5plugin", "numpy", "opencv-python-headless", "xxhash"),
+)
 REPACK = StoredFunction("physics.repack", "1", "tasks.physics.examination", ("h5py", "hdf5plugin", "numpy"))
 
 

@@ -129,8 +129,9 @@ class _Pass:
         done = 0
         for variable, size in zip(self._layout.fields, self._sizes, strict=True):
             numbers = range(self._layout.trajectories) if variable.sample_varying else range(1)
+            data = self._file[variable.path]
             for number in numbers:
-                self._one(variable, number)
+                self._one(data, variable, number)
                 self._progress((done + size * (number + 1) / len(numbers)) / sum(self._sizes))
             done += size
         self._tell()
@@ -141,8 +142,7 @@ class _Pass:
         found, layout = self._findings.found, self._layout
         return Examined(found, layout, trajectories, self._moments, self._scalars(), self._thumbnail())
 
-    def _one(self, variable: Variable, number: int) -> None:
-        data = self._file[variable.path]
+    def _one(self, data: h5py.Dataset, variable: Variable, number: int) -> None:
         at = f"/{variable.path}"
         try:
             found = self._swept(data, variable, number)

@@ -1,14 +1,16 @@
 """One pass over the frames of a field: moments of its values and of its steps, and a hash of each frame.
 
-Memory is bounded, whatever the size of a frame: by what is read at once, and the sums of each part of it. Shapes: T
-time, M grid points as stored, C components.
+Sums are OpenCV's, which adds float32 numbers and their squares in float64 as they are read. Memory is bounded, whatever
+the size of a frame: by what is read at once, and the sums of each part of it. Shapes: T time, M grid points as stored,
+C components.
 """
 
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
+import cv2
 import h5py
 import numpy as np
 import xxhash
@@ -16,10 +18,11 @@ import xxhash
 from tasks.physics.moments import Moments, merged_blocks
 from tasks.physics.schema import Variable
 
-READ_BYTES = 1 << 20  # at once, of a contiguous field: they stay in the CPU's cache
+READ_BYTES = 2 << 20  # at once, of a contiguous field: they stay in the CPU's cache
 MAX_READ_BYTES = 64 << 20  # at once, of a chunked field, and of one frame
-BLOCK = 1 << 16  # numbers whose sums are taken at once
-CENTRE = 1e6  # a squared mean so many times the variance leaves too few digits: then deviations are summed
+BLOCK = 1 << 18  # numbers whose sums are taken at once: few enough that float64 rounds them to 1e-11 at worst
+APART = 272  # numbers between components: at multiples of 4 kB from each other they would slow the CPU down
+CENTRE = 1e5  # a squared mean so many times the variance leaves too few digits: then deviations are summed
 
 
 class NotFinite(ValueError):
@@ -89,7 +92,33 @@ class _Sums:
         self.m2: list[list[float]] = [[] for _ in range(components)]
         self.low, self.high = [math.inf] * components, [-math.inf] * components
 
-    def add(self, component: int, count: int, total: float, m2: float) -> None:
+    def take_in(self, rows: np.ndarray, component: int) -> tuple[float, float]:
+        """Take in rows (T, M) of a component; return their sum, finite if all of them are, and that of the last row."""
+        total = end = cv2.sumElems(rows[-1:])[0]
+        if len(rows) > 1:
+            total += cv2.sumElems(rows[:-1])[0]
+        of_mean = total * total / rows.size
+        m2 = cv2.norm(rows, cv2.NORM_L2SQR) - of_mean
+        if of_mean > CENTRE * m2:
+            m2 = _squared_deviations(rows.astype(np.float64), total)
+        self._add(component, rows.size, total, m2)
+        low, high, _, _ = cv2.minMaxLoc(rows)
+        self.low[component] = min(self.low[component], low)
+        self.high[component] = max(self.high[component], high)
+        return total, end
+
+    def take_in_steps(self, rows: np.ndarray, total: float, component: int) -> None:
+        """Take in the steps between rows (T, M); `total` is the sum of the last row less that of the first."""
+        count = (len(rows) - 1) * rows.shape[1]
+        of_mean = total * total / count
+        m2 = cv2.norm(rows[1:], rows[:-1], cv2.NORM_L2SQR) - of_mean
+        if of_mean > CENTRE * m2:
+            steps = np.subtract(rows[1:], rows[:-1], dtype=np.float64)
+            total = float(np.add.reduce(steps, axis=None))
+            m2 = _squared_deviations(steps, total)
+        self._add(component, count, total, m2)
+
+    def _add(self, component: int, count: int, total: float, m2: float) -> None:
         self.counts[component].append(count)
         self.sums[component].append(total)
         self.m2[component].append(m2)
@@ -117,11 +146,10 @@ def sweep(
     hashes = [xxhash.xxh3_128() for _ in range(plan.total_steps)]
     values, deltas = _Sums(plan.components), _Sums(plan.components)
     bad = np.zeros(plan.total_steps, bool)
-    with np.errstate(all="ignore"):  # what is not finite is found below
-        for first, end in plan.parts():
-            kept = keep.reshape(plan.total_rows, plan.row_points)[first:end].ravel() if keep is not None else None
-            read = _read(data, variable, plan, trajectory, first, end, scratch)
-            _sweep_rows(read, plan, kept, hashes, values, deltas, bad, scratch)
+    for first, end in plan.parts():
+        kept = keep.reshape(plan.total_rows, plan.row_points)[first:end].ravel() if keep is not None else None
+        read = _read(data, variable, plan, trajectory, first, end, scratch)
+        _sweep_rows(read, plan, kept, hashes, values, deltas, bad, scratch)
     if bad.any():
         what = f"NaN or Inf in {int(bad.sum())} of {plan.total_steps} frames, first at step {int(np.argmax(bad))}"
         raise NotFinite(what)
@@ -138,7 +166,7 @@ def frames_of(
     plan, scratch = plan_of(variable), Scratch()
     for first, end in plan.parts():
         for step, frames in _read(data, variable, plan, trajectory, first, end, scratch):
-            yield step, (first, end), frames[1:]
+            yield step, (first, end), frames[min(step, 1) :]
 
 
 def not_finite(data: h5py.Dataset, variable: Variable, trajectory: int) -> np.ndarray:
@@ -147,7 +175,7 @@ def not_finite(data: h5py.Dataset, variable: Variable, trajectory: int) -> np.nd
     parts = []
     for first, end in plan.parts():
         _, frames = next(_read(data, variable, plan, trajectory, first, end, Scratch()))
-        parts.append(~np.isfinite(frames[1]).all(axis=1))
+        parts.append(~np.isfinite(frames[0]).all(axis=1))
     return np.concatenate(parts)
 
 
@@ -164,98 +192,64 @@ def _sweep_rows(
     """Take in the frames of some rows, as `_read` yields them; mark those with NaN or Inf in `bad` (T)."""
     last: dict[tuple[int, int], float] = {}  # sum of the last row, by where it begins and component
     for begin, frames in read:
-        for number, frame in enumerate(frames[1:]):
+        known = min(begin, 1)  # frames that were read before
+        for number, frame in enumerate(frames[known:]):
             hashes[begin + number].update(frame)
         if keep is not None:
-            frames = _kept(frames, keep, begin)
+            frames = _kept(frames, known, keep, begin)
         points = frames.shape[1]
         width = min(points, BLOCK)
         height = max(1, BLOCK // max(width, 1))
-        for top in range(0, len(frames) - 1, height):
+        for top in range(known, len(frames), height):
             for left in range(0, points, width or 1):
-                block = frames[top : top + height + 1, left : left + width]
-                for component in range(plan.components):
-                    rows = scratch.plane(block, component)
-                    sums = scratch.values(rows[1:], component, values)
-                    if not math.isfinite(values.sums[component][-1]):
-                        bad[begin + top : begin + top + len(sums)] |= ~np.isfinite(sums)
-                    if begin or top:
-                        scratch.deltas(rows, sums[-1] - last[left, component], component, deltas)
-                    elif len(rows) > 2:  # the first frame has none before it
-                        scratch.deltas(rows[1:], sums[-1] - sums[0], component, deltas)
-                    last[left, component] = sums[-1]
+                block = frames[max(top - 1, 0) : top + height, left : left + width]
+                for component, rows in enumerate(scratch.planes(block)):
+                    new = rows[min(top, 1) :]
+                    total, end = values.take_in(new, component)
+                    if not math.isfinite(total):
+                        at = begin + top - known
+                        bad[at : at + len(new)] |= ~np.isfinite(new).all(axis=1)
+                    if len(rows) > 1:
+                        before = last[left, component] if top else cv2.sumElems(rows[:1])[0]
+                        deltas.take_in_steps(rows, end - before, component)
+                    last[left, component] = end
 
 
 class Scratch:
-    """Memory for the frames that are read and the sums of a block, used again for each: new pages cost as much time."""
+    """Memory for the frames that are read and their components, used again: new pages cost as much time as the sums."""
 
     def __init__(self) -> None:
-        # not a multiple of 4 kB from each other, which would slow the CPU down
-        self._single, self._step = np.empty(0, np.float32), np.empty(0, np.float32)
-        self._double, self._ones, self._frames = np.empty(0), np.empty(0), np.empty(0, np.float32)
+        self._frames, self._planes = np.empty(0, np.float32), np.empty(0, np.float32)
 
     def frames(self, shape: tuple[int, int, int]) -> np.ndarray:
         """Return memory for frames (T, M, C) that are read."""
-        size = math.prod(shape)
-        self._frames = _at_least(self._frames, size, 0)
-        return self._frames[:size].reshape(shape)
+        self._frames = _at_least(self._frames, math.prod(shape))
+        return self._frames[: math.prod(shape)].reshape(shape)
 
-    def plane(self, block: np.ndarray, component: int) -> np.ndarray:
-        """Return a component of (T, M, C) as (T, M), its points side by side."""
+    def planes(self, block: np.ndarray) -> Sequence[np.ndarray]:
+        """Return each component of (T, M, C) as (T, M), its points side by side."""
         if block.shape[2] == 1:
-            return block[:, :, 0]
-        self._single = _at_least(self._single, block.shape[0] * block.shape[1], 1024)
-        plane = self._single[: block.shape[0] * block.shape[1]].reshape(block.shape[:2])
-        np.copyto(plane, block[:, :, component])
-        return plane
-
-    def values(self, rows: np.ndarray, component: int, into: _Sums) -> np.ndarray:
-        """Take in rows (T, M); return the sum of each."""
-        self._double = _at_least(self._double, rows.size, 512)
-        if len(self._ones) < rows.shape[1]:
-            self._ones = np.ones(rows.shape[1])
-        double = self._double[: rows.size]
-        np.copyto(double.reshape(rows.shape), rows)
-        sums = double.reshape(rows.shape) @ self._ones[: rows.shape[1]]
-        total = float(np.add.reduce(sums))
-        of_mean = total * total / rows.size
-        m2 = float(np.dot(double, double)) - of_mean
-        if of_mean > CENTRE * m2:
-            double -= total / rows.size
-            m2 = float(np.dot(double, double))
-        into.add(component, rows.size, total, m2)
-        into.low[component] = min(into.low[component], float(np.minimum.reduce(rows, axis=None)))
-        into.high[component] = max(into.high[component], float(np.maximum.reduce(rows, axis=None)))
-        return sums
-
-    def deltas(self, rows: np.ndarray, total: float, component: int, into: _Sums) -> None:
-        """Take in the steps between rows; `total` is the sum of the last row less that of the first.
-
-        A difference of neighbours is exact in float32 where they are within a factor of two, and right to 6e-8 where
-        not; squares in float32 are summed over 4096 at most. Where the mean outweighs the spread, all is done in
-        float64.
-        """
-        count = (len(rows) - 1) * rows.shape[1]
-        self._step = _at_least(self._step, count, 256)
-        step = self._step[:count]
-        np.subtract(rows[1:], rows[:-1], out=step.reshape(-1, rows.shape[1]))
-        of_mean = total * total / count
-        m2 = float(np.dot(step, step)) - of_mean
-        if not of_mean < m2 < np.inf:
-            exact = np.subtract(rows[1:], rows[:-1], dtype=np.float64).ravel()
-            total = float(np.add.reduce(exact))
-            exact -= total / count
-            m2 = float(np.dot(exact, exact))
-        into.add(component, count, total, m2)
+            return [block[:, :, 0]]
+        steps, points, components = block.shape
+        room = steps * points + APART
+        self._planes = _at_least(self._planes, room * components)
+        each = self._planes[: room * components].reshape(components, room)[:, : steps * points]
+        return cv2.split(block, list(each.reshape(components, steps, points)))
 
 
-def _at_least(memory: np.ndarray, size: int, shift: int) -> np.ndarray:
-    return memory if len(memory) >= size else np.empty(size + shift, memory.dtype)[shift:]
+def _at_least(memory: np.ndarray, size: int) -> np.ndarray:
+    return memory if len(memory) >= size else np.empty(size, memory.dtype)
 
 
-def _kept(frames: np.ndarray, keep: np.ndarray, begin: int) -> np.ndarray:
+def _squared_deviations(numbers: np.ndarray, total: float) -> float:
+    """Return the sum of squared deviations from the mean; float64 `numbers` are overwritten."""
+    numbers -= total / numbers.size
+    return float(np.vdot(numbers, numbers))
+
+
+def _kept(frames: np.ndarray, known: int, keep: np.ndarray, begin: int) -> np.ndarray:
     """Return the grid points that count. Raises NotFinite where what is finite is not what counts."""
-    new = frames[1:]
+    new = frames[known:]
     wrong = (np.isfinite(new).all(axis=2) != keep).any(axis=1) | ~np.isnan(new[:, ~keep]).all(axis=(1, 2))
     if wrong.any():
         raise NotFinite(f"NaN or Inf in other places than the mask has, at step {begin + int(np.argmax(wrong))}")
@@ -265,7 +259,7 @@ def _kept(frames: np.ndarray, keep: np.ndarray, begin: int) -> np.ndarray:
 def _read(
     data: h5py.Dataset, variable: Variable, plan: Plan, trajectory: int, first: int, end: int, scratch: Scratch
 ) -> Iterator[tuple[int, np.ndarray]]:
-    """Yield (step, frames) of the rows [first, end): frames float32 (1 + T, M, C), before them the last that was read.
+    """Yield (step, frames) of the rows [first, end): frames float32 (T, M, C), before them the last that was read.
 
     They lie in `scratch`, which is used again. What lies in the file as it is wanted is read at its offset, all else by
     HDF5.
@@ -273,7 +267,6 @@ def _read(
     leading = variable.sample_varying + variable.time_varying
     has_rows = len(variable.shape) - variable.order > leading
     buffer = scratch.frames((1 + plan.steps, (end - first) * plan.row_points, plan.components))
-    buffer[0] = 0
     descriptor = _descriptor(data, variable)
     frame = plan.total_rows * plan.row_points * plan.components * 4
     for begin in range(0, plan.total_steps, plan.steps):
@@ -298,7 +291,7 @@ def _read(
                 whole = ((count,) if variable.time_varying else ()) + ((end - first,) if has_rows else ())
                 target = frames.reshape(whole + variable.shape[leading + has_rows :])
                 data.read_direct(target, tuple(place) if place else None)
-        yield begin, buffer[: 1 + count]
+        yield begin, buffer[0 if begin else 1 : 1 + count]
 
 
 def _descriptor(data: h5py.Dataset, variable: Variable) -> int | None:

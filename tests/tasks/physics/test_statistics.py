@@ -74,6 +74,9 @@ def hard_cases() -> dict[str, np.ndarray]:
         "ramp_with_noise": 1000 * time + 1e-2 * noise,
         "spike": spike,
         "slow_drift": 300 + noise[:, :1] + 1e-4 * time,
+        "steps_whose_squares_float32_does_not_hold": 1e-20 * rng.integers(0, 2, noise.shape),
+        "denormal": 1e-41 * noise,
+        "steps_of_one_size": 0.3 * rng.integers(0, 2, (1, 9, 200, 160)),
     }
 
 
@@ -101,6 +104,25 @@ def test_how_a_field_is_cut_for_reading_shows_neither_in_moments_nor_hashes(
     assert len(set(found.frames)) == 8
     check(found.values, stored[1])
     check(found.deltas, np.diff(stored[1].astype(np.float64), axis=0))
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_one_value_that_is_not_finite_is_found_wherever_it_stands(value: float, tmp_path: Path) -> None:
+    """In each place of vector registers, and of what is left over; beside its opposite too."""
+    values = np.random.default_rng(7).standard_normal((1, 5, 9, 11)).astype(np.float32)
+    write(tmp_path / "a.hdf5", values)
+    with h5py.File(tmp_path / "a.hdf5", "r+") as file:
+        (variable,) = read_layout(tmp_path / "a.hdf5", file).fields
+        data = file[variable.path]
+        for place in range(9 * 11):
+            for beside in (0.5, -value):
+                step, spoilt = place % 5, values[0].copy()
+                spoilt[step].flat[place] = value
+                spoilt[step].flat[(place + 8) % 99] = beside
+                data[0] = spoilt
+                file.flush()
+                with pytest.raises(sweeping.NotFinite, match=f"in 1 of 5 frames, first at step {step}"):
+                    sweeping.sweep(data, variable, 0)
 
 
 def test_values_under_a_mask_are_left_out_of_moments_and_steps(tmp_path: Path) -> None:
