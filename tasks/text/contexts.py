@@ -56,8 +56,22 @@ class Contexts:
         if first < 0 or min(self._times[first], self._times[last]) < RAREST:
             return 0.0
         if (first, last) not in self._cosines:
-            self._cosines[first, last] = float(self._rows[first].multiply(self._rows[last]).sum())
+            self._cosines[first, last] = self._cosine(first, last)
         return self._cosines[first, last]
+
+    def _cosine(self, first: int, last: int) -> float:
+        """Return the dot product of two rows (of scipy's own, each takes 0.3 ms)."""
+        (one, ours), (other, theirs) = sorted(map(self._row, (first, last)), key=lambda row: len(row[0]))
+        if not len(one):
+            return 0.0  # for all its neighbours are as common as chance has it
+        places = np.searchsorted(other, one)
+        places[places == len(other)] = 0
+        products = (ours * theirs[places])[other[places] == one]
+        return float(products.sum())
+
+    def _row(self, word: int) -> tuple[np.ndarray, np.ndarray]:
+        inside = slice(*self._rows.indptr[word : word + 2])
+        return self._rows.indices[inside], self._rows.data[inside]
 
     def beside(self, one: str, other: str) -> int:
         """Return how often two words stand within `REACH` words of each other, in either order."""
@@ -109,7 +123,9 @@ def _normalised(counts: sparse.csr_matrix) -> sparse.csr_matrix:
     rows = sparse.csr_matrix((told, (table.row, table.col)), shape=counts.shape)
     rows.eliminate_zeros()
     lengths = np.sqrt(np.asarray(rows.multiply(rows).sum(axis=1)).ravel())
-    return (sparse.diags(1 / np.maximum(lengths, 1e-12)) @ rows).tocsr()
+    found = (sparse.diags(1 / np.maximum(lengths, 1e-12)) @ rows).tocsr()
+    found.sort_indices()
+    return found
 
 
 _END, _FUNCTION_WORD = -1, -2  # in the place of a word's number

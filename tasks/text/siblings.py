@@ -316,5 +316,7 @@ def _latin_singulars(word: str) -> list[str]:
 
 def _mentions(synset: Synset, word: str) -> bool:
     """Say whether a definition names a word to explain by it, and not for comparison ("larger than a violin")."""
+    if word.lower() not in synset.definition.lower():
+        return False  # as nearly always: no pattern is made
     found = re.finditer(rf"\b{re.escape(word.lower())}(s|es)?\b", synset.definition.lower())
     return any(not _COMPARES.search(synset.definition[: match.start()]) for match in found)

@@ -209,7 +209,8 @@ class WordNet:
             self._instances = {name: "\n".join(glosses) for name, glosses in lines.items()}
         found = self._instance_counts.get((word, file))
         if found is None:
-            pattern = rf"(?<![A-Za-z-]){re.escape(word)}(?![A-Za-z-])"
+            own = re.escape(word)  # first, since what a pattern begins with is sought ten times as fast
+            pattern = rf"{own}(?<![A-Za-z-]{own})(?![A-Za-z-])"
             found = self._instance_counts[word, file] = len(re.findall(pattern, self._instances.get(file, "")))
         return found
 

@@ -238,6 +238,21 @@ def test_neighbours_are_counted_by_base_forms(net: WordNet) -> None:
     assert alike.similarity("sculptor", "painter") == alike.similarity("painter", "sculptor")
 
 
+def test_the_likeness_of_two_words_is_that_of_the_formula(tmp_path: Path) -> None:
+    net = WordNet(write_database(tmp_path, [Entry("red", "noun.attribute", "red", (), "")]))
+    words = [f"w{chr(97 + number)}x" for number in range(12)]
+    rng = np.random.default_rng(0)
+    told = Contexts([" ".join(rng.choice(words, 9)) for _ in range(40)], net)
+    counts = np.array([[float(told.beside(one, other)) for other in words] for one in words])
+    near = counts.sum(0) ** 0.75
+    with np.errstate(divide="ignore"):
+        rows = np.maximum(np.log(counts / (counts.sum(1)[:, None] * near[None] / near.sum())), 0)
+    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    for one, ours in zip(words, rows, strict=True):
+        for other, theirs in zip(words, rows, strict=True):
+            assert told.similarity(one, other) == pytest.approx(float(ours @ theirs))
+
+
 # --- a passage ---
 
 

@@ -189,6 +189,16 @@ def test_counts_of_glosses_know_lower_case_and_whose_instances_are_told(net: Wor
     assert net.instance_count("sculptor", "noun.location") == 0
 
 
+def test_a_part_of_a_word_is_not_counted_as_the_word(tmp_path: Path) -> None:
+    told = ("painter", "French painter; house-painter, painters", "Painter and painter-poet", "the painter, a painter")
+    people = [Entry(f"p{n}", "noun.person", f"Name{n}", ["@i artist"], gloss) for n, gloss in enumerate(told)]
+    net = WordNet(write_database(tmp_path, [Entry("artist", "noun.person", "artist"), *people]))
+    assert net.instance_count("painter", "noun.person") == 4
+    assert net.instance_count("Painter", "noun.person") == 1
+    assert net.instance_count("French painter", "noun.person") == 1
+    assert net.instance_count("paint", "noun.person") == 0
+
+
 def test_the_glosses_are_those_of_all_synsets_each_once_by_word_and_sense(net: WordNet) -> None:
     by_sense = [synset for pos in POS_FILES for word in net.words(pos) for synset in net.senses(word, pos)]
     told = list(net.glosses())
