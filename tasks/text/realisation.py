@@ -136,7 +136,9 @@ def _sentences(
     at = 0
     while at < len(frames):
         found = tellings(frames, at, called, before, resources.usage, choices, rng)
-        costs = [_cost(t, grams, said) + t.penalty + choices.play * float(rng.random()) for t in found]
+        one_of = {id(t.words): t for t in found}  # the same words come several times
+        shared = {key: _cost(t, grams, said) for key, t in one_of.items()}
+        costs = [shared[id(t.words)] + t.penalty + choices.play * float(rng.random()) for t in found]
         best = found[int(np.argmin(costs))]
         sentences.append(list(best.words))
         said += tokens(lay_out([best.words]).text)

@@ -87,13 +87,18 @@ def tellings(
     found = [
         Telling(tuple(plain.words((0, run[0].end))), {run[0].number: ()}, run[0].key, penalty=0.2 if repeated else 0.08)
     ]
+    told: dict[tuple[int, ...], list[Telling]] = {}  # by the wordings: of several choices many are the same
     for k in range(VARIANTS):
         wordings = [v[k] for v in variants]
-        found += (t for t in _single(wordings[0], called, before, free=free[0]) if _is_whole(t, wordings[:1]))
-        for size in range(2, len(run) + 1):
-            if all(free[:size]):
-                group = wordings[:size]
-                found += (t for t in _merged(group, called, before) if _is_whole(t, group))
+        for size in range(1, len(run) + 1):
+            if size > 1 and not all(free[:size]):
+                break
+            group = wordings[:size]
+            key = tuple(map(id, group))
+            if key not in told:
+                made = _single(group[0], called, before, free=free[0]) if size == 1 else _merged(group, called, before)
+                told[key] = [t for t in made if _is_whole(t, group)]
+            found += told[key]
     of_kind = [f.is_copula and any(p.dep == "attr" for p in f.parts) for f in run]
     parted = {n for n, (a, b) in enumerate(pairwise(run), 1) if merging.are_listed(Wording(a), Wording(b))}
     return [
@@ -116,7 +121,7 @@ def _run(frames: Sequence[Frame], at: int) -> list[Frame]:
 
 
 def _variants(frame: Frame, usage: Usage, choices: Choices, rng: np.random.Generator) -> list[Wording]:
-    """Return the claim's own words, and choices of others for them."""
+    """Return the claim's own words, and choices of others for them; choices that are the same are one object."""
     bare = Wording(frame)
     others: list[tuple[frozenset[int], dict[int, str], dict[int, Moved], str]] = [
         (frozenset({i}), {i: text}, {}, SYNONYM) for i, text in synonyms(frame, usage)
@@ -138,7 +143,8 @@ def _variants(frame: Frame, usage: Usage, choices: Choices, rng: np.random.Gener
             moved.update(order)
             ways.append(way)
             count += 1
-        found.append(Wording(frame, texts, moved, tuple(dict.fromkeys(ways))))
+        drawn = Wording(frame, texts, moved, tuple(dict.fromkeys(ways)))
+        found.append(next((known for known in found if known == drawn), drawn))
     return found
 
 

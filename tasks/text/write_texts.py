@@ -63,20 +63,21 @@ class Job:
     pairs: tuple[tuple[str, str], ...]
     chosen: WriteTexts
     stage: str
-    wordnet: Path
+    wordnet: Path = Path()
     parses: Sequence[Columns] = ()  # of the claims; the same wherever they are the same, so no part of the input's hash
 
 
 def run(stage: Stage, params: Params) -> Report:
     """Take the texts of each passage from the store, telling what it lacks, and write them as one table."""
     rules = params.generator.backend == "rules"
-    jobs = _jobs(stage, params.write_texts, fetch=rules)
+    jobs = _jobs(stage, params.write_texts)
     passages = {row["passage_id"]: row for row in _passages(stage) if row["passage_id"] in jobs}
     claim_ids = {key: [row["claim_id"] for row in rows] for key, rows in _claims(stage).items()}
     if rules:
         names = {key: row["title"] for key, row in passages.items()}
         parses, unparsed = parses_of_claims(stage, {key: job.claims for key, job in jobs.items()}, names)
-        work = {key: (_input_hash(jobs[key]), replace(jobs[key], parses=parses[key])) for key in parses}
+        wordnet, hashes = _fetched_wordnet(stage), _hashes(stage, jobs)
+        work = {key: (hashes[key], replace(jobs[key], wordnet=wordnet, parses=parses[key])) for key in parses}
         chosen = _stored_params(params)
         found, rejects = stored_values(stage, STORED, chosen, texts_of, work, unit="passage", names=names)
         rejects |= unparsed
@@ -102,12 +103,11 @@ def run(stage: Stage, params: Params) -> Report:
 
 def plan(stage: Stage, params: Params) -> Plan:
     """Count the passages whose texts are not stored."""
-    jobs = _jobs(stage, params.write_texts, fetch=False)
+    jobs = _jobs(stage, params.write_texts)
     if params.generator.backend != "rules":
         requests = [factual_request(params.generator, key, job) for key, job in _asked(jobs).items()]
         return asked_plan(stage, params.generator, requests, "passage")
-    hashes = [_input_hash(job) for job in jobs.values()]
-    return stored_plan(stage, STORED, _stored_params(params), hashes, "passage")
+    return stored_plan(stage, STORED, _stored_params(params), list(_hashes(stage, jobs).values()), "passage")
 
 
 # --- what is read ---
@@ -125,16 +125,15 @@ def _claims(stage: Stage) -> dict[str, list[dict[str, Any]]]:
     return found
 
 
-def _jobs(stage: Stage, chosen: WriteTexts, *, fetch: bool = True) -> dict[str, Job]:
-    """Return the job of each passage with claims; without `fetch` they have no WordNet and are but counted."""
-    wordnet = Path()
-    if fetch:
-        memory, downloads = HashMemory(stage.store), sources.downloads_folder(stage.root)
-        wordnet = wordnet_folder(downloads, lambda source: fetched_for(stage, source, memory))
+def _jobs(stage: Stage, chosen: WriteTexts) -> Mapping[str, Job]:
+    """Return the job of each passage with claims, without WordNet and parses."""
+    return stage.once("jobs", lambda: _made_jobs(stage, chosen))
+
+
+def _made_jobs(stage: Stage, chosen: WriteTexts) -> dict[str, Job]:
     pairs = read_table(stage.dep("data/curated/falsified") / "falsified.parquet", FALSIFIED).to_pylist()
     falsified = {row["passage_id"]: row for row in pairs}
-    pages = read_table(stage.dep("data/raw/passages") / "pages.parquet", PAGES)["text"].to_pylist()
-    beside = _beside(pages)
+    beside = _Beside(read_table(stage.dep("data/raw/passages") / "pages.parquet", PAGES)["text"].to_pylist())
     claims = _claims(stage)
     jobs = {}
     for row in _passages(stage):
@@ -144,8 +143,13 @@ def _jobs(stage: Stage, chosen: WriteTexts, *, fetch: bool = True) -> dict[str, 
         told = tuple(claim["claim"] for claim in claims[key])
         passage = Passage(row["text"], row["title"])
         false_claim = _false_claim(claims[key], falsified.get(key))
-        jobs[key] = Job(key, passage, told, false_claim, _pairs_of(told, beside), chosen, stage.name, wordnet)
+        jobs[key] = Job(key, passage, told, false_claim, beside.pairs_of(told), chosen, stage.name)
     return jobs
+
+
+def _fetched_wordnet(stage: Stage) -> Path:
+    memory, downloads = HashMemory(stage.store), sources.downloads_folder(stage.root)
+    return wordnet_folder(downloads, lambda source: fetched_for(stage, source, memory))
 
 
 def _asked(jobs: Mapping[str, Job]) -> dict[str, Asked]:
@@ -159,21 +163,24 @@ def _false_claim(claims: Sequence[Mapping[str, Any]], pair: Mapping[str, Any] | 
     return FalseClaim(number, pair["false_claim"])
 
 
-def _beside(texts: Iterable[str]) -> dict[str, list[tuple[str, str]]]:
-    """Return for each word of the corpus its pairs with words that may be put for others."""
-    new = forms_of_new_words()
-    found: dict[str, list[tuple[str, str]]] = defaultdict(list)
-    for pair in sorted(count_pairs(texts)):
-        if pair[0] in new:
-            found[pair[1]].append(pair)
-        if pair[1] in new:
-            found[pair[0]].append(pair)
-    return found
+class _Beside:
+    """The pairs of neighbours in a corpus that have a word which may be put for another."""
 
+    def __init__(self, texts: Iterable[str]) -> None:
+        new = forms_of_new_words()
+        self._pairs = sorted(pair for pair in count_pairs(texts) if not new.isdisjoint(pair))
+        self._places: dict[str, list[int]] = defaultdict(list)  # by the word that stands beside a new one
+        for place, (before, after) in enumerate(self._pairs):
+            if before in new:
+                self._places[after].append(place)
+            if after in new:
+                self._places[before].append(place)
 
-def _pairs_of(claims: Iterable[str], beside: Mapping[str, Sequence[tuple[str, str]]]) -> tuple[tuple[str, str], ...]:
-    words = {word for claim in claims for word in tokens(claim)} | {"a", "an"}
-    return tuple(sorted({pair for word in words for pair in beside.get(word, ())}))
+    def pairs_of(self, claims: Iterable[str]) -> tuple[tuple[str, str], ...]:
+        """Return those of claims' words, in order."""
+        words = {word for claim in claims for word in tokens(claim)} | {"a", "an"}
+        places = {place for word in words for place in self._places.get(word, ())}
+        return tuple(self._pairs[place] for place in sorted(places))
 
 
 # --- what is kept ---
@@ -181,6 +188,11 @@ def _pairs_of(claims: Iterable[str], beside: Mapping[str, Sequence[tuple[str, st
 
 def _stored_params(params: Params) -> dict[str, Any]:
     return params.write_texts.model_dump()
+
+
+def _hashes(stage: Stage, jobs: Mapping[str, Job]) -> Mapping[str, str]:
+    """Return the hash of what the texts of each passage are made of."""
+    return stage.once("hashes", lambda: {key: _input_hash(job) for key, job in jobs.items()})
 
 
 def _input_hash(job: Job) -> str:
