@@ -5,7 +5,7 @@ said by one sentence: a window is as near as its nearest sentence is. Windows ov
 """
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -159,6 +159,25 @@ def documents_searched(rows: Iterable[Mapping[str, Any]]) -> list[Mapping[str, A
     An unfactual text would be evidence for its own falsehood, and a factual one is a paraphrase of what is asked.
     """
     return [row for row in rows if row["kind"] == "window"]
+
+
+def about_passages(
+    windows: Sequence[Mapping[str, Any]], passage_ids: Collection[str], most: int
+) -> list[Mapping[str, Any]]:
+    """Return of each page at most so many windows (0: all), in a row about the one that is a passage.
+
+    Those are the hardest to tell from it. A page without a passage has its first ones.
+    """
+    by_page: dict[str, list[Mapping[str, Any]]] = {}
+    for window in windows:
+        by_page.setdefault(window["page_id"], []).append(window)
+    kept: set[str] = set()
+    for mine in by_page.values():
+        mine.sort(key=lambda window: window["start"])
+        passage = next((n for n, window in enumerate(mine) if window["document_id"] in passage_ids), 0)
+        first = max(0, min(passage - most // 2, len(mine) - most))
+        kept.update(window["document_id"] for window in (mine[first : first + most] if most else mine))
+    return [window for window in windows if window["document_id"] in kept]
 
 
 # --- a trained retriever as files ---

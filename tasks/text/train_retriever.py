@@ -37,6 +37,7 @@ from tasks.text.retriever import (
     Design,
     Retriever,
     Sentences,
+    about_passages,
     documents_searched,
     in_batch_loss,
     saved_config,
@@ -60,6 +61,7 @@ class TrainRetriever(StrictModel):
     valid_share: float = Field(gt=0, lt=1, description="of the pages of the training split, held out for validation")
     valid_claims: int = Field(ge=1, description="of held-out pages, at most")
     valid_rivals: int = Field(ge=0, description="sentences of other pages for each of them, the most alike by words")
+    page_windows: int = Field(ge=0, description="of a page that are searched, about its passage, at most; 0: all")
     trained_layers: int = Field(ge=1, description="of the encoder, from above; the others stay as they are")
     tokens: int = Field(ge=8, le=512, description="word pieces of a claim or a sentence that are read, at most")
     scale: float = Field(gt=0, description="of the dot product of unit vectors in the loss, 1 / temperature")
@@ -76,8 +78,8 @@ class Params(StrictModel):
 class Corpus:
     """What the stage reads: documents to search, claims, and pairs of the training split in two parts."""
 
-    windows: list[Mapping[str, Any]]
-    sentences: Sentences
+    windows: list[Mapping[str, Any]]  # those that are searched
+    sentences: Sentences  # ... and theirs
     claims: list[Mapping[str, Any]]  # of the test split
     right: dict[str, frozenset[str]]  # windows by claim, of all splits
     train: tuple[Pair, ...]
@@ -149,9 +151,10 @@ def _corpus(stage: Stage, chosen: TrainRetriever) -> Corpus:
         for sentence in told[window["document_id"]]
     }
     rivals = _rivals([pair.query for pair in valid], sorted(others), chosen.valid_rivals)
-    right = windows_of_claims(claims, windows)
+    searched = about_passages(windows, {row["passage_id"] for row in claims}, chosen.page_windows)
+    right = windows_of_claims(claims, searched)
     tested = [row for row in claims if row["claim_id"] in right and split[row["page_id"]] == "test"]
-    return Corpus(windows, sentences, tested, right, tuple(train), tuple(valid), rivals)
+    return Corpus(searched, sentences_of(searched, spans), tested, right, tuple(train), tuple(valid), rivals)
 
 
 def _rivals(claims: list[str], sentences: list[str], each: int) -> tuple[str, ...]:
@@ -173,8 +176,8 @@ def _found(corpus: Corpus, texts: Texts, models: Mapping[str, tuple[Retriever, n
     texts_of_windows = [evidence_text("window", one["title"], one["text"]) for one in corpus.windows]
     ranked = {"bm25_": WordIndex(ids, texts_of_windows).search(queries, max(RANKS))}
     members = corpus.sentences.members_NP
-    for name, (model, vectors) in models.items():
-        (asked,) = vectors_of([model], texts, queries)
+    asked_by_each = vectors_of([model for model, _ in models.values()], texts, queries)
+    for (name, (_, vectors)), asked in zip(models.items(), asked_by_each, strict=True):
         ranked["" if name == "tuned" else f"{name}_"] = Index(ids, vectors, members).search(asked, max(RANKS))
         if name == "untuned":
             means = vectors[members].mean(1)

@@ -17,6 +17,7 @@ from tasks.text.retriever import (
     Design,
     Retriever,
     Searcher,
+    about_passages,
     from_config,
     in_batch_loss,
     saved_config,
@@ -112,6 +113,25 @@ def test_sentences_of_overlapping_windows_are_there_once_with_their_title() -> N
     assert found.members_NP.tolist() == [[0, 1, 2], [1, 2, 3], [4, 4, 4]]
 
 
+def test_of_a_long_page_the_windows_about_its_passage_are_searched() -> None:
+    lengths = {"long": 20, "short": 2, "last": 20, "none": 20}
+    windows = [
+        {"page_id": page, "document_id": f"{page}-{number}", "start": 10 * number}
+        for page, length in lengths.items()
+        for number in range(length)
+    ]
+    random.Random(0).shuffle(windows)
+    kept = about_passages(windows, {"long-9", "short-1", "last-19"}, 4)
+    assert kept == [window for window in windows if window in kept]  # in their order
+    assert {window["document_id"] for window in kept} == {
+        *(f"long-{number}" for number in (7, 8, 9, 10)),
+        *("short-0", "short-1"),
+        *(f"last-{number}" for number in (16, 17, 18, 19)),
+        *(f"none-{number}" for number in (0, 1, 2, 3)),
+    }
+    assert about_passages(windows, {"long-9"}, 0) == windows
+
+
 def test_more_layers_than_there_are_cannot_be_trained(encoder: Path) -> None:
     with pytest.raises(ValueError, match="trained_layers=3, but the encoder has 2: from 1 to 2"):
         retriever(encoder, layers=3)
@@ -161,6 +181,7 @@ def chosen(**changes: Any) -> TrainRetriever:
         "valid_share": 0.2,
         "valid_claims": 50,
         "valid_rivals": 2,
+        "page_windows": 0,
         "trained_layers": 2,
         "tokens": 32,
         "scale": 10.0,
