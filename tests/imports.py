@@ -103,7 +103,20 @@ def all_functions() -> dict[str, Any]:
         train_verifier,
         write_texts,
     )
-    from tasks.video import clip_colours, coherence, cutting, fingerprints, rendering, scan, scene_files, shots, takes
+    from tasks.video import (
+        clip_colours,
+        coherence,
+        cutting,
+        evaluate_videoqa,
+        fingerprints,
+        glimpses,
+        rendering,
+        scan,
+        scene_files,
+        shots,
+        takes,
+        train_videoqa,
+    )
 
     content = StoredFunction(HashMemory.FUNCTION, HashMemory.VERSION, "tasks.content", libraries=())
     return {
@@ -120,6 +133,9 @@ def all_functions() -> dict[str, Any]:
             clip_colours.STORED,
             coherence.STORED,
             rendering.RENDER,
+            glimpses.GLIMPSES,
+            train_videoqa.STORED,
+            evaluate_videoqa.STORED,
             simulation_job.STORED,
             records.EXAMINE,
             records.REPACK,
