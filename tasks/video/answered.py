@@ -70,8 +70,11 @@ def answer_rows(items: Sequence[ChoiceItem], answers: Sequence[str], right: Mapp
     return rows
 
 
-def figures_of(rows: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, float]]:
-    """Return accuracies by group; `eval` has those that the paper's claim is read by."""
+def figures_of(rows: Sequence[Mapping[str, Any]], failed_answers: int = 0) -> dict[str, dict[str, float]]:
+    """Return accuracies by group; `eval` has those that the paper's claim is read by.
+
+    An answer that failed is a wrong one, and is counted.
+    """
     needles = [row for row in rows if row["family"] in NEEDLES]
     grids = [row for row in rows if row["family"] == HIGH_RESOLUTION]
     figures: dict[str, dict[str, float]] = {
@@ -83,7 +86,11 @@ def figures_of(rows: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, float]]
         },
         "one_frame": {name: _mean(of, "right_one_frame") for name, of in _sets(rows, needles, grids).items()},
         "no_video": {name: _mean(of, "right_no_video") for name, of in _sets(rows, needles, grids).items()},
-        "choices": {"total": len(rows), **{name: _count(rows, "family", name) for name in _values(rows, "family")}},
+        "choices": {
+            "total": len(rows),
+            "failed_answers": failed_answers,
+            **{name: _count(rows, "family", name) for name in _values(rows, "family")},
+        },
     }
     for family in NEEDLES:
         mine = [row for row in rows if row["family"] == family]

@@ -7,17 +7,16 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 from tasks.tables import read_table
 from tasks.video.choices import LETTERS
 from tasks.video.composition import Composition, Piece, from_dict
-from tasks.video.glimpses import Sight
 from tasks.video.items import Subset
 from tasks.video.vista_records import RECORDS
 
+VISTA = "data/curated/vista"  # what augment_vista writes
 Arm = Literal["vista", "raw"]
-ARMS: tuple[Arm, ...] = get_args(Arm)
 FINE: tuple[Subset, ...] = ("spatial_niah", "hr_video_grid")  # what is asked of is small: seen large, in fewer frames
 
 
@@ -85,15 +84,8 @@ def raw_of(composition: Composition, plan: Mapping[str, Any]) -> Composition:
     """Return the clip asked of, as much of it as the item shows, on the item's canvas: of several the first."""
     clip_id, span = plan["asked_of"][0], plan["truth"]["spans"][0]
     clip = next(piece.clip for piece in composition.pieces if piece.clip.clip_id == clip_id)
-    canvas, ticks = composition.canvas, clip.ticks(composition.canvas.fps)
-    first = min(span["first"], ticks - 1)
-    frames = max(1, min(span["last"] - span["first"], ticks - first))
-    return Composition(canvas, frames, (Piece(clip, canvas.whole, 0, frames, first=first),))
-
-
-def sight_of(item: ChoiceItem, wide: Sight, fine: Sight) -> Sight:
-    """Return how an item's video is looked at, in either arm."""
-    return fine if item.family in FINE else wide
+    canvas, frames = composition.canvas, span["last"] - span["first"]
+    return Composition(canvas, frames, (Piece(clip, canvas.whole, 0, frames, first=span["first"]),))
 
 
 def without(items: Sequence[ChoiceItem], families: Sequence[Subset]) -> list[ChoiceItem]:

@@ -7,11 +7,12 @@ import numpy as np
 import torch
 from pydantic import Field, model_validator
 
+from tasks.learning.batches import IndexBatches
 from tasks.learning.exact import on_device
 from tasks.stage import Stage, StageError
 from tasks.strict import StrictModel
 from tasks.tables import Reject
-from tasks.video.choice_items import Arm, ChoiceItem, sight_of
+from tasks.video.choice_items import FINE, Arm, ChoiceItem
 from tasks.video.choices import LETTERS
 from tasks.video.composition import Composition
 from tasks.video.glimpses import (
@@ -25,16 +26,16 @@ from tasks.video.glimpses import (
     located_want,
     wanted,
 )
-from tasks.video.patches import FEATURES, grid_of, patch_features
+from tasks.video.patches import FEATURES, HEIGHT, WIDTH, grid_of, patch_features
 from tasks.video.videoqa import Asked, Words
 
 
 class SightSize(StrictModel):
-    """How a video is looked at."""
+    """How a video is looked at. Sides are whole patches, two by two, as the model takes them."""
 
     frames: int = Field(ge=1, le=256, description="by `middle` sampling")
-    width_px: int = Field(ge=8, le=4096, multiple_of=8)
-    height_px: int = Field(ge=9, le=2304, multiple_of=9)
+    width_px: int = Field(ge=2 * WIDTH, le=4096, multiple_of=2 * WIDTH)
+    height_px: int = Field(ge=2 * HEIGHT, le=2304, multiple_of=2 * HEIGHT)
 
     @property
     def sight(self) -> Sight:
@@ -61,8 +62,8 @@ class Sights(StrictModel):
         return self
 
     def of(self, item: ChoiceItem) -> Sight:
-        """Return how an item is looked at."""
-        return sight_of(item, self.wide.sight, self.fine.sight)
+        """Return how an item is looked at, in either arm."""
+        return (self.fine if item.family in FINE else self.wide).sight
 
 
 Seen = tuple[Composition, Sight]
@@ -147,50 +148,34 @@ def batch_of(looked: Looked, rows: np.ndarray, items: Sequence[ChoiceItem], word
     return Batch(patches, asked, torch.tensor([item.label for item in chosen]))
 
 
-class SightBatches:
-    """Batches of choices, each of one sight, as `tasks.learning.batches.Batches` wants them.
+def choice_batches(
+    looked: Callable[[int], Sequence[Looked]],
+    read: Callable[[Looked, np.ndarray], Batch],
+    size: int,
+    seed: int,
+) -> IndexBatches:
+    """Return batches of choices, each of one sight.
 
-    `looked(epoch)` is what is seen of them in an epoch, the same items in the same order in all. Each epoch is in an
-    order of its own, from (seed, epoch) alone. What is left of a sight and is less than a batch is not read. Raises
-    ValueError where there is no whole batch.
+    `looked(epoch)` is what is seen of them in an epoch, the same items in the same order in all. What is left of a
+    sight and is less than a batch is not read. Raises ValueError where there is no whole batch.
     """
+    counts = [len(one.places) for one in looked(0)]
+    starts = np.cumsum([0, *counts])
+    whole = sum(count // size * size for count in counts)
+    if not whole:
+        raise ValueError(f"batch_size={size}, and there are {max(counts, default=0)} choices of a sight: lower it")
 
-    def __init__(
-        self,
-        looked: Callable[[int], Sequence[Looked]],
-        read: Callable[[Looked, np.ndarray], Batch],
-        size: int,
-        seed: int,
-    ):
-        self._looked, self._read, self._size, self._seed = looked, read, size, seed
-        counts = [len(one.places) for one in looked(0)]
-        self._length = sum(count // size for count in counts)
-        if not self._length:
-            raise ValueError(f"batch_size={size}, and there are {max(counts, default=0)} choices at most: lower it")
-        self._current: tuple[int, list[tuple[int, np.ndarray]]] | None = None  # an epoch and its batches
+    def order(epoch: int) -> np.ndarray:
+        rng = np.random.default_rng([seed, epoch])
+        drawn = [start + rng.permutation(count) for start, count in zip(starts, counts, strict=False)]
+        batches = np.concatenate([rows[: len(rows) // size * size].reshape(-1, size) for rows in drawn])
+        return np.asarray(rng.permutation(batches).ravel())
 
-    def __len__(self) -> int:
-        """Return the batches of an epoch."""
-        return self._length
+    def part(indices: np.ndarray, epoch: int) -> Batch:
+        number = int(np.searchsorted(starts, indices[0], side="right")) - 1
+        return read(looked(epoch)[number], indices - starts[number])
 
-    def read(self, epoch: int, position: int, part: int, parts: int) -> Batch:
-        """Return a part of a batch; see `Batches.read`. Raises ValueError where it cannot be parted equally."""
-        if self._size % parts:
-            raise ValueError(f"batch_size={self._size} is no multiple of micro_batches={parts}: make it one")
-        if self._current is None or self._current[0] != epoch:
-            self._current = epoch, self._order(epoch)
-        number, rows = self._current[1][position]
-        share = self._size // parts
-        return self._read(self._looked(epoch)[number], rows[part * share : (part + 1) * share])
-
-    def _order(self, epoch: int) -> list[tuple[int, np.ndarray]]:
-        rng = np.random.default_rng([self._seed, epoch])
-        found = []
-        for number, looked in enumerate(self._looked(epoch)):
-            rows = rng.permutation(len(looked.places))
-            for first in range(0, len(rows) - self._size + 1, self._size):
-                found.append((number, rows[first : first + self._size]))
-        return [found[int(place)] for place in rng.permutation(len(found))]
+    return IndexBatches(part, order, whole, size)
 
 
 @torch.no_grad()

@@ -20,13 +20,13 @@ from tasks.llm_asking import Asking, asking_in
 from tasks.stage import Plan, Report, Stage, StageError, StrictModel, stage_main
 from tasks.tables import REJECTED, Reject, rejected_rows, write_table
 from tasks.video.answered import ANSWERS, answer_rows, draw_heat_map, figures_of
-from tasks.video.choice_items import ChoiceItem, read_choices
+from tasks.video.choice_items import VISTA, ChoiceItem, read_choices
 from tasks.video.choice_views import Looked, Seen, Sights, SightSize, look, right_of, scores_of, seen_in, unreadable
+from tasks.video.clip_roots import clip_roots
 from tasks.video.endpoint_answers import choice_request, letters_of, right_letters
 from tasks.video.glimpses import Glimpses, wanted
-from tasks.video.train_videoqa import OUT as MODEL
-from tasks.video.train_videoqa import VISTA, Own, roots_of
-from tasks.video.videoqa import Words, chosen_letters, load_videoqa, sights_of
+from tasks.video.manifest import Own
+from tasks.video.videoqa import MODEL, Words, chosen_letters, load_videoqa, sights_of
 
 STORED = StoredFunction("video.evaluate_videoqa", "1", "tasks.video.evaluate_videoqa", ("torch", "numpy", "av"))
 OUT = "data/reports/evaluate_videoqa"
@@ -66,7 +66,7 @@ def run(stage: Stage, params: Params) -> Report:
     sights = Sights(**sights_of(trained)) if by_model else Sights(wide=chosen.shown, fine=chosen.shown)
     items = _items(stage)
     shown = list(zip(items, seen_in(items, "vista", sights), strict=True))
-    rejects = unreadable(stage, shown, roots_of(stage, params.own.video))
+    rejects = unreadable(stage, shown, clip_roots(stage, params.own.video))
     stage.check_rejects("choice", len(items), len(rejects))
     kept = [item for item in items if item.item_id not in rejects]
     if not kept:
@@ -83,7 +83,7 @@ def run(stage: Stage, params: Params) -> Report:
     write_table(out / "rejected.parquet", bad, REJECTED)
     draw_heat_map(rows, out / "heat_map.png")
     stage.figure(out / "heat_map.png", "heat_map.png")
-    stage.metrics(figures_of(rows))
+    stage.metrics(figures_of(rows, failed_answers=len(answered.failed)))
     reasons = Counter(reject.reason for reject in rejects.values())
     return Report("choice", len(items), len(kept), dict(reasons), f"{OUT}/heat_map.png")
 
@@ -122,7 +122,7 @@ def _by_model(
 
 
 def no_video(looked: Sequence[Looked]) -> list[Looked]:
-    """Return the same videos as black pictures in which nothing is."""
+    """Return the same choices with features that are all zero: what no picture has, a black one neither."""
     return [one._replace(patches_NTRCF=np.zeros_like(one.patches_NTRCF)) for one in looked]
 
 

@@ -4,7 +4,6 @@ What a small model can be taught on a desk to see in an hour of film stands here
 on top of image encoders that were taught on far more.
 """
 
-from collections.abc import Sequence
 from functools import cache
 
 import cv2
@@ -100,8 +99,3 @@ def _names_of_colours() -> np.ndarray:
     red, green, blue = np.meshgrid(levels, levels, levels, indexing="ij")
     image = np.stack([blue, green, red], axis=-1).reshape(_LEVELS * _LEVELS, _LEVELS, 3)
     return names(image).ravel().astype(np.int64) % (len(COLOURS) + 1)
-
-
-def scaled(features: Sequence[np.ndarray] | np.ndarray) -> np.ndarray:
-    """Return features as float32 in [0, 1]."""
-    return np.asarray(features, np.float32) / 255

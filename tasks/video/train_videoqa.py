@@ -21,27 +21,27 @@ from tasks.learning.task import Loss, Task
 from tasks.learning.training import checkpoints_of, train_in_stage, training_plan, write_training
 from tasks.stage import Plan, Report, Stage, StageError, StrictModel, stage_main
 from tasks.store import Store
-from tasks.video.choice_items import Arm, ChoiceItem, read_choices, without
+from tasks.video.choice_items import VISTA, Arm, ChoiceItem, read_choices, without
 from tasks.video.choice_views import (
     Batch,
     Seen,
-    SightBatches,
     Sights,
     batch_of,
+    choice_batches,
     look,
     right_of,
     scores_of,
     seen_in,
     unreadable,
 )
+from tasks.video.clip_roots import clip_roots
 from tasks.video.glimpses import Glimpses, wanted
 from tasks.video.items import Subset
-from tasks.video.videoqa import Design, VideoQa, Words, saved_config, vocabulary
-from tasks.video.vista_inputs import VIDEO_PATH
+from tasks.video.manifest import Own
+from tasks.video.videoqa import MODEL, Design, VideoQa, Words, saved_config, vocabulary
 
 STORED = StoredFunction("video.train_videoqa", "1", "tasks.video.train_videoqa", ("torch", "numpy", "av"))
-OUT = "data/models/videoqa"
-VISTA, CLIPS = "data/curated/vista", "data/raw/clips"
+HEAD = 16  # of the width, each head of attention
 
 
 class TrainVideoqa(StrictModel):
@@ -51,7 +51,7 @@ class TrainVideoqa(StrictModel):
     )
     leave_out: list[Subset] = Field(description="families of items that are not trained on")
     sights: Sights
-    width: int = Field(ge=4, multiple_of=4, description="of states; as many heads of attention as fit into it by 16")
+    width: int = Field(ge=HEAD, multiple_of=HEAD, description="of states; each head of attention has 16 of it")
     layers: int = Field(ge=1, description="of attention over time")
     dropout: float = Field(ge=0, lt=1)
     batch_size: int = Field(ge=1)
@@ -67,10 +67,6 @@ class TrainVideoqa(StrictModel):
         return ("raw", self.arm) if self.raw_epochs and self.arm != "raw" else (self.arm,)
 
 
-class Own(StrictModel):
-    video: str = Field(description="folder of videos of your own")
-
-
 class Params(StrictModel):
     own: Own
     train_videoqa: TrainVideoqa
@@ -81,14 +77,14 @@ def run(stage: Stage, params: Params) -> Report:
     items = stage.once("items", lambda: _items(stage, params.train_videoqa))
     chosen = params.train_videoqa
     shown = shown_of(items, chosen)
-    rejects = unreadable(stage, shown, roots_of(stage, params.own.video))
+    rejects = unreadable(stage, shown, clip_roots(stage, params.own.video))
     stage.check_rejects("choice", len(items), len(rejects))
     kept = [item for item in items if item.item_id not in rejects]
     training = VideoqaTraining(chosen, tuple(items), frozenset(rejects), stage.store.url, stage.knobs.device)
     trained = train_in_stage(stage, training, checkpoints_of(stage, STORED, params, (VISTA,)))
     model = trained.model.cpu()
     assert isinstance(model, VideoQa)
-    save_model(stage.out(OUT), model, saved_config(model.design, chosen.sights.model_dump()))
+    save_model(stage.out(MODEL), model, saved_config(model.design, chosen.sights.model_dump()))
     counts = {
         "choices": len(training.split("train")),
         "valid_choices": len(training.split("valid")),
@@ -97,7 +93,7 @@ def run(stage: Stage, params: Params) -> Report:
     }
     write_training(stage, trained, Look("accuracy on held-out clips (chance .25)"), counts)
     reasons = Counter(reject.reason for reject in rejects.values())
-    return Report("choice", len(items), len(kept), dict(reasons), OUT)
+    return Report("choice", len(items), len(kept), dict(reasons), MODEL)
 
 
 def plan(stage: Stage, params: Params) -> Plan:
@@ -108,11 +104,6 @@ def plan(stage: Stage, params: Params) -> Plan:
 def shown_of(items: Sequence[ChoiceItem], chosen: TrainVideoqa) -> list[tuple[ChoiceItem, Seen]]:
     """Return all that is looked at of each item."""
     return [(item, (item.shown(arm), chosen.sights.of(item))) for item in items for arm in chosen.arms_of(item)]
-
-
-def roots_of(stage: Stage, own_video: str) -> dict[str, str]:
-    """Return where the folders lie that plans name."""
-    return {name: str(stage.dep(path)) for name, path in (("clips", CLIPS), ("raw", VIDEO_PATH), ("own", own_video))}
 
 
 def _items(stage: Stage, chosen: TrainVideoqa) -> list[ChoiceItem]:
@@ -150,14 +141,14 @@ class VideoqaTraining:
         """Return what is trained. The videos are laid out here, once for all steps."""
         chosen, train, valid = self.chosen, self.split("train"), self.split("valid")
         texts = [text for item in train for text in (item.question, *item.options)]
-        design = Design(vocabulary(texts), chosen.width, max(1, chosen.width // 16), chosen.layers, chosen.dropout)
+        design = Design(vocabulary(texts), chosen.width, chosen.width // HEAD, chosen.layers, chosen.dropout)
         words = Words(design.words)
         glimpses = Glimpses(Store(self.store_url), wanted([one for _, one in shown_of(self.items, chosen)]))
         seen = look(glimpses, seen_in(valid, "vista", chosen.sights))
         after = look(glimpses, seen_in(train, chosen.arm, chosen.sights))
         alike = chosen.arm == "raw" or not chosen.raw_epochs
         before = after if alike else look(glimpses, seen_in(train, "raw", chosen.sights))
-        batches = SightBatches(
+        batches = choice_batches(
             lambda epoch: before if epoch < chosen.raw_epochs else after,
             lambda looked, rows: batch_of(looked, rows, train, words),
             chosen.batch_size,

@@ -17,6 +17,7 @@ from tasks.video.choices import LETTERS
 from tasks.video.patches import FEATURES
 from tasks.video.wording import words_of
 
+MODEL = "data/models/videoqa"
 BUILDER = "tasks.video.videoqa:from_config"
 _NEVER = -1e4  # to a softmax
 _WAVES = 4  # of position, in each direction
@@ -138,33 +139,35 @@ class VideoQa(nn.Module):
     def forward(self, patches_BTRCF: Tensor, asked: Asked) -> Tensor:
         """Return how much speaks for each option, (B, O); features are in [0, 1].
 
-        What would speak for it if nothing were seen is taken away: all that words tell without the video.
+        What would speak for it by frames whose features are all zero is taken away: the words alone tell nothing.
         """
         question_BW = self.texts(asked.question_BL)
         batch, options, _ = asked.options_BOL.shape
         named_BOW = self.texts(asked.options_BOL.flatten(0, 1)).view(batch, options, -1)
         option_BOW = named_BOW + self.option(torch.cat([named_BOW, question_BW[:, None].expand_as(named_BOW)], -1))
-        nothing = torch.zeros_like(patches_BTRCF[:, :1])
-        told_BW = self._told(patches_BTRCF, question_BW) - self._told(nothing, question_BW)
+        frames = patches_BTRCF.shape[1]
+        told_BW = self._told(patches_BTRCF, question_BW, frames)
+        told_BW = told_BW - self._told(torch.zeros_like(patches_BTRCF[:1, :1]), question_BW, frames)
         return torch.einsum("bow,bw->bo", option_BOW, told_BW) / self.design.width**0.5
 
-    def _told(self, patches_BTRCF: Tensor, question_BW: Tensor) -> Tensor:
-        """Return what the video tells to a question, (B, W)."""
-        batch, frames = patches_BTRCF.shape[:2]
-        width, heads = self.design.width, self.design.heads
-        states_BTPW = self.frames(patches_BTRCF.flatten(0, 1)).flatten(1, 2).unflatten(0, (batch, frames))
-        query = self.query(question_BW).view(batch, heads, -1)
-        key = self.key(states_BTPW).unflatten(-1, (heads, -1))
-        value = self.value(states_BTPW).unflatten(-1, (heads, -1))
-        weights = torch.einsum("bhd,btphd->btph", query, key).div((width // heads) ** 0.5).softmax(2)
-        seen_BTW = torch.einsum("btph,btphd->bthd", weights, value).flatten(2)
-        frames_BTW = self.frame(torch.cat([seen_BTW, states_BTPW.mean(2), self.layout(_parts(patches_BTRCF))], -1))
-        frames_BTW = frames_BTW + self.when(_instants(frames).to(frames_BTW))
+    def _told(self, patches_BTRCF: Tensor, question_BW: Tensor, frames: int) -> Tensor:
+        """Return what a video of so many frames tells to a question, (B, W); one frame of one video stands for all."""
+        shape, heads = patches_BTRCF.shape[:2], self.design.heads
+        states_BTPW = self.frames(patches_BTRCF.flatten(0, 1)).flatten(1, 2).unflatten(0, shape)
+        query_BHD = self.query(question_BW).unflatten(-1, (heads, -1))
+        key_BTPHD = self.key(states_BTPW).unflatten(-1, (heads, -1))
+        value_BTPHD = self.value(states_BTPW).unflatten(-1, (heads, -1))
+        of_each = len(question_BW), frames
+        key_BTPHD, value_BTPHD = (one.expand(*of_each, *one.shape[2:]) for one in (key_BTPHD, value_BTPHD))
+        weights = torch.einsum("bhd,btphd->btph", query_BHD, key_BTPHD).div(query_BHD.shape[-1] ** 0.5).softmax(2)
+        seen_BTW = torch.einsum("btph,btphd->bthd", weights, value_BTPHD).flatten(2)
+        alike = [one.expand(*of_each, -1) for one in (states_BTPW.mean(2), self.layout(_parts(patches_BTRCF)))]
+        frames_BTW = self.frame(torch.cat([seen_BTW, *alike], -1)) + self.when(_instants(frames).to(seen_BTW))
         for layer in self.time:
             frames_BTW = layer(frames_BTW)
-        asked_of_BT1 = torch.einsum("btw,bw->bt", frames_BTW, question_BW).div(width**0.5).softmax(1)[..., None]
+        asked_of_BT = torch.einsum("btw,bw->bt", frames_BTW, question_BW).div(self.design.width**0.5).softmax(1)
         # what is seen in a single frame stands out in the largest, what the question names in the weighted mean
-        return frames_BTW.amax(1) + (asked_of_BT1 * frames_BTW).sum(1)
+        return frames_BTW.amax(1) + (asked_of_BT[..., None] * frames_BTW).sum(1)
 
 
 def _parts(patches_BTRCF: Tensor) -> Tensor:

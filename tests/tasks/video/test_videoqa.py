@@ -39,6 +39,12 @@ def test_any_number_of_frames_and_any_whole_patches_are_read(shape: tuple[int, i
     assert torch.isfinite(scores).all()
 
 
+def test_frames_without_features_speak_for_no_option() -> None:
+    nothing = torch.zeros(2, 5, 4, 6, FEATURES)
+    scores = model().eval()(nothing, asked([COLOURS, COLOURS[::-1]]))
+    torch.testing.assert_close(scores, torch.zeros(2, 4), rtol=0, atol=1e-6)
+
+
 def test_longer_texts_beside_it_do_not_change_a_choice() -> None:
     patches = torch.rand(2, 2, 4, 4, FEATURES)
     one = model().eval()
