@@ -10,18 +10,18 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pydantic import Field
-
 from tasks.keys import canonical_json
 from tasks.stage import Plan, Report, Stage, StageError, StrictModel, stage_main
 from tasks.tables import REJECTED, Reject, rejected_rows, write_table
+from tasks.video.clip_roots import CLIPS_PATH
 from tasks.video.items import SUBSETS
+from tasks.video.manifest import Own
 from tasks.video.material import ranked
 from tasks.video.rendering import RENDER, Encoding
 from tasks.video.text_only import text_only
 from tasks.video.vista_export import video_paths, write_exports
 from tasks.video.vista_gallery import gallery, one_of_each
-from tasks.video.vista_inputs import CAPTIONS_PATH, CLIPS_PATH, Prepared, prepared
+from tasks.video.vista_inputs import CAPTIONS_PATH, Prepared, prepared
 from tasks.video.vista_plan import Planned
 from tasks.video.vista_records import RECORDS, record_of
 from tasks.video.vista_settings import AugmentVista
@@ -31,10 +31,6 @@ from tasks.video.vista_videos import render_missing, stored
 OUT = "data/curated/vista"
 MAX_FILES = 2000  # in one out: beyond it DVC is slow
 BITS_PER_PIXEL = 0.1  # of H.264, for --plan
-
-
-class Own(StrictModel):
-    video: str = Field(description="folder of videos of your own")
 
 
 class Params(StrictModel):

@@ -10,13 +10,14 @@ from tasks.progress import Progress
 from tasks.stage import Stage, StageError
 from tasks.tables import Reject, read_overrides, read_table
 from tasks.video.captions import CLIPS
+from tasks.video.clip_roots import CLIPS_PATH, clip_roots
 from tasks.video.items import SUBSETS, Item
 from tasks.video.material import Material, left_out
 from tasks.video.questions import TemplateSynthesiser
 from tasks.video.vista_plan import Planned, item_ids, plan_item
 from tasks.video.vista_settings import AugmentVista
 
-CLIPS_PATH, CAPTIONS_PATH, VIDEO_PATH = "data/raw/clips", "data/curated/captions", "data/raw/video"
+CAPTIONS_PATH = "data/curated/captions"
 
 
 @dataclass(frozen=True)
@@ -38,11 +39,10 @@ def prepared(stage: Stage, chosen: AugmentVista, own_video: str) -> Prepared:
 
 
 def _prepared(stage: Stage, chosen: AugmentVista, own_video: str) -> Prepared:
-    folders = {"clips": stage.dep(CLIPS_PATH), "raw": stage.dep(VIDEO_PATH), "own": stage.dep(own_video)}
-    rows = read_table(folders["clips"] / "clips.parquet", CLIPS).to_pylist()
+    clips, roots = stage.dep(CLIPS_PATH), clip_roots(stage, own_video)
+    rows = read_table(clips / "clips.parquet", CLIPS).to_pylist()
     rows += read_table(stage.dep(CAPTIONS_PATH) / "captions.parquet", CLIPS).to_pylist()
-    roots = {name: str(folder) for name, folder in folders.items()}
-    made = {row["source_id"]: row for row in read_table(folders["clips"] / "sources.parquet").to_pylist()}
+    made = {row["source_id"]: row for row in read_table(clips / "sources.parquet").to_pylist()}
     excluded = read_overrides(stage.dep("data/exclude.csv"))
     out = left_out(rows, excluded, made, film_is_one=chosen.film_apart_s is None)
     out |= _not_as_captioned(stage, [row for row in rows if row["clip_id"] not in out], roots)
