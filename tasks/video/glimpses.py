@@ -1,7 +1,9 @@
 """What a model is shown of compositions: frames by `middle` sampling at its own size, rendered in the loader.
 
 A clip is decoded once for all compositions that show it: a worker makes the pictures that they take of it, each at its
-box's size on the model's canvas, and keeps them by content. Laying them out is then a matter of copying.
+box's size on the model's canvas, and keeps them by content. Laying them out is then a matter of copying. Edges of
+boxes are rounded to the model's pixels; `rendering.sampled_frames` gives what a file scaled down would show, to the
+last bit, and decodes anew for each composition.
 """
 
 import contextlib
